@@ -1,0 +1,51 @@
+"""Everything that bknn raises on purpose.
+
+A message is a sentence or two: what is wrong, where (file, channel, sample, bin), why it
+matters and what to do. The command line prints it without a traceback and exits with 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BknnError(Exception):
+    """Base of all errors that bknn raises on purpose."""
+
+
+class WorkspaceError(BknnError):
+    """A HistFactory workspace that is not one, or that contradicts itself."""
+
+
+class DataError(BknnError):
+    """A data set that is missing, damaged, or does not fit together."""
+
+
+class UnknownNameError(BknnError, KeyError):
+    """A model, data set, channel, parameter or option that does not exist."""
+
+    # KeyError would print the repr of the message, quotes and all.
+    __str__ = Exception.__str__
+
+
+class ParameterError(BknnError, ValueError):
+    """A parameter value, shape or bound that makes no sense."""
+
+
+class PrecisionError(BknnError):
+    """The computation needs double precision and JAX runs in single."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UnknownNameError:
+    """Return the error for an unknown name, with close matches first.
+
+    >>> print(unknown("model", "resonence", ["resonance", "signal-strength"]))
+    unknown model 'resonence'; did you mean 'resonance'? Known: resonance, signal-strength.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else "."
+    shown = known if len(known) <= 12 else [*known[:12], f"... ({len(known)} in all)"]
+    place = f" in {where}" if where else ""
+    return UnknownNameError(f"unknown {kind} {name!r}{place}{hint} Known: {', '.join(shown)}.")
