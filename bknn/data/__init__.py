@@ -1,0 +1,20 @@
+"""Data sets with their provenance: what was measured, where it comes from, whether it is intact.
+
+>>> from bknn import data
+>>> data.available()
+('belle2-2025',)
+>>> belle2 = data.load("belle2-2025")
+>>> belle2.n_bins
+30
+>>> belle2.select("hadronic").channels
+('sgn1_had',)
+
+`docs/data.md` describes the form the sets are kept in and how to import one's own. Only NumPy is
+needed here; importing this package does not import JAX.
+"""
+
+from bknn.data.measurement import Density, Measurement, Source
+from bknn.data.official import import_official
+from bknn.data.store import available, load
+
+__all__ = ["Density", "Measurement", "Source", "available", "import_official", "load"]

@@ -1,0 +1,306 @@
+"""What an experiment published, in memory: counts, templates, densities, and whom to cite."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from bknn import errors
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Joint number density of the simulated signal: fit bin x true q2.
+
+    Attributes:
+        counts: (bins, n) expected counts of the null spectrum in each bin of true q2.
+        edges: (n + 1,) edges of the true-q2 bins in GeV^2, increasing.
+        unmatched: (bins,) expected counts without a true q2 (candidates that simulation does not
+            match to a generated decay); they keep their size whatever the spectrum is.
+    """
+
+    counts: np.ndarray
+    edges: np.ndarray
+    unmatched: np.ndarray
+
+    def __post_init__(self) -> None:
+        # Sets are shared between analyses, so nobody may write into one.
+        for item in fields(self):
+            array = np.array(getattr(self, item.name), dtype=np.float64)
+            array.flags.writeable = False
+            object.__setattr__(self, item.name, array)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to cite. Empty strings stand for what is not known."""
+
+    title: str
+    what: str = ""
+    authors: str = ""
+    journal: str = ""
+    arxiv: str = ""
+    doi: str = ""
+
+    def __str__(self) -> str:
+        places = [
+            self.journal,
+            f"arXiv:{self.arxiv}" if self.arxiv else "",
+            f"doi:{self.doi}" if self.doi else "",
+        ]
+        return ", ".join(part for part in (self.authors, self.title, *places) if part)
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A published measurement: HistFactory workspace, response of the signal, provenance.
+
+    Attributes:
+        name: short name, as on the command line.
+        title: one line for people.
+        workspace: the complete pyhf workspace (JSON as a dict). Do not change it in place.
+        signal: {channel: sample}, the samples that a new signal replaces. A channel without signal
+            does not appear; without densities it is empty.
+        densities: {channel: Density}, for the channels in `signal`.
+        null_spectrum: name of the dBR/dq2 behind the densities ("" without densities).
+        form_factor_modifiers: names of the modifiers that stand for the form factors of the null.
+        groups: {alias: channels} for `select`.
+        sources: what to cite.
+        notes: what one should know before using it.
+        sha256: checksum of the whole content, before any `select`.
+        metadata: everything else in `metadata.toml` (version, license, command, files, checks).
+    """
+
+    name: str
+    title: str
+    workspace: dict[str, Any]
+    signal: Mapping[str, str] = field(default_factory=dict)
+    densities: Mapping[str, Density] = field(default_factory=dict)
+    null_spectrum: str = ""
+    form_factor_modifiers: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    notes: tuple[str, ...] = ()
+    sha256: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in the order of the workspace."""
+        return tuple(channel["name"] for channel in self.workspace["channels"])
+
+    @property
+    def observed(self) -> dict[str, np.ndarray]:
+        """{channel: observed counts (bins,)}, in the order of the workspace."""
+        data = {entry["name"]: entry["data"] for entry in self.workspace["observations"]}
+        return {name: np.asarray(data[name], dtype=np.float64) for name in self.channels}
+
+    @property
+    def n_bins(self) -> int:
+        """Number of fit bins, all channels together."""
+        return sum(len(counts) for counts in self.observed.values())
+
+    @property
+    def poi(self) -> str | None:
+        """Parameter of interest of the workspace's first measurement, if it has one."""
+        return self.workspace["measurements"][0]["config"].get("poi") or None
+
+    def template(self, channel: str) -> np.ndarray:
+        """Return the nominal signal yields (bins,) of a channel.
+
+        Raises:
+            UnknownNameError: the channel has no signal sample.
+        """
+        if channel not in self.signal:
+            raise errors.unknown("channel with a signal", channel, self.signal, f"{self.name!r}")
+        return np.asarray(
+            sample_of(self.workspace, channel, self.signal[channel])["data"], dtype=np.float64
+        )
+
+    def select(self, channels: str | Iterable[str]) -> Measurement:
+        """Return the measurement restricted to some channels.
+
+        Dropped channels disappear from the workspace (with their observations and with the
+        configuration of parameters that only they used), the densities and the groups.
+
+        Args:
+            channels: names, unique beginnings of names, or aliases from `groups`; one or several.
+
+        Raises:
+            UnknownNameError: no such channel or alias (close matches are named), or a beginning
+                that fits several channels.
+            DataError: nothing selected.
+
+        >>> from bknn import data
+        >>> data.load("belle2-2025").select(["B", "hadronic"]).n_bins
+        9
+        """
+        wanted = [channels] if isinstance(channels, str) else list(channels)
+        if not wanted:
+            raise errors.DataError(
+                f"{self.name}: no channel selected; name at least one of "
+                f"{', '.join([*self.groups, *self.channels])}."
+            )
+        chosen = {
+            name
+            for item in wanted
+            for name in resolve(item, self.channels, self.groups, where=f"{self.name!r}")
+        }
+        groups = {
+            alias: tuple(name for name in names if name in chosen)
+            for alias, names in self.groups.items()
+        }
+        return replace(
+            self,
+            workspace=_restrict(self.workspace, chosen),
+            signal={name: sample for name, sample in self.signal.items() if name in chosen},
+            densities={name: item for name, item in self.densities.items() if name in chosen},
+            groups={alias: names for alias, names in groups.items() if names},
+        )
+
+    def summary(self) -> str:
+        """Return a description in a few lines: channels, response, sources, notes."""
+        observed = self.observed
+        aliases = {
+            name: " ".join(alias for alias, names in self.groups.items() if name in names)
+            for name in self.channels
+        }
+        rows = []
+        for name in self.channels:
+            density = self.densities.get(name)
+            rows.append(
+                (
+                    _shortened(name),
+                    str(len(observed[name])),
+                    f"{observed[name].sum():g}",
+                    f"{self.template(name).sum():.4g}" if name in self.signal else "-",
+                    self.signal.get(name, "-"),
+                    "-" if density is None else f"{len(density.edges) - 1}",
+                    aliases[name] or "-",
+                )
+            )
+        head = ("channel", "bins", "observed", "signal", "sample", "true q2 bins", "groups")
+        facts = [("parameter of interest", self.poi or "none")]
+        if self.densities:
+            facts.append(("null spectrum", self.null_spectrum))
+            facts.append(("its form factors", ", ".join(self.form_factor_modifiers) or "none"))
+        facts += [
+            (key, str(self.metadata[key]))
+            for key in ("version", "license", "record")
+            if self.metadata.get(key)
+        ]
+        if self.sha256:
+            facts.append(("sha256 of content", self.sha256))
+        if self.metadata.get("command"):
+            facts.append(("made by", self.metadata["command"]))
+        cited = [f"{s} ({s.what})" if s.what else str(s) for s in self.sources]
+        parts = [f"{self.name}: {self.title}" if self.title else self.name, table(head, rows)]
+        parts.append("\n".join(_wrapped(text, f"{key:22}", 22) for key, text in facts))
+        for heading, texts in (("cite:", cited), ("notes:", self.notes)):
+            if texts:
+                parts.append("\n".join([heading, *(_wrapped(text, "  - ", 4) for text in texts)]))
+        return "\n\n".join(parts)
+
+
+def resolve(
+    name: str,
+    channels: Sequence[str],
+    groups: Mapping[str, Sequence[str]] | None = None,
+    *,
+    where: str = "",
+) -> tuple[str, ...]:
+    """Return the channels that a name, an alias or a unique beginning of a name stands for.
+
+    A full name comes before an alias, an alias before a beginning.
+
+    >>> resolve("sig", ["signal_region", "control_region"])
+    ('signal_region',)
+    """
+    groups = groups or {}
+    if name in channels:
+        return (name,)
+    if name in groups:
+        return tuple(groups[name])
+    found = [channel for channel in channels if name and channel.startswith(name)]
+    if len(found) == 1:
+        return (found[0],)
+    if found:
+        raise errors.UnknownNameError(
+            f"channel {name!r}{f' in {where}' if where else ''} is not unique: "
+            f"{', '.join(found)} begin like that; write more of the name."
+        )
+    raise errors.unknown("channel", name, [*channels, *groups], where)
+
+
+def sample_of(workspace: Mapping[str, Any], channel: str, sample: str) -> dict[str, Any]:
+    """Return a sample of a workspace; an unknown one is an error that names the known ones."""
+    samples: list[dict[str, Any]] = next(
+        entry["samples"] for entry in workspace["channels"] if entry["name"] == channel
+    )
+    for entry in samples:
+        if entry["name"] == sample:
+            return entry
+    raise errors.unknown(
+        "sample", sample, (entry["name"] for entry in samples), f"channel {channel!r}"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay out rows of text in left-aligned columns, with a rule below the head if there is one."""
+    body = [tuple(row) for row in rows]
+    lines = [tuple(head), *body] if head else body
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    if head:
+        lines.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _shortened(name: str, width: int = 44) -> str:
+    """Cut the middle out of a long channel name; its beginning is what one types."""
+    if len(name) <= width:
+        return name
+    return f"{name[: width // 2 - 1]}...{name[-(width // 2 - 2) :]}"
+
+
+def _wrapped(text: str, first: str, indent: int) -> str:
+    return textwrap.fill(
+        text,
+        width=100,
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _restrict(workspace: Mapping[str, Any], keep: set[str]) -> dict[str, Any]:
+    """Return a workspace with only some channels, without loose ends in its measurements."""
+    channels = [channel for channel in workspace["channels"] if channel["name"] in keep]
+    used = {
+        modifier["name"]
+        for channel in channels
+        for sample in channel["samples"]
+        for modifier in sample["modifiers"]
+    }
+    measurements = []
+    for measurement in workspace["measurements"]:
+        config = dict(measurement["config"])
+        config["parameters"] = [
+            entry for entry in config.get("parameters", ()) if entry.get("name") in used
+        ]
+        if config.get("poi") not in used:
+            config["poi"] = ""  # pyhf's spelling of "no parameter of interest"
+        measurements.append({**measurement, "config": config})
+    return {
+        **workspace,
+        "channels": channels,
+        "observations": [entry for entry in workspace["observations"] if entry["name"] in keep],
+        "measurements": measurements,
+    }
