@@ -7,11 +7,30 @@ from __future__ import annotations
 
 import jax as _jax
 
-from bknn import errors
+from bknn import data, errors
+from bknn.analysis import Analysis
+from bknn.data import Measurement
 from bknn.likelihood import HistFactory
+from bknn.parameters import Parameter
+from bknn.spectrum import Line, Spectrum
 
 __version__ = "0.1.0"
-__all__ = ["HistFactory", "__version__", "enable_x64", "errors"]
+__all__ = [
+    "Analysis",
+    "HistFactory",
+    "Line",
+    "Measurement",
+    "Parameter",
+    "Spectrum",
+    "__version__",
+    "data",
+    "enable_x64",
+    "errors",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def enable_x64() -> None:

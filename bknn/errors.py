@@ -37,6 +37,10 @@ class PrecisionError(BknnError):
     """The computation needs double precision and JAX runs in single."""
 
 
+class FitError(BknnError):
+    """A fit that did not converge, where a converged one is needed."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UnknownNameError:
     """Return the error for an unknown name, with close matches first.
 

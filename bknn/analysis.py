@@ -1,0 +1,507 @@
+"""A model and measurements, as one log density over named parameters.
+
+parameters -> model -> spectrum -> response -> signal counts -> HistFactory -> log density: every
+step here is a pure JAX function of the parameters. Two views of them exist: `{name: value}` for
+people (nuisances that come one a bin are arrays), and one flat vector for inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.data import Measurement
+from bknn.decay import standard_model
+from bknn.likelihood.histfactory import HistFactory, require_x64, take
+from bknn.likelihood.poisson import log_poisson
+from bknn.parameters import Parameter
+from bknn.response import Response
+from bknn.spectrum import Spectrum
+
+#: Spectra that measurements name as the ones behind their signal templates.
+NULL_SPECTRA = {"hpqcd-2022": standard_model.dbr_dq2}
+
+#: How a spectrum is folded: `bknn.response` says what they mean.
+RESPONSES = ("smooth", "reweighting")
+
+Parameters = Mapping[str, ArrayLike] | ArrayLike
+
+
+class Data(NamedTuple):
+    """What was observed, or could have been: counts (bins,), auxiliary data of the normally
+    (n,) and Poisson-constrained (p,) nuisances."""
+
+    counts: Array | np.ndarray
+    normal: Array | np.ndarray
+    poisson: Array | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One measurement inside an analysis: its density and how a spectrum gets into it."""
+
+    measurement: Measurement
+    pdf: HistFactory
+    responses: tuple[Response, ...]
+    template: np.ndarray
+    has_new: bool
+
+    def counts(self, spectrum: Spectrum) -> tuple[Array, Array | None]:
+        """Return the expected signal (signal bins,), its SM part and the rest apart."""
+        sm = [r.fold_standard_model(spectrum.standard_model) for r in self.responses]
+        new = [r.fold_new(spectrum) for r in self.responses] if self.has_new else None
+        return jnp.concatenate(sm), None if new is None else jnp.concatenate(new)
+
+    def scales(self, spectrum: Spectrum) -> Array:
+        """Return the factors on the signal templates that `pdf.rates` takes."""
+        inverse = np.where(self.template > 0, 1 / np.where(self.template > 0, self.template, 1), 0)
+        sm, new = self.counts(spectrum)
+        return sm * inverse if new is None else jnp.concatenate([sm * inverse, new * inverse])
+
+
+class Analysis:
+    """A model confronted with measurements.
+
+    Args:
+        model: from `bknn.models.load`, `bknn.models.from_spectrum`, or any object with `name`,
+            `parameters`, `null` and `spectrum(params, channel)`.
+        measurements: from `bknn.data.load`; one or several.
+        response: "smooth" (efficiency density, the default) or "reweighting" (bin averages, to the
+            letter of arXiv:2402.08417).
+        free: names of parameters that the model keeps fixed by default and that shall float.
+
+    Raises:
+        PrecisionError: JAX runs in single precision; call `bknn.enable_x64()` first.
+        UnknownNameError: unknown parameter in `free`, response, or null spectrum.
+        DataError: a measurement without the densities that a spectrum needs.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import models
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), [bknn.data.load("belle2-2025")])
+        >>> analysis.size
+        232
+        >>> round(float(analysis.log_likelihood(analysis.init)), 6)
+        -127.211825
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        measurements: Measurement | Sequence[Measurement],
+        *,
+        response: str = "smooth",
+        free: Sequence[str] = (),
+    ) -> None:
+        require_x64()
+        if isinstance(measurements, Measurement):
+            measurements = [measurements]
+        if not measurements:
+            raise errors.DataError(
+                "an analysis needs at least one measurement; see bknn.data.available()."
+            )
+        if response not in RESPONSES:
+            raise errors.unknown("response", response, RESPONSES)
+        self.model = model
+        self.measurements = tuple(measurements)
+        self.response = response
+        known = {p.name: p for p in model.parameters}
+        for name in free:
+            if name not in known:
+                raise errors.unknown("parameter", name, known, f"model {model.name!r}")
+        #: Parameters of the model that take part, in order.
+        self.parameters: tuple[Parameter, ...] = tuple(
+            p for p in model.parameters if not p.fixed or p.name in free
+        )
+        #: Values of the parameters that do not.
+        self.constants: dict[str, float] = {
+            p.name: p.init for p in model.parameters if p.fixed and p.name not in free
+        }
+        self._check_names()
+        uses_sm, has_new = self._contents()
+        self.parts = tuple(
+            _part(m, response, uses_sm=uses_sm, has_new=has_new) for m in self.measurements
+        )
+        self._lay_out(uses_sm)
+
+    def _check_names(self) -> None:
+        names = [m.name for m in self.measurements]
+        if len(set(names)) != len(names):
+            raise errors.DataError(
+                f"measurement {max(names, key=names.count)!r} is given twice; its data would count "
+                "double. Give it once, with all channels wanted."
+            )
+
+    def _contents(self) -> tuple[bool, bool]:
+        """Whether the model's spectra have a standard-model part, and anything else."""
+        found: list[Spectrum] = []
+
+        def look(values: Array) -> Array:
+            found.append(self._spectrum(values, _CHANNEL))
+            return values
+
+        jax.eval_shape(look, jnp.zeros(len(self.parameters)))
+        spectrum = found[0]
+        sm = spectrum.standard_model
+        uses_sm = not (isinstance(sm, int | float) and sm == 0)
+        return uses_sm, spectrum.continuum is not None or bool(spectrum.lines)
+
+    def _spectrum(self, physics: Array, channel: str) -> Spectrum:
+        params = dict(self.constants)
+        params |= {p.name: physics[i] for i, p in enumerate(self.parameters)}
+        spectrum = self.model.spectrum(params, channel)
+        if not isinstance(spectrum, Spectrum):
+            raise errors.ParameterError(
+                f"model {self.model.name!r} returned a {type(spectrum).__name__} as its spectrum "
+                f"of {channel}; it must return a bknn.Spectrum."
+            )
+        return spectrum
+
+    def _lay_out(self, uses_sm: bool) -> None:
+        """Decide where each nuisance sits in the flat vector.
+
+        The flat vector is [physics, nuisances of each part]. A nuisance that the model replaces
+        (the signal strength, and the form factors of a template that is not used) is left out.
+        """
+        n = len(self.parameters)
+        physics = {p.name for p in self.parameters} | set(self.constants)
+        names: list[str] = []
+        sets: dict[str, slice] = {}
+        self.sources: list[np.ndarray] = []
+        for part in self.parts:
+            dropped = {part.pdf.poi}
+            if not uses_sm and part.responses:
+                dropped |= set(part.measurement.form_factor_modifiers)
+            source = np.full(part.pdf.size, -1)
+            for name, where in part.pdf.slices.items():
+                if name in dropped:
+                    continue
+                label = name
+                if name in physics or name in sets:
+                    label = f"{part.measurement.name}/{name}"
+                size = where.stop - where.start
+                start = n + len(names)
+                sets[label] = slice(start, start + size)
+                source[where] = np.arange(start, start + size)
+                scalar = part.pdf.parameter_sets[name].scalar
+                names += [label] if scalar else [f"{label}[{i}]" for i in range(size)]
+            self.sources.append(source)
+        #: Where each nuisance set lies in the flat vector.
+        self.nuisances: dict[str, slice] = sets
+        #: One name an entry of the flat vector.
+        self.names: tuple[str, ...] = (*(p.name for p in self.parameters), *names)
+
+    # Numbers of the parameters ---------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Length of the flat vector."""
+        return len(self.names)
+
+    @property
+    def n_bins(self) -> int:
+        return sum(p.pdf.n_bins for p in self.parts)
+
+    def _gathered(self, attribute: str, physics: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+        result = np.zeros((self.size, *shape))
+        result[: len(self.parameters)] = np.reshape(physics, (-1, *shape)) if physics else 0
+        for part, source in zip(self.parts, self.sources, strict=True):
+            values = np.concatenate(
+                [getattr(s, attribute) for s in part.pdf.parameter_sets.values()]
+            )
+            result[source[source >= 0]] = values[source >= 0]
+        return result
+
+    @cached_property
+    def init_vector(self) -> np.ndarray:
+        """Starting point (size,)."""
+        return self._gathered("init", [p.init for p in self.parameters], ())
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """Lower and upper bounds (size, 2); infinite where there is none."""
+        return self._gathered("bounds", [p.bounds for p in self.parameters], (2,))
+
+    @cached_property
+    def fixed(self) -> np.ndarray:
+        """Entries that the workspace declares fixed, (size,) of bool."""
+        return self._gathered("fixed", [0.0] * len(self.parameters), ()).astype(bool)
+
+    @property
+    def init(self) -> dict[str, Array]:
+        """Starting point {name: value}."""
+        return self.unflatten(self.init_vector)
+
+    def flatten(self, params: Parameters) -> Array:
+        """Return the flat vector (size,) of `{name: value}`; a flat vector passes through.
+
+        Raises:
+            UnknownNameError: a name the analysis does not have.
+            ParameterError: a missing name or a wrong shape.
+        """
+        if not isinstance(params, Mapping):
+            vector = jnp.asarray(params, float)
+            if vector.shape != (self.size,):
+                raise errors.ParameterError(
+                    f"the flat parameter vector has shape {vector.shape}, but the analysis has "
+                    f"{self.size} parameters; for a batch use jax.vmap."
+                )
+            return vector
+        known = [p.name for p in self.parameters] + list(self.nuisances)
+        for name in params:
+            if name not in known:
+                raise errors.unknown("parameter", name, known, f"model {self.model.name!r}")
+        parts = []
+        for name in known:
+            if name not in params:
+                raise errors.ParameterError(
+                    f"parameter {name!r} has no value; start from analysis.init, for instance "
+                    "{**analysis.init, 'name': value}."
+                )
+            value = jnp.asarray(params[name], float)
+            size = self._extent(name)
+            if value.size != size:
+                raise errors.ParameterError(
+                    f"parameter {name!r} has shape {value.shape}, but needs {size} value(s)."
+                )
+            parts.append(value.reshape(size))
+        return jnp.concatenate(parts)
+
+    def _extent(self, name: str) -> int:
+        where = self.nuisances.get(name)
+        return 1 if where is None else where.stop - where.start
+
+    def unflatten(self, vector: ArrayLike) -> dict[str, Array]:
+        """Return `{name: value}` of a flat vector (size,), or of a batch (..., size)."""
+        vector = jnp.asarray(vector)
+        result = {p.name: vector[..., i] for i, p in enumerate(self.parameters)}
+        for name, where in self.nuisances.items():
+            scalar = self.names[where.start] == name
+            result[name] = vector[..., where.start] if scalar else vector[..., where]
+        return result
+
+    def index(self, name: str) -> int:
+        """Position of a flat name (`mass`, `staterror[0]`) in the vector.
+
+        Raises:
+            UnknownNameError: no such name; close matches are named.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise errors.unknown(
+                "parameter", name, self.names, f"model {self.model.name!r}"
+            ) from None
+
+    def null_values(self) -> dict[str, float]:
+        """Values that make the model the standard model, of the parameters that take part."""
+        names = {p.name for p in self.parameters}
+        return {k: v for k, v in self.model.null.items() if k in names}
+
+    # The density -------------------------------------------------------------------------------
+
+    @cached_property
+    def data(self) -> Data:
+        """The observation."""
+        counts = np.concatenate([p.pdf.observed for p in self.parts])
+        return Data(counts, self.normal[1], self.poisson[1])
+
+    @cached_property
+    def normal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Normally constrained entries of the vector, what was measured, and widths, (n,) each."""
+        index = [i for i, p in enumerate(self.parameters) if p.constraint is not None]
+        pairs = [p.constraint for p in self.parameters if p.constraint is not None]
+        start = (
+            np.array(index, int),
+            np.array([c[0] for c in pairs], float),
+            np.array([c[1] for c in pairs], float),
+        )
+        return self._constraints("normal", start)
+
+    @cached_property
+    def poisson(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Poisson-constrained entries of the vector, auxiliary counts, and rate factors, (p,)."""
+        return self._constraints("poisson", (np.zeros(0, int), np.zeros(0), np.zeros(0)))
+
+    def _constraints(
+        self, kind: str, start: tuple[np.ndarray, np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        columns = [[c] for c in start]
+        for part, source in zip(self.parts, self.sources, strict=True):
+            index, positions, widths = getattr(part.pdf, kind)
+            kept = source[index] >= 0
+            columns[0].append(source[index][kept])
+            columns[1].append(part.pdf.auxdata[positions][kept])
+            columns[2].append(widths[kept])
+        index, centre, width = (np.concatenate(c) for c in columns)
+        return index.astype(int), centre, width
+
+    def spectrum(self, params: Parameters, channel: str = "B+ -> K+") -> Spectrum:
+        """Return the model's spectrum of a decay channel."""
+        return self._spectrum(self.flatten(params)[: len(self.parameters)], channel)
+
+    def part_inputs(self, vector: Array) -> list[tuple[Array, Array | None]]:
+        """Return each measurement's own parameter vector and signal factors."""
+        physics = vector[: len(self.parameters)]
+        result = []
+        for part, source in zip(self.parts, self.sources, strict=True):
+            own = _assemble(vector, source, part.pdf)
+            spectrum = self._spectrum(physics, _CHANNEL)
+            if part.responses:
+                result.append((own, part.scales(spectrum)))
+            else:
+                # Without densities the signal strength of the workspace itself is all there is.
+                if part.pdf.poi is not None:
+                    start = part.pdf.slices[part.pdf.poi].start
+                    own = own.at[start].set(spectrum.standard_model)
+                result.append((own, None))
+        return result
+
+    def rates(self, vector: Array) -> Array:
+        """Return the expected counts of all measurements (bins,) at the flat vector (size,)."""
+        rates = [
+            part.pdf.rates(own, scales)
+            for part, (own, scales) in zip(self.parts, self.part_inputs(vector), strict=True)
+        ]
+        return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
+
+    def log_density(self, vector: Array, data: Data | None = None) -> Array:
+        """Return the log likelihood at the flat vector (size,), constraints included."""
+        data = self.data if data is None else data
+        result = jnp.sum(log_poisson(data.counts, self.rates(vector)))
+        index, _, sigma = self.normal
+        if index.size:
+            pull = (take(vector, index) - data.normal) / sigma
+            result = result - 0.5 * jnp.sum(pull**2) - np.sum(np.log(sigma * np.sqrt(2 * np.pi)))
+        index, _, factor = self.poisson
+        if index.size:
+            result = result + jnp.sum(log_poisson(data.poisson, take(vector, index) * factor))
+        return result
+
+    def log_likelihood(self, params: Parameters, data: Data | None = None) -> Array:
+        """Return the log likelihood: main and constraint terms, constants included.
+
+        For `signal-strength` it is pyhf's log pdf of the workspace.
+
+        Args:
+            params: `{name: value}` or the flat vector (size,).
+            data: counts and auxiliary data; the observation by default.
+        """
+        return self.log_density(self.flatten(params), data)
+
+    def log_prior(self, params: Parameters) -> Array:
+        """Return the log prior density of the model's parameters (nuisances have constraints)."""
+        vector = self.flatten(params)
+        result = jnp.zeros(())
+        for i, p in enumerate(self.parameters):
+            distribution = p.distribution
+            if p.constraint is None and distribution is not None:
+                inside = distribution.support(vector[i])
+                safe = jnp.where(inside, vector[i], p.init)
+                result = result + jnp.where(inside, distribution.log_prob(safe), -jnp.inf)
+        return result
+
+    def log_posterior(self, params: Parameters, data: Data | None = None) -> Array:
+        """Return log likelihood + log prior, not normalised."""
+        return self.log_likelihood(params, data) + self.log_prior(params)
+
+    def expected(self, params: Parameters) -> dict[str, dict[str, Array]]:
+        """Return the expected counts {channel: {sample: (bins,)}}.
+
+        The part of the signal that is not the standard model's stands under "new signal".
+        """
+        result: dict[str, dict[str, Array]] = {}
+        inputs = self.part_inputs(self.flatten(params))
+        for part, (own, scales) in zip(self.parts, inputs, strict=True):
+            result |= part.pdf.cells_by_sample(part.pdf.cell_rates(own, scales))
+        return result
+
+    def describe(self) -> str:
+        """Return model, parameters, priors, measurements and sources as text."""
+        lines = [f"model         {self.model.name}: {self.model.description}"]
+        for m in self.measurements:
+            lines.append(f"measurement   {m.name}: {m.title} ({m.n_bins} bins)")
+            lines += [f"              {source}" for source in m.sources]
+        lines.append(f"response      {self.response}")
+        lines.append(f"parameters    {self.size}, of which {self.size - len(self.parameters)} nuisances")
+        for p in self.parameters:
+            unit = f" {p.unit}" if p.unit else ""
+            lines.append(
+                f"  {p.name:<20} start {p.init:g}{unit}, within [{p.bounds[0]:g}, {p.bounds[1]:g}]"
+                f"{unit}, {p.prior_text}" + (f"; {p.description}" if p.description else "")
+            )
+        for name, value in self.constants.items():
+            lines.append(f"  {name:<20} fixed at {value:g}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        names = ", ".join(m.name for m in self.measurements)
+        return f"Analysis({self.model.name} x {names}: {self.size} parameters, {self.n_bins} bins)"
+
+
+#: The decay of the measurements that exist; a measurement will say its own when there are others.
+_CHANNEL = "B+ -> K+"
+
+
+def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bool) -> Part:
+    where = f"measurement {measurement.name!r}"
+    pdf = HistFactory.from_workspace(measurement.workspace)
+    if not measurement.signal:
+        if set(measurement.channels) and has_new:
+            raise errors.DataError(
+                f"{where} has no signal in the channels {', '.join(measurement.channels)}, so a "
+                "spectrum cannot be folded with it; choose channels with a signal, or import its "
+                "number densities with `bknn data import`."
+            )
+        return Part(measurement, pdf, (), np.zeros(0), False)
+    if measurement.null_spectrum not in NULL_SPECTRA:
+        raise errors.unknown("null spectrum", measurement.null_spectrum, NULL_SPECTRA, where)
+    null = NULL_SPECTRA[measurement.null_spectrum]
+    channels = [c for c in pdf.channels if c in measurement.signal]
+    template = np.concatenate([measurement.template(c) for c in channels])
+    responses = []
+    # Channels that share their true-q2 bins are folded at once.
+    for _, same in groupby(channels, lambda c: measurement.densities[c].edges.tobytes()):
+        names = list(same)
+        densities = [measurement.densities[c] for c in names]
+        responses.append(
+            Response.from_density(
+                np.concatenate([d.counts for d in densities]),
+                densities[0].edges,
+                np.concatenate([d.unmatched for d in densities]),
+                null=null,
+                mode=response,
+                template=np.concatenate([measurement.template(c) for c in names]),
+            )
+        )
+    pdf = pdf.with_signal(
+        measurement.signal, new=has_new, without=measurement.form_factor_modifiers
+    )
+    return Part(measurement, pdf, tuple(responses), template, has_new)
+
+
+def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:
+    """Return the pdf's own vector: entries of the flat one, starting values where there is none.
+
+    Runs of neighbours are sliced: a gather of 232 entries would cost as much as the likelihood.
+    """
+    init = np.concatenate([s.init for s in pdf.parameter_sets.values()])
+    breaks = np.flatnonzero(np.diff(source) != 1) + 1
+    pieces = []
+    for run in np.split(np.arange(len(source)), breaks):
+        first = int(source[run[0]])
+        if first < 0:
+            pieces.append(jnp.asarray(init[run]))
+        else:
+            pieces.append(vector[first : first + len(run)])
+    return jnp.concatenate(pieces)

@@ -1,0 +1,120 @@
+"""What a model's parameter is: a name, a start, a range, and what is known about it beforehand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpyro.distributions as dist
+
+from bknn import errors
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a model.
+
+    Attributes:
+        name: as in the formulas, `mass`, `branching_ratio`, `C_VL`, ...
+        init: where fits start.
+        bounds: (lower, upper); fits stay inside, values outside are an error.
+        prior: a numpyro distribution, used by posteriors only; uniform within the bounds by default.
+        constraint: (mean, standard deviation) of an external measurement. It is part of the
+            likelihood, in fits and posteriors alike, like the auxiliary data of a nuisance.
+        starts: further starting values, where the likelihood may have several minima.
+        fixed: keep it at `init` unless it is freed or set.
+        unit, description: for tables.
+
+    Raises:
+        ParameterError: bounds that are empty or do not hold the start, a constraint without width.
+
+    >>> Parameter("mass", 2.0, (0.0, 4.78), unit="GeV").bounds
+    (0.0, 4.78)
+    """
+
+    name: str
+    init: float
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    prior: dist.Distribution | None = None
+    constraint: tuple[float, float] | None = None
+    starts: tuple[float, ...] = ()
+    fixed: bool = False
+    unit: str = ""
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise errors.ParameterError(
+                f"parameter name {self.name!r} is not a Python identifier; use letters, digits "
+                "and underscores, as in 'branching_ratio'."
+            )
+        lower, upper = self.bounds
+        if not lower < upper:
+            raise errors.ParameterError(
+                f"parameter {self.name!r}: bounds from {lower:g} to {upper:g} hold nothing."
+            )
+        if not lower <= self.init <= upper:
+            raise errors.ParameterError(
+                f"parameter {self.name!r}: the start {self.init:g} lies outside of its bounds "
+                f"[{lower:g}, {upper:g}]."
+            )
+        if self.constraint is not None and not self.constraint[1] > 0:
+            raise errors.ParameterError(
+                f"parameter {self.name!r}: the constraint has the width {self.constraint[1]:g}; "
+                "it must be positive. To keep a parameter, fix it."
+            )
+
+    @property
+    def distribution(self) -> dist.Distribution | None:
+        """The prior; uniform within finite bounds, None (flat, improper) otherwise."""
+        if self.prior is not None:
+            return self.prior
+        if all(math.isfinite(b) for b in self.bounds):
+            return dist.Uniform(*self.bounds)
+        return None
+
+    @property
+    def prior_text(self) -> str:
+        """The prior or constraint in words."""
+        if self.constraint is not None:
+            return f"{self.constraint[0]:g} +- {self.constraint[1]:g} (in the likelihood)"
+        if self.prior is not None:
+            return type(self.prior).__name__
+        return "uniform" if self.distribution is not None else "flat"
+
+    def check(self, value: float) -> float:
+        """Return the value if it is a number within the bounds.
+
+        Raises:
+            ParameterError: otherwise, with the bounds.
+        """
+        value = float(value)
+        lower, upper = self.bounds
+        if not lower <= value <= upper:
+            unit = f" {self.unit}" if self.unit else ""
+            raise errors.ParameterError(
+                f"{self.name} = {value:g}{unit} lies outside of [{lower:g}, {upper:g}]{unit}; "
+                f"choose a value inside{f' ({self.description})' if self.description else ''}."
+            )
+        return value
+
+
+def parameter_from(name: str, value: object) -> Parameter:
+    """Return a Parameter from a shorthand: a Parameter, a start, or (start, lower, upper).
+
+    >>> parameter_from("mass", (2.0, 0.0, 4.5)).bounds
+    (0.0, 4.5)
+    """
+    if isinstance(value, Parameter):
+        return value
+    if isinstance(value, Mapping):
+        return Parameter(name, **value)
+    if isinstance(value, tuple) and len(value) == 3:
+        return Parameter(name, float(value[0]), (float(value[1]), float(value[2])))
+    if isinstance(value, int | float):
+        return Parameter(name, float(value))
+    raise errors.ParameterError(
+        f"parameter {name!r} is given as {value!r}; give a start, a tuple (start, lower, upper), "
+        "or a bknn.Parameter."
+    )

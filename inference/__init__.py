@@ -1,0 +1,6 @@
+"""What one asks of a likelihood. Knows an Analysis (a flat vector in, a log density out), no physics."""
+
+from bknn.inference.fit import LogDensity, fit, fit_null
+from bknn.inference.result import FitResult
+
+__all__ = ["FitResult", "LogDensity", "fit", "fit_null"]

@@ -1,0 +1,301 @@
+"""The best fit of a model, or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.analysis import Analysis, Data
+from bknn.inference import gradient, newton
+from bknn.inference.newton import Minimum
+from bknn.inference.result import FitResult
+
+
+class Target(Protocol):
+    """What can be fitted: an Analysis, a LogDensity, or anything that has this."""
+
+    names: tuple[str, ...]
+    init_vector: np.ndarray
+    bounds: np.ndarray
+    fixed: np.ndarray
+
+    def log_density(self, vector: Array) -> Array: ...
+    def unflatten(self, vector: ArrayLike) -> dict[str, Array]: ...
+
+
+class LogDensity:
+    """Any log density, made fit for `fit`.
+
+    Args:
+        function: `function({name: scalar})` returns a log density (or log likelihood); pure JAX.
+        init: {name: start}.
+        bounds: {name: (lower, upper)}; names left out are unbounded.
+
+    >>> import bknn; bknn.enable_x64()
+    >>> from bknn import inference
+    >>> parabola = inference.LogDensity(lambda p: -(p["x"] - 2.0) ** 2, {"x": 0.0})
+    >>> round(float(inference.fit(parabola).params["x"]), 6)
+    2.0
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Mapping[str, Array]], Array],
+        init: Mapping[str, float],
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        self.function = function
+        self.names = tuple(init)
+        self.init_vector = np.array([float(v) for v in init.values()])
+        limits = dict(bounds or {})
+        for name in limits:
+            if name not in init:
+                raise errors.unknown("parameter", name, init)
+        self.bounds = np.array([limits.get(n, (-np.inf, np.inf)) for n in init], float)
+        self.fixed = np.zeros(len(init), bool)
+
+    def log_density(self, vector: Array) -> Array:
+        return self.function(dict(zip(self.names, vector, strict=True)))
+
+    def unflatten(self, vector: ArrayLike) -> dict[str, Array]:
+        vector = jnp.asarray(vector)
+        return {name: vector[..., i] for i, name in enumerate(self.names)}
+
+    def index(self, name: str) -> int:
+        if name not in self.names:
+            raise errors.unknown("parameter", name, self.names)
+        return self.names.index(name)
+
+    def __repr__(self) -> str:
+        return f"LogDensity({', '.join(self.names)})"
+
+
+def fit(
+    target: Analysis | LogDensity,
+    *,
+    fixed: Mapping[str, ArrayLike] | None = None,
+    init: Mapping[str, ArrayLike] | None = None,
+    data: Data | None = None,
+    method: str | None = None,
+    tolerance: float = 1e-10,
+    max_steps: int | None = None,
+) -> FitResult:
+    """Maximise a likelihood, constraints included.
+
+    Args:
+        target: an Analysis, or a LogDensity.
+        fixed: {name: value} of parameters that do not float.
+        init: {name: value} to start from, instead of the model's own starts.
+        data: counts and auxiliary data to fit instead of the observation.
+        method: "newton" (the default for an Analysis: Fisher steps through the bins), "lbfgs"
+            (the default otherwise), or "adam" (a rough start with Adam, then L-BFGS).
+        tolerance: stop when one more step promises less than this decrease of -log likelihood.
+        max_steps: give up after so many; 200 for newton, 2000 otherwise.
+
+    Values in `fixed` and `init` may be arrays (n,), and the fields of `data` may have a leading
+    axis: then n fits are done at once, and everything in the result has a leading axis.
+
+    Where a parameter has several `starts` and floats, the fit begins at each of them and keeps the
+    lowest minimum; `result.minima` has all.
+
+    Raises:
+        UnknownNameError: names that the target does not have, or an unknown method.
+        ParameterError: a value outside of its bounds, or batches of different lengths.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
+        >>> result = inference.fit(analysis)
+        >>> print(f"mu = {result.params['mu']:.2f} +- {result.uncertainties['mu']:.2f}")
+        mu = 4.60 +- 1.33
+    """
+    if method is None:
+        method = "newton" if isinstance(target, Analysis) else "lbfgs"
+    if method not in ("newton", "lbfgs", "adam"):
+        raise errors.unknown("method", method, ("newton", "lbfgs", "adam"))
+    if method == "newton" and not isinstance(target, Analysis):
+        raise errors.ParameterError(
+            "method 'newton' needs an Analysis, whose counts and constraints it knows; "
+            "use 'lbfgs' for other log densities."
+        )
+    starts, moving, batched = _starts(target, fixed or {}, init or {})
+    if data is not None:
+        data = type(data)(*(np.asarray(x, float) for x in data))
+        if data[0].ndim == 2:
+            n = len(data[0])
+            if batched and n != len(starts):
+                raise errors.ParameterError(
+                    f"{len(starts)} parameter values and {n} data sets came; fit as many of one "
+                    "as of the other."
+                )
+            starts = starts if batched else np.tile(starts, (n, 1, 1))
+            batched = True
+    limit = max_steps if max_steps is not None else (200 if method == "newton" else 2000)
+    run = _compiled(target, method, tolerance, limit, _axes(data))
+    best, minima = run(starts, data, moving)
+    picked = jax.tree.map(np.asarray, best)
+    if not batched:
+        picked, minima = jax.tree.map(lambda x: x[0], picked), np.asarray(minima)[0]
+    return FitResult(
+        target,
+        picked.vector,
+        2 * picked.value,
+        2 * picked.decrement,
+        picked.steps,
+        picked.outcome,
+        moving,
+        2 * np.asarray(minima),
+        data,
+    )
+
+
+def fit_null(analysis: Analysis, **options: Any) -> FitResult:
+    """Fit the standard model: the model's parameters at their null values, the rest floating.
+
+    For a model without null values it is the measurement's own template at mu = 1.
+    """
+    if not analysis.model.null:
+        from bknn.models import load
+
+        analysis = Analysis(
+            load("signal-strength"), analysis.measurements, response=analysis.response
+        )
+    return fit(analysis, fixed=analysis.null_values(), **options)
+
+
+def _starts(
+    target: Target, fixed: Mapping[str, ArrayLike], init: Mapping[str, ArrayLike]
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return starting points (batch, starts, size), which parameters move, and whether the batch
+    was asked for."""
+    parameters = {p.name: p for p in getattr(target, "parameters", ())}
+    given: dict[Any, np.ndarray] = {}
+    for name, value in {**init, **fixed}.items():
+        where = _where(target, name)
+        array = np.asarray(value, float)
+        many = where.stop - where.start > 1
+        if array.ndim > 1 + many or (many and array.ndim and array.shape[-1] not in (1, where.stop - where.start)):
+            raise errors.ParameterError(
+                f"parameter {name!r} got values of shape {array.shape}; give one, or a list of "
+                "them for as many fits."
+            )
+        low, high = target.bounds[where].T
+        if name in parameters:
+            for entry in np.atleast_1d(array):
+                parameters[name].check(entry)
+        elif not ((array >= low) & (array <= high)).all():
+            raise errors.ParameterError(
+                f"parameter {name!r} is set outside of its bounds [{low[0]:g}, {high[0]:g}]."
+            )
+        given[name] = array
+    lengths = {
+        len(a)
+        for name, a in given.items()
+        if a.ndim == 1 + (_where(target, name).stop - _where(target, name).start > 1)
+    }
+    if len(lengths) > 1:
+        raise errors.ParameterError(
+            f"values for different numbers of fits came ({sorted(lengths)}); give all lists the "
+            "same length."
+        )
+    batch = lengths.pop() if lengths else 1
+    grid = [
+        [(name, s) for s in p.starts]
+        for name, p in parameters.items()
+        if p.starts and name not in given
+    ]
+    points = list(product(*grid))
+    result = np.tile(target.init_vector, (batch, len(points), 1))
+    for i, point in enumerate(points):
+        for name, value in point:
+            result[:, i, _where(target, name)] = value
+    for name, array in given.items():
+        where = _where(target, name)
+        many = where.stop - where.start > 1
+        shaped = array.reshape((-1, 1, where.stop - where.start if many and array.ndim else 1))
+        result[:, :, where] = shaped
+    moving = ~np.array(target.fixed)
+    for name in fixed:
+        moving[_where(target, name)] = False
+    return result, moving, bool(lengths) or batch > 1 or any(
+        a.ndim == 1 + (_where(target, n).stop - _where(target, n).start > 1)
+        for n, a in given.items()
+    )
+
+
+def _where(target: Any, name: str) -> slice:
+    """Where a parameter or a set of nuisances lies in the flat vector."""
+    nuisances = getattr(target, "nuisances", {})
+    if name in nuisances:
+        return nuisances[name]
+    i = target.index(name)
+    return slice(i, i + 1)
+
+
+def _axes(data: Data | None) -> int | None:
+    return 0 if data is not None and np.ndim(data[0]) == 2 else None
+
+
+def _compiled(
+    target: Any, method: str, tolerance: float, max_steps: int, data_axis: int | None
+) -> Callable[..., tuple[Minimum, Array]]:
+    """The compiled batch of fits; kept with the target, since compiling takes longer than fitting."""
+    cache = target.__dict__.setdefault("_fits", {})
+    key = (method, tolerance, max_steps, data_axis)
+    if key in cache:
+        return cache[key]
+    if method == "newton":
+        where = newton.layout(target)
+
+        def one(start: Array, data: Data | None, moving: Array) -> Minimum:
+            data = target.data if data is None else data
+            return newton.minimise(
+                target, where, start, data, moving, tolerance=tolerance, max_steps=max_steps
+            )
+    else:
+        widths = np.full(len(target.names), np.nan)
+        if isinstance(target, Analysis):
+            widths[target.normal[0]] = target.normal[2]
+            widths[target.poisson[0]] = 1 / np.sqrt(np.maximum(target.poisson[2], 1e-10))
+        unit = gradient.scales(target.init_vector, target.bounds, widths)
+
+        def one(start: Array, data: Data | None, moving: Array) -> Minimum:
+            arguments = () if data is None else (data,)
+            return gradient.minimise(
+                lambda v: -target.log_density(v, *arguments),
+                start,
+                moving,
+                target.bounds,
+                unit,
+                tolerance=tolerance,
+                max_steps=max_steps,
+                rough_steps=500 if method == "adam" else 0,
+            )
+
+    def several(starts: Array, data: Data | None, moving: Array) -> tuple[Minimum, Array]:
+        if starts.shape[0] == 1:
+            # No batch axis to carry through a single fit.
+            found = jax.tree.map(lambda x: x[None], one(starts[0], data, moving))
+        else:
+            found = jax.vmap(one, in_axes=(0, None, None))(starts, data, moving)
+        # A start that failed counts only if all did.
+        rank = jnp.where(jnp.isfinite(found.value), found.value, jnp.inf)
+        best = jnp.argmin(rank)
+        return jax.tree.map(lambda x: x[best], found), found.value
+
+    def run(starts: Array, data: Data | None, moving: Array) -> tuple[Minimum, Array]:
+        if starts.shape[0] == 1 and data_axis is None:
+            return jax.tree.map(lambda x: x[None], several(starts[0], data, moving))
+        return jax.vmap(several, in_axes=(0, data_axis, None))(starts, data, moving)
+
+    cache[key] = jax.jit(run)
+    return cache[key]

@@ -1,0 +1,60 @@
+"""A light invisible particle X from B+ -> K+ X, on top of the standard model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jax import Array
+
+from bknn.inputs import HPQCD_2022
+from bknn.parameters import Parameter
+from bknn.spectrum import Line, Spectrum
+
+#: The heaviest X for which the simulation behind the public likelihood has candidates, GeV.
+ENDPOINT = float(HPQCD_2022.mass_b) - float(HPQCD_2022.mass_k)
+
+#: |V_ts V_tb|^2 to 4.4% and |C_L|^2 to 2.3% (arXiv:2602.09666, section III).
+SM_UNCERTAINTY = math.hypot(0.044, 0.023)
+
+
+class Resonance:
+    """SM + B+ -> K+ X with X invisible: `mass`, `branching_ratio`, `width` (arXiv:2602.09666).
+
+    The standard model keeps its template and form-factor uncertainties and has a normalisation
+    constrained to 5%, `sm_normalisation`. X is a narrow line at q2 = mass^2; with a `width` (fixed
+    at 0 unless freed or set) a Breit-Wigner, eq. (3) there. No interference.
+    """
+
+    name = "resonance"
+    description = "SM + B+ -> K+ X, X invisible: mass, branching fraction, width"
+    parameters = (
+        Parameter(
+            "mass",
+            2.1,
+            (0.0, ENDPOINT),
+            starts=tuple(float(m) for m in np.linspace(0.1, 4.7, 24)),
+            unit="GeV",
+            description="m_X, at most m_B - m_K",
+        ),
+        Parameter(
+            "branching_ratio",
+            5e-6,
+            (0.0, 1e-3),
+            description="BR(B+ -> K+ X) times the probability that X stays invisible",
+        ),
+        Parameter("width", 0.0, (0.0, 5.0), fixed=True, unit="GeV", description="total width"),
+        Parameter(
+            "sm_normalisation",
+            1.0,
+            (0.0, 2.0),
+            constraint=(1.0, SM_UNCERTAINTY),
+            description="SM rate over its prediction",
+        ),
+    )
+    null: Mapping[str, float] = {"branching_ratio": 0.0, "mass": 2.1, "width": 0.0}
+
+    def spectrum(self, params: Mapping[str, Array], channel: str) -> Spectrum:
+        line = Line(params["mass"], params["branching_ratio"], params["width"])
+        return Spectrum(standard_model=params["sm_normalisation"], lines=(line,))
