@@ -22,7 +22,8 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.data import Measurement
 from bknn.decay import standard_model
-from bknn.likelihood.histfactory import HistFactory, require_x64, take
+from bknn.likelihood.export import FoldedSignal, with_folded_signal, workspace_json
+from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory, require_x64, take
 from bknn.likelihood.poisson import log_poisson
 from bknn.parameters import Parameter
 from bknn.response import Response
@@ -426,6 +427,55 @@ class Analysis:
             result |= part.pdf.cells_by_sample(part.pdf.cell_rates(own, scales))
         return result
 
+    def to_workspace(self, params: Parameters) -> dict[str, Any]:
+        """Return pyhf JSON with the signal of these parameters put in (a dict for `json.dump`).
+
+        The parameter of interest multiplies the whole signal, 1 is the point given. Nuisances,
+        data and constraints are those of the measurement, so that at the same nuisances pyhf's log
+        pdf is `log_likelihood` (but for constraints of the model's own parameters, which pyhf does
+        not know). With several measurements the channels stand side by side.
+
+        Raises:
+            WorkspaceError: channels or nuisances of several measurements share names.
+        """
+        vector = self.flatten(params)
+        spectrum = self._spectrum(vector[: len(self.parameters)], _CHANNEL)
+        if len(self.parts) > 1:
+            raise errors.WorkspaceError(
+                "several measurements do not fit into one pyhf workspace, because their nuisances "
+                "may share names; export each in an analysis of its own."
+            )
+        (part,) = self.parts
+        measurement, pdf = part.measurement, part.pdf
+        if not part.responses:
+            return pdf.to_workspace()
+        sm, new = (None if x is None else np.asarray(x) for x in part.counts(spectrum))
+        signals, start = [], 0
+        for channel, n_bins in pdf.channels.items():
+            if channel in measurement.signal:
+                where = slice(start, start + n_bins)
+                start += n_bins
+                signals.append(
+                    FoldedSignal(
+                        channel,
+                        measurement.signal[channel],
+                        sm[where],
+                        None if new is None else new[where],
+                    )
+                )
+        own = {name.split("/")[-1] for name in self.nuisances}
+        unused = [n for n in measurement.form_factor_modifiers if n not in own]
+        return workspace_json(
+            with_folded_signal(
+                pdf.workspace,
+                pdf.parameter_sets,
+                signals,
+                new_name=NEW_SIGNAL.replace(" ", "_"),
+                without=measurement.form_factor_modifiers,
+                unused=unused,
+            )
+        )
+
     def describe(self) -> str:
         """Return model, parameters, priors, measurements and sources as text."""
         lines = [f"model         {self.model.name}: {self.model.description}"]
@@ -455,7 +505,8 @@ _CHANNEL = "B+ -> K+"
 
 def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bool) -> Part:
     where = f"measurement {measurement.name!r}"
-    pdf = HistFactory.from_workspace(measurement.workspace)
+    label = str(measurement.metadata.get("path", measurement.name))
+    pdf = HistFactory.from_workspace(measurement.workspace, label=label)
     if not measurement.signal:
         if set(measurement.channels) and has_new:
             raise errors.DataError(

@@ -17,6 +17,7 @@ from bknn.analysis import Analysis, Data
 from bknn.inference import gradient, newton
 from bknn.inference.newton import Minimum
 from bknn.inference.result import FitResult
+from bknn.models import load
 
 
 class Target(Protocol):
@@ -158,18 +159,26 @@ def fit(
     )
 
 
-def fit_null(analysis: Analysis, **options: Any) -> FitResult:
+def fit_null(
+    analysis: Analysis, *, fixed_too: Mapping[str, ArrayLike] | None = None, **options: Any
+) -> FitResult:
     """Fit the standard model: the model's parameters at their null values, the rest floating.
 
     For a model without null values it is the measurement's own template at mu = 1.
-    """
-    if not analysis.model.null:
-        from bknn.models import load
 
+    Args:
+        analysis: with the model that is compared with the standard model.
+        fixed_too: {name: value} of further parameters that do not float; null values come first.
+        options: as for `fit`.
+    """
+    fixed = {**(fixed_too or {}), **analysis.null_values()}
+    if not analysis.model.null:
+        own = {p.name for p in analysis.parameters}
         analysis = Analysis(
             load("signal-strength"), analysis.measurements, response=analysis.response
         )
-    return fit(analysis, fixed=analysis.null_values(), **options)
+        fixed = {k: v for k, v in fixed.items() if k not in own} | analysis.null_values()
+    return fit(analysis, fixed=fixed, **options)
 
 
 def _starts(

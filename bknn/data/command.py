@@ -10,8 +10,8 @@ import argparse
 from typing import Any
 
 from bknn.data import checks, official, store
-from bknn.data.measurement import table
 from bknn.errors import DataError
+from bknn.tables import table
 
 _LIST = "the data sets that come with the package"
 _SHOW = "one data set: channels, response, sources, checksums, notes"

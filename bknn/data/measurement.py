@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
+from bknn.tables import table
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,19 +247,6 @@ def sample_of(workspace: Mapping[str, Any], channel: str, sample: str) -> dict[s
             return entry
     raise errors.unknown(
         "sample", sample, (entry["name"] for entry in samples), f"channel {channel!r}"
-    )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out rows of text in left-aligned columns, with a rule below the head if there is one."""
-    body = [tuple(row) for row in rows]
-    lines = [tuple(head), *body] if head else body
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    if head:
-        lines.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
     )
 
 

@@ -48,8 +48,9 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     """Return a data set, after comparing its content with its checksum.
 
     Args:
-        name_or_path: a name from `available()`, or a directory written by `bknn data import`. A
-            name comes first; write `./name` for a directory of the same name.
+        name_or_path: a name from `available()`, a directory written by `bknn data import`, or a
+            file of a pyhf workspace (`.json`), which then has no response: its signal can be scaled
+            but not reshaped. A name comes first; write `./name` for a directory of the same name.
 
     Raises:
         UnknownNameError: neither a name nor a directory; close matches are named.
@@ -65,6 +66,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     path = Path(text)
     if path.is_dir():
         return read(path)
+    if path.suffix == ".json" and path.is_file():
+        return plain(path)
     if path.is_file():
         raise DataError(
             f"{path}: this is a file, and a data set is a directory with {DATA_FILE} and "
@@ -76,6 +79,20 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
             f"or one of the embedded names: {', '.join(available())}."
         )
     raise errors.unknown("data set", text, available())
+
+
+def plain(path: Path) -> Measurement:
+    """Return a pyhf workspace from a file as a measurement without response."""
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
+    workspace = parse_json(raw, str(path))
+    checks.check_workspace(workspace, str(path))
+    title = f"pyhf workspace {path.name}, without response"
+    return Measurement(
+        path.stem, title, workspace, sha256=sha256(raw), metadata={"path": str(path)}
+    )
 
 
 def canonical_json(value: Any) -> bytes:

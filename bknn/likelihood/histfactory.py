@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.likelihood.cells import Cells, compile_cells
+from bknn.likelihood.export import workspace_json
 from bknn.likelihood.interpolation import (
     ADDITIVE_CODES,
     MULTIPLICATIVE_CODES,
@@ -77,6 +78,7 @@ class HistFactory:
         measurement: str | None = None,
         interpolation: Mapping[str, str] | None = None,
         channels: Sequence[str] | None = None,
+        label: str = "workspace",
     ) -> HistFactory:
         """Read, check and compile a pyhf workspace.
 
@@ -86,6 +88,7 @@ class HistFactory:
             interpolation: {"normsys": "code1" or "code4", "histosys": "code0", "code2" or
                 "code4p"}; pyhf's defaults are code4 and code4p.
             channels: keep only these.
+            label: what messages call a workspace that comes as a mapping.
 
         Raises:
             WorkspaceError: anything wrong with the workspace; the sentence says what and where.
@@ -101,7 +104,7 @@ class HistFactory:
             if code not in known:
                 raise errors.unknown(f"interpolation code of {kind}", code, known)
             codes[kind] = code
-        workspace = parse(source, measurement, channels)
+        workspace = parse(source, measurement, channels, label)
         sets = collect(workspace)
         cells = compile_cells(workspace, sets, codes["normsys"])
         return cls(workspace, sets, cells, codes)
@@ -366,8 +369,6 @@ class HistFactory:
 
     def to_workspace(self) -> dict[str, Any]:
         """Return the model as a pyhf JSON workspace (a dict for `json.dump`)."""
-        from bknn.likelihood.export import workspace_json
-
         return workspace_json(self.workspace)
 
     def with_signal(

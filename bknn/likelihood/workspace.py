@@ -105,6 +105,7 @@ def parse(
     source: str | Path | Mapping[str, Any],
     measurement: str | None = None,
     channels: Sequence[str] | None = None,
+    label: str = "workspace",
 ) -> Workspace:
     """Check a workspace and return it with one measurement chosen.
 
@@ -112,13 +113,14 @@ def parse(
         source: path of a JSON file, or the workspace as a mapping.
         measurement: name of the measurement; the first one by default.
         channels: names of the channels to keep; all by default.
+        label: what messages call a workspace that comes as a mapping.
 
     Raises:
         WorkspaceError: anything wrong with the workspace, with its place.
         UnknownNameError: a measurement or channel that the workspace does not have.
     """
     if isinstance(source, Mapping):
-        where, spec = "workspace", source
+        where, spec = label, source
     else:
         where, spec = str(source), read_json(source)
     return _Reader(where).workspace(spec, measurement, channels)

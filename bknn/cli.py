@@ -1,0 +1,280 @@
+"""The command line: `bknn fit`, `bknn models`, `bknn data`, `bknn export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bknn import errors
+
+if TYPE_CHECKING:
+    from bknn.analysis import Analysis
+
+_FIT_MORE = """\
+examples:
+  bknn fit signal-strength
+  bknn fit signal-strength --channels hadronic
+  bknn fit resonance --fix mass=2.1 --out results/
+  bknn fit resonance --fix width=0.1 --response reweighting
+  bknn fit signal-strength --data my-workspace.json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except errors.BknnError as problem:
+        print(f"bknn: error: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("bknn: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from importlib.metadata import version
+
+    parser = argparse.ArgumentParser(
+        prog="bknn",
+        description="What do the B -> K(*) + missing energy data say about your model?",
+    )
+    parser.add_argument("--version", action="version", version=f"bknn {version('bknn')}")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", required=True
+    )
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit a model to data",
+        description="Fit a model to data: best values, uncertainties, comparison with the "
+        "standard model, figures.",
+        epilog=_FIT_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_analysis(fit)
+    fit.add_argument("--fix", nargs="+", default=[], metavar="NAME=VALUE", help="keep parameters")
+    fit.add_argument("--init", nargs="+", default=[], metavar="NAME=VALUE", help="start there")
+    fit.add_argument(
+        "--method",
+        choices=("newton", "lbfgs", "adam"),
+        default="newton",
+        help="Fisher steps (default), L-BFGS, or Adam then L-BFGS",
+    )
+    fit.add_argument("--out", metavar="DIR", help="write result.json, arrays and figures there")
+    fit.add_argument("--no-figures", action="store_true", help="do not draw")
+    fit.set_defaults(run=_fit)
+
+    export = commands.add_parser(
+        "export",
+        help="write a pyhf workspace with the signal of a model put in",
+        description="Write a pyhf workspace with the signal of a model at a point put in; its "
+        "parameter of interest multiplies that signal.",
+    )
+    _add_analysis(export)
+    export.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the point; the start elsewhere"
+    )
+    export.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    export.set_defaults(run=_export)
+
+    models = commands.add_parser("models", help="list the models and their parameters")
+    models.set_defaults(run=_models)
+
+    from bknn.data import command as data_command
+
+    data = commands.add_parser("data", help="list, show and import data sets")
+    data_command.add_arguments(data)
+    data.set_defaults(run=_data)
+    return parser
+
+
+def _add_analysis(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model meets which data, and how."""
+    parser.add_argument("model", metavar="MODEL", help="one of `bknn models`")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=["belle2-2025"],
+        metavar="SET",
+        help="names from `bknn data list`, directories of `bknn data import`, or pyhf workspaces",
+    )
+    parser.add_argument(
+        "--channels",
+        metavar="NAME[,NAME...]",
+        help="only these channels: names, their beginnings, or groups such as 'inclusive'",
+    )
+    parser.add_argument(
+        "--response",
+        default="smooth",
+        metavar="KIND",
+        help="'smooth' (default) or 'reweighting' (arXiv:2402.08417)",
+    )
+    parser.add_argument(
+        "--free",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="let parameters float that are fixed by default",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="recorded; nothing here is random")
+
+
+def prepare() -> None:
+    """Double precision, and compiled programs kept between runs."""
+    import jax
+
+    from bknn import enable_x64
+
+    enable_x64()
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "bknn" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _analysis(args: argparse.Namespace, named: Sequence[str]) -> Analysis:
+    """Build the analysis; parameters that the user names take part."""
+    from bknn import data, models
+    from bknn.analysis import Analysis
+
+    prepare()
+    model = models.load(args.model)
+    measurements = [data.load(item) for item in args.data]
+    if args.channels:
+        wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
+        measurements = [m.select(wanted) for m in measurements]
+    fixed = {p.name for p in model.parameters if p.fixed}
+    free = [*args.free, *(n for n in named if n in fixed and n not in args.free)]
+    return Analysis(model, measurements, response=args.response, free=free)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from bknn import report
+    from bknn.inference import fit, fit_null
+
+    fixed, init = _values(args.fix, "--fix"), _values(args.init, "--init")
+    out = _directory(args.out)
+    analysis = _analysis(args, list(fixed))
+    result = fit(analysis, fixed=fixed, init=init, method=args.method)
+    # A parameter the user fixed keeps its value in the null, unless it is what makes the null.
+    null = fit_null(analysis, fixed_too=fixed)
+    print(report.fit_table(result, null))
+    if out is not None:
+        settings = {
+            "fix": fixed,
+            "init": init,
+            "free": args.free,
+            "method": args.method,
+            "channels": args.channels,
+            "seed": args.seed,
+        }
+        content = report.fit_json(result, null, command="fit", settings=settings)
+        report.write_json(content, out / "result.json")
+        report.write_arrays(result, out / "fit.nc")
+        written = ["result.json", "fit.nc"]
+        if not args.no_figures:
+            from bknn import plot
+
+            written += [p.name for p in plot.fit_figures(result, null, out)]
+        print(f"written          {out}/: {', '.join(written)}")
+    if not (result.converged and null.converged):
+        print(
+            "bknn: the fit did not converge; do not use its numbers (see 'fit' above).",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    point = _values(args.set, "--set")
+    out = Path(args.out)
+    analysis = _analysis(args, list(point))
+    for p in analysis.parameters:
+        if p.name in point:
+            p.check(point[p.name])
+    workspace = analysis.to_workspace({**analysis.init, **point})
+    try:
+        out.write_text(json.dumps(workspace, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise errors.DataError(f"{out}: cannot be written ({problem.strerror}).") from None
+    print(f"written          {out}")
+    return 0
+
+
+def _models(args: argparse.Namespace) -> int:
+    from bknn import models
+    from bknn.tables import table
+
+    rows = []
+    for name in models.available():
+        model = models.load(name)
+        for i, p in enumerate(model.parameters):
+            low, high = p.bounds
+            rows.append(
+                (
+                    name if i == 0 else "",
+                    p.name,
+                    f"{p.init:g}" + (" (fixed)" if p.fixed else ""),
+                    f"[{low:g}, {high:g}]",
+                    p.unit,
+                    p.prior_text,
+                    p.description,
+                )
+            )
+    head = ("model", "parameter", "start", "range", "unit", "prior", "meaning")
+    print(table(head, rows))
+    return 0
+
+
+def _data(args: argparse.Namespace) -> int:
+    from bknn.data import command as data_command
+
+    return data_command.run(args)
+
+
+def _values(texts: Sequence[str], option: str) -> dict[str, float]:
+    """Read NAME=VALUE pairs."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise errors.ParameterError(
+                f"{option} {text!r} is not of the form NAME=VALUE with a number; for example "
+                f"{option} mass=2.1."
+            )
+    return found
+
+
+def _directory(path: str | None) -> Path | None:
+    """Make the output directory before anything is computed."""
+    if path is None:
+        return None
+    out: Any = Path(path)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise errors.DataError(
+            f"{out}: cannot be made a directory ({problem.strerror}); choose another --out."
+        ) from None
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""What a command leaves behind: `result.json` and a table to read."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.io import netcdf_file
+
+from bknn.analysis import Analysis
+from bknn.inference.result import FitResult
+from bknn.tables import table
+
+
+def fit_json(
+    result: FitResult, null: FitResult, *, command: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of `result.json` for a fit; `docs/result.md` describes it.
+
+    Numbers that do not exist (an uncertainty at a bound, a fit that failed) are null, never NaN.
+    """
+    analysis = result.target
+    return {
+        "command": command,
+        "model": analysis.model.name,
+        "data": [m.name for m in analysis.measurements],
+        "fit": {**_fit(result), "parameters": _parameters(result)},
+        "null": _fit(null),
+        "twice_delta_nll": _number(float(null.twice_nll) - float(result.twice_nll)),
+        "provenance": provenance(analysis, settings),
+    }
+
+
+def _fit(result: FitResult) -> dict[str, Any]:
+    return {
+        "twice_nll": _number(float(result.twice_nll)),
+        "converged": bool(result.converged),
+        "status": result.status,
+    }
+
+
+def _parameters(result: FitResult) -> dict[str, dict[str, Any]]:
+    found = {}
+    sigma = result.uncertainty_vector
+    for i, name in enumerate(result.names):
+        floats = bool(result.moving[i]) and sigma[i] > 0
+        found[name] = {
+            "value": _number(result.vector[i]),
+            "uncertainty": _number(sigma[i]) if floats else None,
+            "fixed": not bool(result.moving[i]),
+        }
+    for name, value in result.target.constants.items():
+        found[name] = {"value": value, "uncertainty": None, "fixed": True}
+    return found
+
+
+def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is needed to repeat a computation: versions, data checksums, settings."""
+    return {
+        "version": metadata.version("bknn"),
+        "seed": settings.get("seed"),
+        "data_sha256": {m.name: m.sha256 for m in analysis.measurements},
+        "channels": {m.name: list(m.channels) for m in analysis.measurements},
+        "response": analysis.response,
+        "settings": dict(settings),
+        "python": platform.python_version(),
+        "packages": {n: metadata.version(n) for n in ("jax", "jaxlib", "numpy", "scipy", "optax")},
+        "device": jax.devices()[0].device_kind,
+        "sources": [str(s) for m in analysis.measurements for s in m.sources],
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON atomically: a reader sees the old file or the new one, whole."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_arrays(result: FitResult, path: Path) -> None:
+    """Write parameters, covariance and expected counts as NetCDF; `xarray.open_dataset` reads it."""
+    analysis: Analysis = result.target
+    with netcdf_file(path, "w") as file:
+        file.title = f"bknn fit of {analysis.model.name}"
+        width = max(len(n.encode()) for n in analysis.names)
+        for name, size in (
+            ("parameter", analysis.size),
+            ("parameter_2", analysis.size),
+            ("bin", analysis.n_bins),
+            ("name_length", width),
+        ):
+            file.createDimension(name, size)
+
+        def put(name: str, values: np.ndarray, *dimensions: str, kind: str = "d") -> None:
+            file.createVariable(name, kind, dimensions)[:] = values
+
+        names = np.array([list(n.encode().ljust(width)) for n in analysis.names], "u1")
+        put("name", names.view("S1"), "parameter", "name_length", kind="c")
+        put("value", result.vector, "parameter")
+        put("uncertainty", result.uncertainty_vector, "parameter")
+        put("covariance", result.covariance, "parameter", "parameter_2")
+        put("observed", np.asarray(analysis.data.counts), "bin")
+        put("expected", np.asarray(analysis.rates(result.vector)), "bin")
+
+
+def fit_table(result: FitResult, null: FitResult) -> str:
+    """Return the table that `bknn fit` prints."""
+    analysis: Analysis = result.target
+    sigma = result.uncertainty_vector
+    rows = []
+    for i, p in enumerate(analysis.parameters):
+        if not result.moving[i]:
+            note = "fixed"
+        elif p.name in result.at_bounds:
+            note = "at its bound"
+        else:
+            note = ""
+        value, error = in_digits(
+            float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
+        )
+        rows.append((p.name, value, error, p.unit, note))
+    for name, value in analysis.constants.items():
+        rows.append((name, f"{value:g}", "", "", "fixed"))
+    lines = [
+        f"{analysis.model.name}: {analysis.model.description}",
+        *(
+            f"data: {m.name} ({len(m.channels)} channels, {m.n_bins} bins), "
+            f"{analysis.response} response"
+            for m in analysis.measurements
+        ),
+        "",
+        table(("parameter", "value", "uncertainty", "unit", ""), rows),
+        "",
+    ]
+    delta = float(null.twice_nll) - float(result.twice_nll)
+    lines.append(f"-2 log L         {float(result.twice_nll):12.4f}   best fit")
+    lines.append(f"                 {float(null.twice_nll):12.4f}   standard model")
+    lines.append(f"difference       {delta:12.4f}")
+    lines.append("")
+    if extreme := _pulls(result):
+        lines.append("largest pulls    " + extreme)
+    lines.append(f"fit              {result.status}")
+    if not null.converged:
+        lines.append(f"null fit         {null.status}")
+    return "\n".join(lines)
+
+
+def _pulls(result: FitResult, n: int = 4) -> str:
+    """The nuisances that moved most, in units of their constraints."""
+    analysis: Analysis = result.target
+    index, centre, width = analysis.normal
+    if not index.size:
+        return ""
+    pull = (result.vector[index] - centre) / width
+    order = np.argsort(-np.abs(pull))[:n]
+    return ", ".join(f"{analysis.names[index[i]]} {pull[i]:+.2f}" for i in order)
+
+
+def in_digits(value: float, error: float) -> tuple[str, str]:
+    """Return value and uncertainty as text, with two digits of the uncertainty.
+
+    >>> in_digits(4.5991, 1.334)
+    ('4.6', '1.3')
+    >>> in_digits(8.5787e-06, 2.5622e-06)
+    ('8.6e-06', '2.6e-06')
+    >>> in_digits(2.1, 0.0)
+    ('2.1', '')
+    """
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.6g}", ""
+    last = math.floor(math.log10(error)) - 1
+    size = math.floor(math.log10(max(abs(value), error)))
+    if -3 <= size <= 5:
+        digits = max(0, -last)
+        return f"{value:.{digits}f}", f"{error:.{digits}f}"
+    digits = max(0, size - last)
+    scale = 10.0**size
+    return f"{value / scale:.{digits}f}e{size:+03d}", f"{error / scale:.{digits}f}e{size:+03d}"
