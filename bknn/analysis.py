@@ -23,7 +23,13 @@ from bknn import errors
 from bknn.data import Measurement
 from bknn.decay import standard_model
 from bknn.likelihood.export import FoldedSignal, with_folded_signal, workspace_json
-from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory, require_x64, take
+from bknn.likelihood.histfactory import (
+    NEW_SIGNAL,
+    HistFactory,
+    log_normal,
+    require_x64,
+    take,
+)
 from bknn.likelihood.poisson import log_poisson
 from bknn.parameters import Parameter
 from bknn.response import Response
@@ -261,7 +267,7 @@ class Analysis:
         known = [p.name for p in self.parameters] + list(self.nuisances)
         for name in params:
             if name not in known:
-                raise errors.unknown("parameter", name, known, f"model {self.model.name!r}")
+                raise self._unknown(name)
         parts = []
         for name in known:
             if name not in params:
@@ -297,12 +303,15 @@ class Analysis:
         Raises:
             UnknownNameError: no such name; close matches are named.
         """
-        try:
-            return self.names.index(name)
-        except ValueError:
-            raise errors.unknown(
-                "parameter", name, self.names, f"model {self.model.name!r}"
-            ) from None
+        if name not in self.names:
+            raise self._unknown(name)
+        return self.names.index(name)
+
+    def _unknown(self, name: str) -> errors.UnknownNameError:
+        own = [p.name for p in self.model.parameters]
+        return errors.unknown(
+            "parameter", name, own, f"model {self.model.name!r}", [*self.nuisances, *self.names]
+        )
 
     def null_values(self) -> dict[str, float]:
         """Values that make the model the standard model, of the parameters that take part."""
@@ -381,9 +390,7 @@ class Analysis:
         data = self.data if data is None else data
         result = jnp.sum(log_poisson(data.counts, self.rates(vector)))
         index, _, sigma = self.normal
-        if index.size:
-            pull = (take(vector, index) - data.normal) / sigma
-            result = result - 0.5 * jnp.sum(pull**2) - np.sum(np.log(sigma * np.sqrt(2 * np.pi)))
+        result = result + log_normal(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
             result = result + jnp.sum(log_poisson(data.poisson, take(vector, index) * factor))
@@ -542,17 +549,7 @@ def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bo
 
 
 def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:
-    """Return the pdf's own vector: entries of the flat one, starting values where there is none.
-
-    Runs of neighbours are sliced: a gather of 232 entries would cost as much as the likelihood.
-    """
+    """Return the pdf's own vector: entries of the flat one, starting values where there is none."""
     init = np.concatenate([s.init for s in pdf.parameter_sets.values()])
-    breaks = np.flatnonzero(np.diff(source) != 1) + 1
-    pieces = []
-    for run in np.split(np.arange(len(source)), breaks):
-        first = int(source[run[0]])
-        if first < 0:
-            pieces.append(jnp.asarray(init[run]))
-        else:
-            pieces.append(vector[first : first + len(run)])
-    return jnp.concatenate(pieces)
+    index = np.where(source >= 0, source, vector.shape[0] + np.arange(len(source)))
+    return jnp.asarray(take(jnp.concatenate([vector, init]), index))

@@ -41,15 +41,22 @@ class FitError(BknnError):
     """A fit that did not converge, where a converged one is needed."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UnknownNameError:
+def unknown(
+    kind: str, name: str, known: Iterable[str], where: str = "", more: Iterable[str] = ()
+) -> UnknownNameError:
     """Return the error for an unknown name, with close matches first.
+
+    Names in `more` (hundreds of nuisances) are matched too, but not listed.
 
     >>> print(unknown("model", "resonence", ["resonance", "signal-strength"]))
     unknown model 'resonence'; did you mean 'resonance'? Known: resonance, signal-strength.
     """
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    known, more = sorted(known), list(more)
+    close = difflib.get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else "."
     shown = known if len(known) <= 12 else [*known[:12], f"... ({len(known)} in all)"]
     place = f" in {where}" if where else ""
-    return UnknownNameError(f"unknown {kind} {name!r}{place}{hint} Known: {', '.join(shown)}.")
+    rest = f" (and {len(more)} nuisance parameters)" if more else ""
+    return UnknownNameError(
+        f"unknown {kind} {name!r}{place}{hint} Known: {', '.join(shown)}{rest}."
+    )

@@ -168,18 +168,18 @@ def _pulls(result: FitResult, n: int = 4) -> str:
 
 
 def in_digits(value: float, error: float) -> tuple[str, str]:
-    """Return value and uncertainty as text, with two digits of the uncertainty.
+    """Return value and uncertainty as text, with three digits of the uncertainty.
 
     >>> in_digits(4.5991, 1.334)
-    ('4.6', '1.3')
+    ('4.60', '1.33')
     >>> in_digits(8.5787e-06, 2.5622e-06)
-    ('8.6e-06', '2.6e-06')
+    ('8.58e-06', '2.56e-06')
     >>> in_digits(2.1, 0.0)
     ('2.1', '')
     """
     if not (math.isfinite(error) and error > 0):
         return f"{value:.6g}", ""
-    last = math.floor(math.log10(error)) - 1
+    last = math.floor(math.log10(error)) - 2
     size = math.floor(math.log10(max(abs(value), error)))
     if -3 <= size <= 5:
         digits = max(0, -last)

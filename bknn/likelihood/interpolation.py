@@ -50,10 +50,10 @@ def multiplicative(alpha: ArrayLike, log_lo: ArrayLike, log_hi: ArrayLike, poly:
     if poly.shape[0] == 0:
         return jnp.exp(jnp.where(alpha > 0, alpha * log_hi, -alpha * log_lo))
     outside = jnp.exp(jnp.where(alpha >= 1, alpha * log_hi, -alpha * log_lo))
-    inside = jnp.zeros_like(alpha)
-    for row in poly[::-1]:
-        inside = (inside + row) * alpha
-    return jnp.where(jnp.abs(alpha) >= 1, outside, 1 + inside)
+    square = alpha * alpha
+    cube = square * alpha
+    powers = jnp.stack([alpha, square, cube, square * square, square * cube, cube * cube])
+    return jnp.where(jnp.abs(alpha) >= 1, outside, 1 + jnp.sum(poly * powers, axis=0))
 
 
 def code4_polynomial(lo: ArrayLike, hi: ArrayLike) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Decay rates: what a model predicts before a detector sees it."""

@@ -1,0 +1,1 @@
+"""Form factors of B -> K(*) transitions, one file per published determination."""
