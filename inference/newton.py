@@ -143,18 +143,19 @@ def minimise(
         direction = jnp.where(trusted, direction, plain)
         slope = jnp.where(trusted, slope, expected)
 
-        # Halve the step until the function goes down; bounds are kept by projection.
-        def trial(length: Array) -> tuple[Array, Array, Array, Array]:
+        # Shorten the step until the function goes down; bounds are kept by projection.
+        def shorter(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            length = carry[0] / 4
             new = jnp.clip(x + length * direction, lower, upper)
             return (length, new, *evaluate(new))
 
         def uphill(carry: tuple[Array, Array, Array, Array]) -> Array:
             length, _, value, _ = carry
-            return ~(value <= at.value - 1e-4 * length * slope) & (length > 1e-9)
+            return ~(value <= at.value - 1e-4 * length * slope) & (length > 1e-8)
 
-        _, new, value, new_gradient = jax.lax.while_loop(
-            uphill, lambda carry: trial(0.5 * carry[0]), trial(jnp.ones(()))
-        )
+        # Before the first trial nothing is known, which counts as uphill.
+        unknown = (jnp.full((), 4.0), x, jnp.full((), jnp.nan), state.gradient)
+        _, new, value, new_gradient = jax.lax.while_loop(uphill, shorter, unknown)
         better = value < at.value
         # Near the minimum differences drown in rounding: a tiny promised decrease is convergence.
         done = (slope < 2 * tolerance) | (~better & (slope < 1e-6))
@@ -195,7 +196,7 @@ def minimise(
 
 
 #: After how many steps the Fisher matrix is computed anew.
-_REFRESH = 4
+_REFRESH = 6
 
 #: How many moves the memory holds.
 _MEMORY = 6
@@ -209,13 +210,18 @@ def _with_memory(
     usable = along > 1e-10 * jnp.sqrt(jnp.sum(moves**2, axis=1) * jnp.sum(turns**2, axis=1))
     usable &= along > 0
     inverse = jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)
-    q, weights = gradient, []
-    for i in reversed(range(_MEMORY)):
-        weights.append(inverse[i] * jnp.dot(moves[i], q))
-        q = q - weights[-1] * turns[i]
-    r = solve(q)
-    for i, weight in zip(range(_MEMORY), reversed(weights), strict=True):
-        r = r + (weight - inverse[i] * jnp.dot(turns[i], r)) * moves[i]
+
+    def down(q: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        move, turn, factor = pair
+        weight = factor * jnp.dot(move, q)
+        return q - weight * turn, weight
+
+    def up(r: Array, pair: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
+        move, turn, factor, weight = pair
+        return r + (weight - factor * jnp.dot(turn, r)) * move, None
+
+    q, weights = jax.lax.scan(down, gradient, (moves, turns, inverse), reverse=True)
+    r, _ = jax.lax.scan(up, solve(q), (moves, turns, inverse, weights))
     return r
 
 
@@ -262,15 +268,15 @@ def _solver(
     """Return the function v -> (Fisher matrix)^-1 v over the active parameters."""
     n_bins = analysis.n_bins
     shared, free, local = where.shared, where.free, where.local
-    j_shared = jnp.where(take(active, shared), tangent.shared, 0.0)
-    j_free = jnp.where(take(active, free), tangent.free, 0.0)
+    j_shared = jnp.where(take(active, shared)[None, :], tangent.shared, 0.0)
+    j_free = jnp.where(take(active, free)[None, :], tangent.free, 0.0)
     j_local = jnp.where(take(active, local), tangent.local, 0.0)
     d_shared, d_local = take(tangent.diagonal, shared), take(tangent.diagonal, local)
     root = jnp.sqrt(tangent.weight)
 
-    in_bins = (j_shared / d_shared) @ j_shared.T
+    in_bins = (j_shared / d_shared[None, :]) @ j_shared.T
     in_bins += jnp.diag(collect_by(j_local**2 / d_local, where.local_bin, n_bins))
-    core = jnp.eye(n_bins) + root[:, None] * in_bins * root
+    core = jnp.eye(n_bins) + root[:, None] * in_bins * root[None, :]
     cholesky = jnp.linalg.cholesky(core)
 
     def project(v: Array) -> Array:
@@ -283,7 +289,7 @@ def _solver(
     size = jnp.sqrt(jnp.diag(schur))
     moves = size > 0
     size = jnp.where(moves, size, 1.0)
-    schur = schur / size[:, None] / size + 1e-9 * jnp.eye(free.size)
+    schur = schur / size[:, None] / size[None, :] + 1e-9 * jnp.eye(free.size)
 
     def solve(v: Array) -> Array:
         z_shared, z_local = take(v, shared) / d_shared, take(v, local) / d_local

@@ -1,0 +1,136 @@
+"""The published results, from the public likelihood.
+
+Expected numbers are from the papers (arXiv:2311.14647, arXiv:2602.09666) and from pyhf 0.7.6 run on
+the same workspace, not from this code.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import bknn
+from bknn import inference, models
+
+
+@pytest.fixture(scope="module")
+def belle2():
+    return bknn.data.load("belle2-2025")
+
+
+def _strength(measurement):
+    analysis = bknn.Analysis(models.load("signal-strength"), measurement)
+    best = inference.fit(analysis).check()
+    fixed = inference.fit(analysis, fixed={"mu": np.array([1.0, 0.0])}).check()
+    return best, fixed.twice_nll - best.twice_nll
+
+
+@pytest.mark.parametrize(
+    ("channels", "mu", "up", "down", "published", "from_sm", "from_none"),
+    [
+        (None, 4.60, 1.3, 1.3, (4.6, 1.3), 7.377, 11.973),
+        ("inclusive", 5.41, 1.5, 1.5, (5.4, 1.5), 8.600, 12.503),
+        ("hadronic", 2.18, 2.4, 2.0, (2.2, 2.2), 0.339, 1.243),
+    ],
+)
+def test_signal_strength(belle2, channels, mu, up, down, published, from_sm, from_none):
+    measurement = belle2 if channels is None else belle2.select(channels)
+    best, delta = _strength(measurement)
+    value, sigma = float(best.params["mu"]), float(best.uncertainties["mu"])
+    assert value == pytest.approx(mu, abs=0.006)
+    # Published with one decimal.
+    assert round(value, 1) == published[0]
+    assert down - 0.05 <= sigma <= up + 0.05
+    assert delta[0] == pytest.approx(from_sm, abs=2e-3)
+    assert delta[1] == pytest.approx(from_none, abs=2e-3)
+
+
+def test_significances(belle2):
+    """2.7 and 3.5 sigma; 2.9 and 3.5; 0.6 and 1.1 (arXiv:2311.14647, section X)."""
+    for channels, expected in (
+        (None, (2.7, 3.5)),
+        ("inclusive", (2.9, 3.5)),
+        ("hadronic", (0.6, 1.1)),
+    ):
+        measurement = belle2 if channels is None else belle2.select(channels)
+        _, delta = _strength(measurement)
+        assert tuple(np.round(np.sqrt(delta), 1)) == expected
+
+
+def test_uncertainty_is_that_of_the_profile(belle2):
+    """The Hessian's uncertainty against the second difference of the profile likelihood."""
+    analysis = bknn.Analysis(models.load("signal-strength"), belle2)
+    best = inference.fit(analysis)
+    mu, step = float(best.params["mu"]), 0.05
+    sides = inference.fit(analysis, fixed={"mu": np.array([mu - step, mu + step])})
+    curvature = (sides.twice_nll.sum() - 2 * best.twice_nll) / step**2
+    assert float(best.uncertainties["mu"]) == pytest.approx(np.sqrt(2 / curvature), rel=1e-4)
+
+
+def test_minimum_is_where_pyhf_found_it(belle2):
+    """Minuit stops at -23.33370; a Newton iteration on pyhf's own pdf reaches -23.33428."""
+    best, _ = _strength(belle2)
+    assert float(best.twice_nll) == pytest.approx(-23.33428, abs=1e-5)
+
+
+def test_null_folds_to_the_templates(belle2):
+    """The spectrum that made the templates gives them back, through the template and folded."""
+    from bknn.decay.standard_model import dbr_dq2
+
+    whole = models.from_spectrum(lambda q2, mu: mu * dbr_dq2(q2), {"mu": 1.0})
+    folded = bknn.Analysis(whole, belle2)
+    template = bknn.Analysis(models.load("signal-strength"), belle2)
+    a, b = folded.expected(folded.init), template.expected(template.init)
+    for channel, sample in belle2.signal.items():
+        np.testing.assert_allclose(b[channel][sample], belle2.template(channel), rtol=1e-12)
+        np.testing.assert_allclose(a[channel]["new signal"], belle2.template(channel), rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def resonance(belle2):
+    return bknn.Analysis(models.load("resonance"), belle2)
+
+
+def test_resonance(resonance):
+    """arXiv:2602.09666: 2.1 +0.2 -0.1 GeV and 9.2 +1.8 -3.4 e-6, posterior mode for 0.1 GeV width."""
+    best = inference.fit(resonance).check()
+    assert 2.0 < float(best.params["mass"]) < 2.3
+    assert 5.8e-6 < float(best.params["branching_ratio"]) < 11.0e-6
+    # A scan of fixed masses finds no lower minimum.
+    masses = np.linspace(0.2, 4.6, 89)
+    scan = inference.fit(resonance, fixed={"mass": masses}).check()
+    assert scan.twice_nll.min() >= float(best.twice_nll) - 1e-6
+    assert abs(masses[scan.twice_nll.argmin()] - float(best.params["mass"])) < 0.05
+
+
+def test_resonance_with_width(belle2):
+    analysis = bknn.Analysis(models.load("resonance"), belle2, free=["width"])
+    best = inference.fit(analysis, fixed={"width": 0.1}).check()
+    assert 2.0 < float(best.params["mass"]) < 2.3
+    assert 5.8e-6 < float(best.params["branching_ratio"]) < 11.0e-6
+
+
+def test_profile_gradient_in_the_mass(resonance):
+    """Across an edge of the true-q2 bins: no jump, and right against finite differences."""
+    edge = np.linspace(0, 22.885, 101)[19]
+    masses = np.sqrt(edge + np.array([-2e-2, -1e-6, 1e-6, 2e-2]))
+    fitted = inference.fit(resonance, fixed={"mass": masses}).check()
+    # Envelope theorem: at the profiled nuisances the partial derivative is the total one.
+    gradient = -2 * jax.vmap(jax.grad(resonance.log_density))(fitted.vector)[:, 0]
+    assert abs(gradient[1] - gradient[2]) < 1e-4 * abs(gradient[0])
+    step = 1e-4
+    sides = inference.fit(
+        resonance, fixed={"mass": np.concatenate([masses - step, masses + step])[[0, 3, 4, 7]]}
+    ).check()
+    difference = (sides.twice_nll[2:] - sides.twice_nll[:2]) / (2 * step)
+    np.testing.assert_allclose(gradient[np.array([0, 3])], difference, rtol=1e-4)
+
+
+def test_reference_response_is_close(belle2):
+    """Bin averages and the smooth efficiency agree on where the resonance is."""
+    analysis = bknn.Analysis(
+        models.load("resonance"), belle2, response="reweighting", free=["width"]
+    )
+    best = inference.fit(analysis, fixed={"width": 0.1}).check()
+    assert 2.0 < float(best.params["mass"]) < 2.3
