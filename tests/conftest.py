@@ -1,0 +1,68 @@
+"""The strict conditions under which everything is tested.
+
+Two virtual CPU devices, double precision, no silent rank promotion; warnings are errors
+(pyproject.toml). With BKNN_PEERS_REQUIRED=1 a peer test that would be skipped fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# XLA reads this once, when JAX makes its first array; so it stands before every other import.
+DEVICES = "--xla_force_host_platform_device_count"
+if DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=2".strip()
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import hypothesis
+import jax
+import pytest
+
+# Not through the environment: a `bknn` started by a test must find its own way to x64.
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples in every run, on every machine; `make nightly` draws new ones.
+# Compilation makes the first example slow, so time says nothing.
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("default")
+
+PEERS = Path(__file__).parent / "peers"
+PEERS_REQUIRED = os.environ.get("BKNN_PEERS_REQUIRED", "0") not in ("", "0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if PEERS in item.path.parents:
+            item.add_marker(pytest.mark.peers)
+
+
+def _not_skipped(report: pytest.TestReport | pytest.CollectReport, path: Path) -> None:
+    """Turn a skip in tests/peers into a failure; an expected failure stays what it is."""
+    if not (PEERS_REQUIRED and report.skipped and PEERS in path.parents):
+        return
+    if hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = (
+        f"{report.nodeid} was skipped ({reason}), but BKNN_PEERS_REQUIRED is set: an agreement "
+        "that was not checked must not look like one. Install the peers (make test does)."
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    _not_skipped(report, item.path)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    report = yield
+    _not_skipped(report, getattr(collector, "path", Path()))
+    return report

@@ -1,0 +1,53 @@
+"""The public surface, pinned: a name that comes or goes is a decision, not an accident.
+
+A change here belongs in CHANGELOG.md too.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+SURFACE = {
+    "bknn": [
+        "Analysis",
+        "HistFactory",
+        "Line",
+        "Measurement",
+        "Parameter",
+        "Spectrum",
+        "__version__",
+        "data",
+        "enable_x64",
+        "errors",
+        "inference",
+        "models",
+    ],
+    "bknn.data": ["Density", "Measurement", "Source", "available", "import_official", "load"],
+    "bknn.models": [
+        "FromSpectrum",
+        "Model",
+        "Resonance",
+        "SignalStrength",
+        "available",
+        "from_spectrum",
+        "load",
+    ],
+    "bknn.inference": ["FitResult", "fit"],
+}
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_all(name):
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == SURFACE[name]
+    missing = [public for public in module.__all__ if not hasattr(module, public)]
+    assert not missing, f"{name}.__all__ promises {missing}, which do not exist"
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_dir(name):
+    """Tab completion shows the surface, not what a module happens to import."""
+    module = importlib.import_module(name)
+    assert dir(module) == SURFACE[name], f"{name}: add  def __dir__(): return __all__"
