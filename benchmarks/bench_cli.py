@@ -1,6 +1,6 @@
 """`bknn fit signal-strength` from the shell: with an empty compilation cache, and again.
 
-    python benchmarks/bench_cli.py
+python benchmarks/bench_cli.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A full fit of the Belle II likelihood, beside pyhf with minuit in the same run.
 
-    python benchmarks/bench_fit.py
+python benchmarks/bench_fit.py
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def main() -> None:
     theirs = time.perf_counter() - start
     print(f"{'mu, pyhf 0.7 with minuit (numpy)':44}{'':12}{1e3 * theirs:>12.0f} ms")
     found = inference.fit(strength)
-    print(f"ratio {theirs / ours:.0f}; -2 log L: {float(found.twice_nll):.6f} against {float(value):.6f}")
+    print(
+        f"ratio {theirs / ours:.0f}; -2 log L: {float(found.twice_nll):.6f} against {float(value):.6f}"
+    )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ class Analysis:
     Example:
         >>> import bknn; bknn.enable_x64()
         >>> from bknn import models
-        >>> analysis = bknn.Analysis(models.load("signal-strength"), [bknn.data.load("belle2-2025")])
+        >>> belle2 = bknn.data.load("belle2-2025")
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), belle2)
         >>> analysis.size
         232
         >>> round(float(analysis.log_likelihood(analysis.init)), 6)
@@ -164,7 +165,7 @@ class Analysis:
         return uses_sm, spectrum.continuum is not None or bool(spectrum.lines)
 
     def _spectrum(self, physics: Array, channel: str) -> Spectrum:
-        params = dict(self.constants)
+        params: dict[str, Any] = dict(self.constants)
         params |= {p.name: physics[i] for i, p in enumerate(self.parameters)}
         spectrum = self.model.spectrum(params, channel)
         if not isinstance(spectrum, Spectrum):
@@ -219,7 +220,9 @@ class Analysis:
     def n_bins(self) -> int:
         return sum(p.pdf.n_bins for p in self.parts)
 
-    def _gathered(self, attribute: str, physics: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+    def _gathered(
+        self, attribute: str, physics: Sequence[Any], shape: tuple[int, ...]
+    ) -> np.ndarray:
         result = np.zeros((self.size, *shape))
         result[: len(self.parameters)] = np.reshape(physics, (-1, *shape)) if physics else 0
         for part, source in zip(self.parts, self.sources, strict=True):
@@ -363,7 +366,7 @@ class Analysis:
     def part_inputs(self, vector: Array) -> list[tuple[Array, Array | None]]:
         """Return each measurement's own parameter vector and signal factors."""
         physics = vector[: len(self.parameters)]
-        result = []
+        result: list[tuple[Array, Array | None]] = []
         for part, source in zip(self.parts, self.sources, strict=True):
             own = _assemble(vector, source, part.pdf)
             spectrum = self._spectrum(physics, _CHANNEL)
@@ -377,16 +380,18 @@ class Analysis:
                 result.append((own, None))
         return result
 
-    def rates(self, vector: Array) -> Array:
+    def rates(self, vector: Array | np.ndarray) -> Array:
         """Return the expected counts of all measurements (bins,) at the flat vector (size,)."""
+        vector = jnp.asarray(vector)
         rates = [
             part.pdf.rates(own, scales)
             for part, (own, scales) in zip(self.parts, self.part_inputs(vector), strict=True)
         ]
         return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
 
-    def log_density(self, vector: Array, data: Data | None = None) -> Array:
+    def log_density(self, vector: Array | np.ndarray, data: Data | None = None) -> Array:
         """Return the log likelihood at the flat vector (size,), constraints included."""
+        vector = jnp.asarray(vector)
         data = self.data if data is None else data
         result = jnp.sum(log_poisson(data.counts, self.rates(vector)))
         index, _, sigma = self.normal
@@ -456,7 +461,7 @@ class Analysis:
         measurement, pdf = part.measurement, part.pdf
         if not part.responses:
             return pdf.to_workspace()
-        sm, new = (None if x is None else np.asarray(x) for x in part.counts(spectrum))
+        sm, new = part.counts(spectrum)
         signals, start = [], 0
         for channel, n_bins in pdf.channels.items():
             if channel in measurement.signal:
@@ -466,8 +471,8 @@ class Analysis:
                     FoldedSignal(
                         channel,
                         measurement.signal[channel],
-                        sm[where],
-                        None if new is None else new[where],
+                        np.asarray(sm)[where],
+                        None if new is None else np.asarray(new)[where],
                     )
                 )
         own = {name.split("/")[-1] for name in self.nuisances}
@@ -490,7 +495,8 @@ class Analysis:
             lines.append(f"measurement   {m.name}: {m.title} ({m.n_bins} bins)")
             lines += [f"              {source}" for source in m.sources]
         lines.append(f"response      {self.response}")
-        lines.append(f"parameters    {self.size}, of which {self.size - len(self.parameters)} nuisances")
+        nuisances = self.size - len(self.parameters)
+        lines.append(f"parameters    {self.size}, of which {nuisances} nuisances")
         for p in self.parameters:
             unit = f" {p.unit}" if p.unit else ""
             lines.append(

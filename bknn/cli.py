@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bknn import errors
 
@@ -165,8 +165,15 @@ def _fit(args: argparse.Namespace) -> int:
     from bknn.inference import fit, fit_null
 
     fixed, init = _values(args.fix, "--fix"), _values(args.init, "--init")
-    out = _directory(args.out)
     analysis = _analysis(args, list(fixed))
+    for name in init:
+        if name in analysis.constants:
+            raise errors.ParameterError(
+                f"--init {name}: {analysis.model.name} keeps {name} fixed at "
+                f"{analysis.constants[name]:g} by default; let it float with --free {name}, or set "
+                f"it with --fix {name}=VALUE."
+            )
+    out = _directory(args.out)
     result = fit(analysis, fixed=fixed, init=init, method=args.method)
     # A parameter the user fixed keeps its value in the null, unless it is what makes the null.
     null = fit_null(analysis, fixed_too=fixed)
@@ -181,13 +188,14 @@ def _fit(args: argparse.Namespace) -> int:
             "seed": args.seed,
         }
         content = report.fit_json(result, null, command="fit", settings=settings)
-        report.write_json(content, out / "result.json")
-        report.write_arrays(result, out / "fit.nc")
         written = ["result.json", "fit.nc"]
-        if not args.no_figures:
-            from bknn import plot
+        with _writing(out):
+            report.write_json(content, out / "result.json")
+            report.write_arrays(result, out / "fit.nc")
+            if not args.no_figures:
+                from bknn import plot
 
-            written += [p.name for p in plot.fit_figures(result, null, out)]
+                written += [p.name for p in plot.fit_figures(result, null, out)]
         print(f"written          {out}/: {', '.join(written)}")
     if not (result.converged and null.converged):
         print(
@@ -199,17 +207,23 @@ def _fit(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from bknn import report
+
     point = _values(args.set, "--set")
     out = Path(args.out)
     analysis = _analysis(args, list(point))
-    for p in analysis.parameters:
-        if p.name in point:
-            p.check(point[p.name])
+    own = {p.name: p for p in analysis.parameters}
+    for name, value in point.items():
+        if name not in own:
+            analysis.index(name)  # a name that nobody has gets its close matches
+            raise errors.ParameterError(
+                f"--set {name}: a nuisance parameter stays free in the workspace that is written; "
+                f"set parameters of the model only: {', '.join(own)}."
+            )
+        own[name].check(value)
     workspace = analysis.to_workspace({**analysis.init, **point})
-    try:
-        out.write_text(json.dumps(workspace, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as problem:
-        raise errors.DataError(f"{out}: cannot be written ({problem.strerror}).") from None
+    with _writing(out):
+        report.write_json(workspace, out)
     print(f"written          {out}")
     return 0
 
@@ -250,6 +264,10 @@ def _values(texts: Sequence[str], option: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for text in texts:
         name, equals, value = text.partition("=")
+        if name.strip() in found:
+            raise errors.ParameterError(
+                f"{option} gives {name.strip()!r} two values; leave one out."
+            )
         try:
             found[name.strip()] = float(value)
         except ValueError:
@@ -266,7 +284,7 @@ def _directory(path: str | None) -> Path | None:
     """Make the output directory before anything is computed."""
     if path is None:
         return None
-    out: Any = Path(path)
+    out = Path(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -274,6 +292,19 @@ def _directory(path: str | None) -> Path | None:
             f"{out}: cannot be made a directory ({problem.strerror}); choose another --out."
         ) from None
     return out
+
+
+@contextlib.contextmanager
+def _writing(where: Path) -> Iterator[None]:
+    """Say in a sentence what the file system refuses."""
+    try:
+        yield
+    except OSError as problem:
+        name = Path(problem.filename2 or problem.filename or where)
+        raise errors.DataError(
+            f"{name}: cannot be written ({problem.strerror}); make room there, or choose another "
+            "--out."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -83,30 +84,52 @@ def _number(value: float) -> float | None:
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write JSON atomically: a reader sees the old file or the new one, whole."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a file to write, which takes the place of `path` when it is complete."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        if temporary.is_file():
+            temporary.unlink()
 
 
 def write_arrays(result: FitResult, path: Path) -> None:
     """Write parameters, covariance and expected counts as NetCDF; `xarray.open_dataset` reads it."""
     analysis: Analysis = result.target
-    with netcdf_file(path, "w") as file:
+    channels = [
+        channel
+        for part in analysis.parts
+        for channel, n_bins in part.pdf.channels.items()
+        for _ in range(n_bins)
+    ]
+    with _replacing(path) as temporary, netcdf_file(temporary, "w") as file:
         file.title = f"bknn fit of {analysis.model.name}"
-        width = max(len(n.encode()) for n in analysis.names)
-        for name, size in (
-            ("parameter", analysis.size),
-            ("parameter_2", analysis.size),
-            ("bin", analysis.n_bins),
-            ("name_length", width),
-        ):
-            file.createDimension(name, size)
+        file.createDimension("parameter", analysis.size)
+        file.createDimension("parameter_2", analysis.size)
+        file.createDimension("bin", analysis.n_bins)
 
-        def put(name: str, values: np.ndarray, *dimensions: str, kind: str = "d") -> None:
-            file.createVariable(name, kind, dimensions)[:] = values
+        def put(name: str, values: np.ndarray, *dimensions: str) -> None:
+            file.createVariable(name, "d", dimensions)[:] = values
 
-        names = np.array([list(n.encode().ljust(width)) for n in analysis.names], "u1")
-        put("name", names.view("S1"), "parameter", "name_length", kind="c")
+        def put_texts(name: str, texts: Sequence[str], dimension: str) -> None:
+            # NetCDF 3 has no strings, only tables of characters.
+            width = max(len(t.encode()) for t in texts)
+            table = np.array([list(t.encode().ljust(width, b"\0")) for t in texts], "u1")
+            file.createDimension(f"{name}_length", width)
+            variable = file.createVariable(name, "c", (dimension, f"{name}_length"))
+            variable[:] = table.view("S1")
+            variable._Encoding = "utf-8"
+
+        put_texts("name", analysis.names, "parameter")
+        put_texts("channel", channels, "bin")
         put("value", result.vector, "parameter")
         put("uncertainty", result.uncertainty_vector, "parameter")
         put("covariance", result.covariance, "parameter", "parameter_2")
@@ -124,18 +147,20 @@ def fit_table(result: FitResult, null: FitResult) -> str:
             note = "fixed"
         elif p.name in result.at_bounds:
             note = "at its bound"
+        elif not math.isfinite(sigma[i]):
+            note = "uncertainty unknown"
         else:
             note = ""
         value, error = in_digits(
             float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
         )
         rows.append((p.name, value, error, p.unit, note))
-    for name, value in analysis.constants.items():
-        rows.append((name, f"{value:g}", "", "", "fixed"))
+    rows += [(name, f"{x:g}", "", "", "fixed") for name, x in analysis.constants.items()]
     lines = [
         f"{analysis.model.name}: {analysis.model.description}",
         *(
-            f"data: {m.name} ({len(m.channels)} channels, {m.n_bins} bins), "
+            f"data: {m.name} ({_counted(len(m.channels), 'channel')}, "
+            f"{_counted(m.n_bins, 'bin')}), "
             f"{analysis.response} response"
             for m in analysis.measurements
         ),
@@ -151,9 +176,18 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     if extreme := _pulls(result):
         lines.append("largest pulls    " + extreme)
     lines.append(f"fit              {result.status}")
+    if not np.isfinite(sigma).all():
+        lines.append(
+            "uncertainties    unknown: in some direction -2 log L does not rise from here; fix "
+            "parameters that the data do not determine."
+        )
     if not null.converged:
         lines.append(f"null fit         {null.status}")
     return "\n".join(lines)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _pulls(result: FitResult, n: int = 4) -> str:

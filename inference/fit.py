@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,18 +18,6 @@ from bknn.inference import gradient, newton
 from bknn.inference.newton import Minimum
 from bknn.inference.result import FitResult
 from bknn.models import load
-
-
-class Target(Protocol):
-    """What can be fitted: an Analysis, a LogDensity, or anything that has this."""
-
-    names: tuple[str, ...]
-    init_vector: np.ndarray
-    bounds: np.ndarray
-    fixed: np.ndarray
-
-    def log_density(self, vector: Array) -> Array: ...
-    def unflatten(self, vector: ArrayLike) -> dict[str, Array]: ...
 
 
 class LogDensity:
@@ -64,13 +52,16 @@ class LogDensity:
         self.fixed = np.zeros(len(init), bool)
 
     def log_density(self, vector: Array) -> Array:
+        """Return the log density at a vector (size,)."""
         return self.function(dict(zip(self.names, vector, strict=True)))
 
     def unflatten(self, vector: ArrayLike) -> dict[str, Array]:
+        """Return `{name: value}` of a vector (size,), or of a batch (..., size)."""
         vector = jnp.asarray(vector)
         return {name: vector[..., i] for i, name in enumerate(self.names)}
 
     def index(self, name: str) -> int:
+        """Position of a name in the vector."""
         if name not in self.names:
             raise errors.unknown("parameter", name, self.names)
         return self.names.index(name)
@@ -182,72 +173,68 @@ def fit_null(
 
 
 def _starts(
-    target: Target, fixed: Mapping[str, ArrayLike], init: Mapping[str, ArrayLike]
+    target: Analysis | LogDensity, fixed: Mapping[str, ArrayLike], init: Mapping[str, ArrayLike]
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return starting points (batch, starts, size), which parameters move, and whether the batch
-    was asked for."""
-    parameters = {p.name: p for p in getattr(target, "parameters", ())}
-    given: dict[Any, np.ndarray] = {}
-    for name, value in {**init, **fixed}.items():
-        where = _where(target, name)
-        array = np.asarray(value, float)
-        many = where.stop - where.start > 1
-        if array.ndim > 1 + many or (many and array.ndim and array.shape[-1] not in (1, where.stop - where.start)):
-            raise errors.ParameterError(
-                f"parameter {name!r} got values of shape {array.shape}; give one, or a list of "
-                "them for as many fits."
-            )
-        low, high = target.bounds[where].T
-        if name in parameters:
-            for entry in np.atleast_1d(array):
-                parameters[name].check(entry)
-        elif not ((array >= low) & (array <= high)).all():
-            raise errors.ParameterError(
-                f"parameter {name!r} is set outside of its bounds [{low[0]:g}, {high[0]:g}]."
-            )
-        given[name] = array
-    lengths = {
-        len(a)
-        for name, a in given.items()
-        if a.ndim == 1 + (_where(target, name).stop - _where(target, name).start > 1)
-    }
+    """Return starting points (batch, starts, size), which parameters move, and whether a batch was
+    asked for."""
+    given = {name: _Given.read(target, name, value) for name, value in {**init, **fixed}.items()}
+    lengths = {len(g.values) for g in given.values() if g.batched}
     if len(lengths) > 1:
         raise errors.ParameterError(
             f"values for different numbers of fits came ({sorted(lengths)}); give all lists the "
             "same length."
         )
-    batch = lengths.pop() if lengths else 1
-    grid = [
-        [(name, s) for s in p.starts]
-        for name, p in parameters.items()
-        if p.starts and name not in given
-    ]
-    points = list(product(*grid))
-    result = np.tile(target.init_vector, (batch, len(points), 1))
+    parameters = target.parameters if isinstance(target, Analysis) else ()
+    floating = [p for p in parameters if p.starts and p.name not in given]
+    points = list(product(*(p.starts for p in floating)))
+    result = np.tile(target.init_vector, (max(lengths, default=1), len(points), 1))
     for i, point in enumerate(points):
-        for name, value in point:
-            result[:, i, _where(target, name)] = value
-    for name, array in given.items():
-        where = _where(target, name)
-        many = where.stop - where.start > 1
-        shaped = array.reshape((-1, 1, where.stop - where.start if many and array.ndim else 1))
-        result[:, :, where] = shaped
+        for p, value in zip(floating, point, strict=True):
+            result[:, i, target.index(p.name)] = value
+    for g in given.values():
+        result[:, :, g.where] = g.values[:, None, :]
     moving = ~np.array(target.fixed)
     for name in fixed:
-        moving[_where(target, name)] = False
-    return result, moving, bool(lengths) or batch > 1 or any(
-        a.ndim == 1 + (_where(target, n).stop - _where(target, n).start > 1)
-        for n, a in given.items()
-    )
+        moving[given[name].where] = False
+    return result, moving, bool(lengths)
 
 
-def _where(target: Any, name: str) -> slice:
-    """Where a parameter or a set of nuisances lies in the flat vector."""
-    nuisances = getattr(target, "nuisances", {})
-    if name in nuisances:
-        return nuisances[name]
-    i = target.index(name)
-    return slice(i, i + 1)
+class _Given(NamedTuple):
+    """Values (batch or 1, entries) that the user gave for a parameter or a set of nuisances."""
+
+    where: slice
+    values: np.ndarray
+    batched: bool
+
+    @classmethod
+    def read(cls, target: Analysis | LogDensity, name: str, value: ArrayLike) -> _Given:
+        nuisances = target.nuisances if isinstance(target, Analysis) else {}
+        i = None if name in nuisances else target.index(name)
+        where = nuisances[name] if i is None else slice(i, i + 1)
+        entries = where.stop - where.start
+        array = np.asarray(value, float)
+        # One axis: a batch of single parameters, or one set of nuisances. Two: a batch of sets.
+        batched = array.ndim == (1 if entries == 1 else 2)
+        try:
+            values = np.broadcast_to(
+                array.reshape((-1, 1)) if entries == 1 else np.atleast_2d(array),
+                (len(array) if batched else 1, entries),
+            )
+        except ValueError:
+            raise errors.ParameterError(
+                f"parameter {name!r} got values of shape {array.shape}; it has {entries} "
+                "entries. Give one value, or a list of them for as many fits."
+            ) from None
+        known = {p.name: p for p in target.parameters} if isinstance(target, Analysis) else {}
+        lower, upper = target.bounds[where].T
+        for row in values:
+            if name in known:
+                known[name].check(row[0])
+            elif not ((row >= lower) & (row <= upper)).all():
+                raise errors.ParameterError(
+                    f"parameter {name!r} is set outside of its bounds [{lower[0]:g}, {upper[0]:g}]."
+                )
+        return cls(where, values, batched)
 
 
 def _axes(data: Data | None) -> int | None:
@@ -257,7 +244,7 @@ def _axes(data: Data | None) -> int | None:
 def _compiled(
     target: Any, method: str, tolerance: float, max_steps: int, data_axis: int | None
 ) -> Callable[..., tuple[Minimum, Array]]:
-    """The compiled batch of fits; kept with the target, since compiling takes longer than fitting."""
+    """The compiled batch of fits, kept with the target: compiling takes longer than fitting."""
     cache = target.__dict__.setdefault("_fits", {})
     key = (method, tolerance, max_steps, data_axis)
     if key in cache:

@@ -1,7 +1,7 @@
 """Gradient descent for any log density: L-BFGS from optax, after a rough start with Adam.
 
-Bounds are kept by a change of variables, since optax has no bounded minimiser: a fit that ends at a
-bound creeps towards it. Where the likelihood is Poisson counts with constraints, `newton` is better.
+Bounds are kept by a change of variables, since optax has no bounded minimiser: a fit that ends at
+a bound creeps towards it. For Poisson counts with constraints `newton` is better.
 """
 
 from __future__ import annotations
@@ -55,29 +55,26 @@ def minimise(
         rough_steps: steps of Adam before L-BFGS, for starts far off.
     """
     lower, upper = bounds.T
-    both = np.isfinite(lower) & np.isfinite(upper)
-    # Inside, but so close to the bound that a minimum there is reached within rounding.
-    inner = jnp.clip(start, lower + 1e-9 * unit, upper - 1e-9 * unit)
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    both, low_only, high_only = below & above, below & ~above, above & ~below
+    low, high = np.where(below, lower, 0.0), np.where(above, upper, 1.0)
+    span = np.where(both, high - low, 1.0)
 
     def to_bounded(z: Array) -> Array:
-        """From the real line, in natural units, to the interval (or half of the line)."""
-        low, high = np.where(both, lower, 0.0), np.where(both, upper, 1.0)
-        interval = low + (high - low) * jax.nn.sigmoid(z * 4 * unit / (high - low))
-        above = np.where(np.isfinite(lower), lower, 0.0) + unit * jax.nn.softplus(z)
-        below = np.where(np.isfinite(upper), upper, 0.0) - unit * jax.nn.softplus(-z)
-        x = jnp.where(both, interval, z * unit)
-        x = jnp.where(np.isfinite(lower) & ~both, above, x)
-        return jnp.where(np.isfinite(upper) & ~both, below, x)
+        """From the real line, in natural units, to the interval or the half of the line."""
+        x = jnp.where(both, low + span * jax.nn.sigmoid(4 * unit / span * z), unit * z)
+        x = jnp.where(low_only, low + unit * jax.nn.softplus(z), x)
+        return jnp.where(high_only, high - unit * jax.nn.softplus(-z), x)
 
     def from_bounded(x: Array) -> Array:
-        low, high = np.where(both, lower, 0.0), np.where(both, upper, 1.0)
-        part = jnp.where(both, (x - low) / (high - low), 0.5)
-        interval = jnp.log(part / (1 - part)) * (high - low) / (4 * unit)
-        rise = jnp.where(np.isfinite(lower) & ~both, (x - np.where(both, 0, np.nan_to_num(lower, neginf=0))) / unit, 1.0)
-        fall = jnp.where(np.isfinite(upper) & ~both, (np.nan_to_num(upper, posinf=0) - x) / unit, 1.0)
-        z = jnp.where(both, interval, x / unit)
-        z = jnp.where(np.isfinite(lower) & ~both, _softplus_inverse(rise), z)
-        return jnp.where(np.isfinite(upper) & ~both, -_softplus_inverse(fall), z)
+        part = jnp.where(both, (x - low) / span, 0.5)
+        z = jnp.where(both, jnp.log(part / (1 - part)) * span / (4 * unit), x / unit)
+        z = jnp.where(low_only, _softplus_inverse(jnp.where(low_only, x - low, unit) / unit), z)
+        room = jnp.where(high_only, high - x, unit) / unit
+        return jnp.where(high_only, -_softplus_inverse(room), z)
+
+    # Inside, but so close to the bound that a minimum there is reached within rounding.
+    inner = jnp.clip(start, lower + 1e-9 * unit, upper - 1e-9 * unit)
 
     def point(z: Array) -> Array:
         return jnp.where(moving, to_bounded(z), start)
@@ -85,7 +82,7 @@ def minimise(
     def objective(z: Array) -> Array:
         return function(point(z))
 
-    z = from_bounded(jnp.where(moving, inner, jnp.where(both, (lower + upper) / 2, unit)))
+    z = from_bounded(inner)
     if rough_steps:
         z = _adam(objective, z, rough_steps)
     z, value, gradient, steps = _lbfgs(objective, z, tolerance, max_steps)

@@ -258,7 +258,7 @@ def _linearise(analysis: Analysis, where: Layout, x: Array, data: Data) -> _Tang
         jnp.clip(data.counts / safe, 0.5, 2.0) / safe,
         _columns(rows[:n_bins], where.shared),
         _columns(rows[:n_bins], where.free),
-        take(rows[n_bins], where.local),
+        jnp.asarray(take(rows[n_bins], where.local)),
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -116,16 +115,9 @@ class FitResult:
         """One fit of a batch."""
         if self.vector.ndim == 1:
             raise errors.ParameterError("this is a single fit, there is no batch to index.")
-        return FitResult(
-            self.target,
-            *(
-                np.asarray(getattr(self, f))[index]
-                for f in ("vector", "twice_nll", "decrement", "steps", "outcome")
-            ),
-            self.moving,
-            self.minima[index],
-            self._data(index),
-        )
+        arrays = ("vector", "twice_nll", "decrement", "steps", "outcome", "minima")
+        changes = {name: np.asarray(getattr(self, name))[index] for name in arrays}
+        return replace(self, data=self._data(index), **changes)
 
     @property
     def status(self) -> str:
@@ -194,11 +186,11 @@ class FitResult:
 
 def _hessian(target: Any, with_data: bool) -> Any:
     """The compiled Hessian of -log density of a target; kept with the target."""
-    cache: Mapping[bool, Any] = target.__dict__.setdefault("_hessians", {})
+    cache: dict[bool, Any] = target.__dict__.setdefault("_hessians", {})
     if with_data not in cache:
         if with_data:
             function = lambda v, d: -target.log_density(v, d)  # noqa: E731
         else:
             function = lambda v, d: -target.log_density(v)  # noqa: E731
-        cache[with_data] = jax.jit(jax.hessian(function))  # type: ignore[index]
+        cache[with_data] = jax.jit(jax.hessian(function))
     return cache[with_data]

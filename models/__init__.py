@@ -45,7 +45,7 @@ class Model(Protocol):
         ...
 
 
-_MODELS: dict[str, type] = {m.name: m for m in (SignalStrength, Resonance)}
+_MODELS: dict[str, type[Model]] = {m.name: m for m in (SignalStrength, Resonance)}
 
 
 def available() -> dict[str, str]:

@@ -17,7 +17,7 @@ class FromSpectrum:
 
     def __init__(
         self,
-        fn: Callable[..., Array | Spectrum],
+        fn: Callable[..., Array],
         parameters: tuple[Parameter, ...],
         null: Mapping[str, float],
         name: str,

@@ -13,7 +13,7 @@ from bknn.parameters import Parameter
 from bknn.spectrum import Line, Spectrum
 
 #: The heaviest X for which the simulation behind the public likelihood has candidates, GeV.
-ENDPOINT = float(HPQCD_2022.mass_b) - float(HPQCD_2022.mass_k)
+ENDPOINT: float = HPQCD_2022.mass_b - HPQCD_2022.mass_k  # type: ignore[assignment,operator]
 
 #: |V_ts V_tb|^2 to 4.4% and |C_L|^2 to 2.3% (arXiv:2602.09666, section III).
 SM_UNCERTAINTY = math.hypot(0.044, 0.023)

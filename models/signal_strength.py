@@ -13,15 +13,13 @@ from bknn.spectrum import Spectrum
 class SignalStrength:
     """B -> K nu nubar in the shape of the standard model, `mu` times as often.
 
-    `mu` multiplies the measurement's own template, with its form-factor uncertainties; mu = 1 is the
-    short-distance branching fraction 4.97e-6 (arXiv:2311.14647, section II).
+    `mu` multiplies the measurement's own template, with its form-factor uncertainties; mu = 1 is
+    the short-distance branching fraction 4.97e-6 (arXiv:2311.14647, section II).
     """
 
     name = "signal-strength"
     description = "SM shape times mu, as in arXiv:2311.14647"
-    parameters = (
-        Parameter("mu", 1.0, (-10.0, 50.0), description="signal strength, 1 in the SM"),
-    )
+    parameters = (Parameter("mu", 1.0, (-10.0, 50.0), description="signal strength, 1 in the SM"),)
     null: Mapping[str, float] = {"mu": 1.0}
 
     def spectrum(self, params: Mapping[str, Array], channel: str) -> Spectrum:

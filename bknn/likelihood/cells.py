@@ -59,9 +59,7 @@ class Cells:
     binwise: np.ndarray
 
 
-def compile_cells(
-    workspace: Workspace, sets: dict[str, ParameterSet], normsys_code: str
-) -> Cells:
+def compile_cells(workspace: Workspace, sets: dict[str, ParameterSet], normsys_code: str) -> Cells:
     """Return the arrays of a workspace; `sets` are its parameters in order."""
     offset, position = {}, 0
     for name, item in sets.items():
@@ -118,12 +116,11 @@ def compile_cells(
     factors, shifts, bends = ordered(factors), ordered(shifts), ordered(bends)
     scalars = sorted({f[1] for fs in factors for f in fs if f[0] != "normsys"})
     normsys = sorted({f[1:] for fs in factors for f in fs if f[0] == "normsys"})
-    column = {("scalar", p): 1 + i for i, p in enumerate(scalars)}
-    column |= {("normsys", *f): 1 + len(scalars) + i for i, f in enumerate(normsys)}
+    # Where each factor stands in [1, scalars, normsys].
+    column = {p: 1 + i for i, p in enumerate(scalars)}
+    normsys_column = {f: 1 + len(scalars) + i for i, f in enumerate(normsys)}
     indices = [
-        tuple(
-            column[("normsys", *f[1:]) if f[0] == "normsys" else ("scalar", f[1])] for f in fs
-        )
+        tuple(normsys_column[f[1:]] if f[0] == "normsys" else column[f[1]] for f in fs)
         for fs in factors
     ]
     groups = sorted(set(indices))
@@ -150,9 +147,9 @@ def compile_cells(
             if normsys_code == "code4" and normsys
             else np.zeros((0, len(normsys)))
         ),
-        group_factors=np.array(
-            [[*g, *[0] * (width - len(g))] for g in groups], int
-        ).reshape(len(groups), width),
+        group_factors=np.array([[*g, *[0] * (width - len(g))] for g in groups], int).reshape(
+            len(groups), width
+        ),
         group=np.array([groups.index(i) for i in indices], int),
         binwise=binwise[:, order],
     )

@@ -31,12 +31,9 @@ def workspace_json(workspace: Workspace) -> dict[str, Any]:
     ]
     return {
         "channels": [
-            {"name": c.name, "samples": [_sample(s) for s in c.samples]}
-            for c in workspace.channels
+            {"name": c.name, "samples": [_sample(s) for s in c.samples]} for c in workspace.channels
         ],
-        "observations": [
-            {"name": c.name, "data": c.observed.tolist()} for c in workspace.channels
-        ],
+        "observations": [{"name": c.name, "data": c.observed.tolist()} for c in workspace.channels],
         "measurements": [
             {
                 "name": workspace.measurement,

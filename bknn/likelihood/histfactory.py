@@ -222,17 +222,17 @@ class HistFactory:
 
     def _constrained(self, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Parameters with such a constraint, their auxdata positions, and sigmas or factors."""
-        parameters, positions, values, start = [], [], [], 0
+        parameters, positions = [np.zeros(0, int)], [np.zeros(0, int)]
+        values, start = [np.zeros(0)], 0
         for name, s in self.parameter_sets.items():
             if s.auxdata is None:
                 continue
-            if s.constraint == kind:
+            width = s.sigmas if kind == NORMAL else s.factors
+            if s.constraint == kind and width is not None:
                 parameters.append(np.arange(self.slices[name].start, self.slices[name].stop))
                 positions.append(np.arange(start, start + s.size))
-                values.append(s.sigmas if kind == NORMAL else s.factors)
+                values.append(width)
             start += s.size
-        if not parameters:
-            return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
         return np.concatenate(parameters), np.concatenate(positions), np.concatenate(values)
 
     @cached_property
@@ -303,20 +303,19 @@ class HistFactory:
             UnknownNameError, ParameterError: names or shapes that do not fit.
         """
         vector = self.flatten(params)
-        if data is None:
-            counts, auxdata = self.observed, self.auxdata
-        else:
-            counts, auxdata = self.split_data(data)
+        counts, auxdata = self.split_data(data)
         return jnp.sum(log_poisson(counts, self.rates(vector))) + self.log_constraints(
             vector, auxdata
         )
 
-    def split_data(self, data: ArrayLike) -> tuple[Array, Array]:
+    def split_data(self, data: ArrayLike | None) -> tuple[Array | np.ndarray, Array | np.ndarray]:
         """Return counts and auxiliary data of a vector (bins,) or (bins + auxdata,)."""
+        if data is None:
+            return self.observed, self.auxdata
         data = jnp.asarray(data, float)
         full = self.n_bins + len(self.auxdata)
         if data.shape == (self.n_bins,):
-            return data, jnp.asarray(self.auxdata)
+            return data, self.auxdata
         if data.shape != (full,):
             raise errors.ParameterError(
                 f"data has shape {data.shape}; expected ({self.n_bins},) counts, or ({full},) "
@@ -380,8 +379,11 @@ class HistFactory:
         )
         starts = dict(zip(self.channels, np.cumsum([0, *self.channels.values()]), strict=False))
         bins = np.concatenate(
-            [np.zeros(0, int)]
-            + [np.arange(starts[ch], starts[ch] + n) for ch, n in self.channels.items() if ch in signal]
+            [
+                np.arange(starts[ch], starts[ch] + n)
+                for ch, n in self.channels.items()
+                if ch in signal
+            ]
         )
         rank = np.full(self.n_bins, -1)
         rank[bins] = np.arange(len(bins))

@@ -37,7 +37,9 @@ def asymmetric_part(alpha: ArrayLike, code: str) -> Array:
     return jnp.where(size > 1, size, inside)
 
 
-def multiplicative(alpha: ArrayLike, log_lo: ArrayLike, log_hi: ArrayLike, poly: ArrayLike) -> Array:
+def multiplicative(
+    alpha: ArrayLike, log_lo: ArrayLike, log_hi: ArrayLike, poly: ArrayLike
+) -> Array:
     """Return the factors of normsys modifiers, shape (n,).
 
     Args:

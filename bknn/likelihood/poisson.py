@@ -32,12 +32,13 @@ def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Arra
 def log_poisson(count: ArrayLike, rate: ArrayLike) -> Array:
     """Return log Poisson(count | rate), elementwise, for real counts as pyhf defines it.
 
-    -inf where the rate is zero or negative and there are counts (pyhf: NaN for negative rates), with
-    a finite derivative that points to larger rates. With no counts the value is -rate throughout,
-    for negative rates too, as in pyhf.
+    -inf where the rate is zero or negative and there are counts (pyhf: NaN for negative rates),
+    with a finite derivative that points to larger rates. With no counts the value is -rate
+    throughout, for negative rates too, as in pyhf.
 
     >>> import jax.numpy as jnp
-    >>> [round(float(x), 4) for x in log_poisson(jnp.array([3.0, 3.0, 0.0]), jnp.array([2.0, -1.0, 2.0]))]
+    >>> counts, rates = jnp.array([3.0, 3.0, 0.0]), jnp.array([2.0, -1.0, 2.0])
+    >>> [round(float(x), 4) for x in log_poisson(counts, rates)]
     [-1.7123, -inf, -2.0]
     """
     count, rate = jnp.asarray(count, float), jnp.asarray(rate, float)
