@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from timing import machine
 
 
 def main() -> None:
     print(machine())
-    program = os.path.join(os.path.dirname(sys.executable), "bknn")
+    program = str(Path(sys.executable).parent / "bknn")
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as out:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
         for arguments in (

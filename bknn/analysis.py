@@ -28,9 +28,9 @@ from bknn.likelihood.histfactory import (
     HistFactory,
     log_normal,
     require_x64,
-    take,
 )
 from bknn.likelihood.poisson import log_poisson
+from bknn.likelihood.sparse import place, take
 from bknn.parameters import Parameter
 from bknn.response import Response
 from bknn.spectrum import Spectrum
@@ -51,6 +51,14 @@ class Data(NamedTuple):
     counts: Array | np.ndarray
     normal: Array | np.ndarray
     poisson: Array | np.ndarray
+
+
+class Structure(NamedTuple):
+    """Entries of the flat vector that act on many bins, those that act on one, and which one."""
+
+    shared: np.ndarray
+    local: np.ndarray
+    local_bin: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,7 +384,7 @@ class Analysis:
                 # Without densities the signal strength of the workspace itself is all there is.
                 if part.pdf.poi is not None:
                     start = part.pdf.slices[part.pdf.poi].start
-                    own = own.at[start].set(spectrum.standard_model)
+                    own = own.at[start].set(_strength(spectrum))
                 result.append((own, None))
         return result
 
@@ -388,6 +396,47 @@ class Analysis:
             for part, (own, scales) in zip(self.parts, self.part_inputs(vector), strict=True)
         ]
         return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Which entries of the flat vector act on many bins, and which on one only."""
+        shared, local, local_bin = [np.arange(len(self.parameters))], [], []
+        first = 0
+        for part, source in zip(self.parts, self.sources, strict=True):
+            own = part.pdf.structure
+            column = source[own.shared]
+            shared.append(column[column >= 0])
+            local.append(source[own.local])
+            local_bin.append(first + own.local_bin)
+            first += part.pdf.n_bins
+        return Structure(*(np.concatenate(x) for x in (shared, local, local_bin)))
+
+    def derivatives(self, vector: Array) -> tuple[Array, Array, Array]:
+        """Return rates (bins,) and their derivatives by the entries in `structure`: dense columns
+        (bins, shared) and one number a local entry (local,)."""
+        n = len(self.parameters)
+        physics = vector[:n]
+        rates, columns, local = [], [], []
+        inputs = self.part_inputs(vector)
+        for part, source, (own, scales) in zip(self.parts, self.sources, inputs, strict=True):
+            found = part.pdf.derivatives(own, scales)
+            structure = part.pdf.structure
+            rates.append(found.rates)
+            local.append(found.local)
+            by_physics = jnp.zeros((part.pdf.n_bins, n))
+            if scales is not None:
+                slopes = jax.jacfwd(lambda x, p=part: p.scales(self._spectrum(x, _CHANNEL)))(
+                    physics
+                )
+                in_bins = (np.arange(part.pdf.n_bins)[:, None] == structure.scale_bin).astype(float)
+                by_physics = (in_bins * found.scales[None, :]) @ slopes
+            elif part.pdf.poi is not None:
+                strength = jax.jacfwd(lambda x: _strength(self._spectrum(x, _CHANNEL)))(physics)
+                column = np.flatnonzero(structure.shared == part.pdf.slices[part.pdf.poi].start)
+                by_physics = found.shared[:, column] * strength[None, :]
+            kept = np.flatnonzero(source[structure.shared] >= 0)
+            columns.append((by_physics, take(found.shared.T, kept).T))
+        return jnp.concatenate(rates), _side_by_side(columns), jnp.concatenate(local)
 
     def log_density(self, vector: Array | np.ndarray, data: Data | None = None) -> Array:
         """Return the log likelihood at the flat vector (size,), constraints included."""
@@ -552,6 +601,20 @@ def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bo
         measurement.signal, new=has_new, without=measurement.form_factor_modifiers
     )
     return Part(measurement, pdf, tuple(responses), template, has_new)
+
+
+def _strength(spectrum: Spectrum) -> Array:
+    return jnp.asarray(spectrum.standard_model, float)
+
+
+def _side_by_side(columns: list[tuple[Array, Array]]) -> Array:
+    """Stack the parts' bins; physics columns are common, nuisance columns are each part's own."""
+    n_own = [own.shape[1] for _, own in columns]
+    rows = []
+    for i, (physics, own) in enumerate(columns):
+        index = np.arange(n_own[i]) + sum(n_own[:i])
+        rows.append(jnp.concatenate([physics, place(own, index, sum(n_own))], axis=1))
+    return jnp.concatenate(rows)
 
 
 def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:

@@ -19,7 +19,8 @@ class Parameter:
         name: as in the formulas, `mass`, `branching_ratio`, `C_VL`, ...
         init: where fits start.
         bounds: (lower, upper); fits stay inside, values outside are an error.
-        prior: a numpyro distribution, used by posteriors only; uniform within the bounds by default.
+        prior: a numpyro distribution, used by posteriors only; uniform within the bounds by
+            default.
         constraint: (mean, standard deviation) of an external measurement. It is part of the
             likelihood, in fits and posteriors alike, like the auxiliary data of a nuisance.
         starts: further starting values, where the likelihood may have several minima.

@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis import Analysis, Data
-from bknn.likelihood.histfactory import collect_by, take
+from bknn.likelihood.sparse import collect, take
 
 #: Outcomes of a minimisation.
 CONVERGED, STALLED, EXHAUSTED, NOT_FINITE = range(4)
@@ -43,12 +43,26 @@ class Minimum(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Which parameters are constrained, and which constrained ones are local to one bin."""
+    """How the parameters enter: entries of the flat vector, and where their derivatives stand.
+
+    Attributes:
+        free: not constrained; first those with a dense column, then those local to a bin.
+        shared: constrained, act on many bins.
+        local: constrained, act on the bin `local_bin`.
+        free_columns, shared_columns: their dense columns.
+        loose, tied: positions of the unconstrained and the constrained among all local ones.
+        loose_bin: the bins of the former.
+    """
 
     free: np.ndarray
     shared: np.ndarray
     local: np.ndarray
     local_bin: np.ndarray
+    free_columns: np.ndarray
+    shared_columns: np.ndarray
+    loose: np.ndarray
+    loose_bin: np.ndarray
+    tied: np.ndarray
 
 
 def layout(analysis: Analysis) -> Layout:
@@ -56,27 +70,20 @@ def layout(analysis: Analysis) -> Layout:
     constrained = np.zeros(analysis.size, bool)
     constrained[analysis.normal[0]] = True
     constrained[analysis.poisson[0]] = True
-    bins: dict[int, set[int]] = {}
-    shared: set[int] = set()
-    first = 0
-    for part, source in zip(analysis.parts, analysis.sources, strict=True):
-        cells = part.pdf.cells
-        for group in (cells.shift_parameters, cells.scalar_parameters, cells.normsys_parameters):
-            shared |= set(source[group].tolist())
-        for layer in cells.binwise:
-            for parameter, b in zip(layer[layer >= 0], cells.bin[layer >= 0], strict=True):
-                bins.setdefault(int(source[parameter]), set()).add(first + int(b))
-        first += part.pdf.n_bins
-    local = sorted(
-        p for p, where in bins.items() if len(where) == 1 and p not in shared and constrained[p]
-    )
-    is_local = np.zeros(analysis.size, bool)
-    is_local[local] = True
+    dense, local, local_bin = analysis.structure
+    free_columns = np.flatnonzero(~constrained[dense])
+    shared_columns = np.flatnonzero(constrained[dense])
+    loose, tied = np.flatnonzero(~constrained[local]), np.flatnonzero(constrained[local])
     return Layout(
-        free=np.flatnonzero(~constrained),
-        shared=np.flatnonzero(constrained & ~is_local),
-        local=np.array(local, int),
-        local_bin=np.array([next(iter(bins[p])) for p in local], int),
+        free=np.concatenate([dense[free_columns], local[loose]]),
+        shared=dense[shared_columns],
+        local=local[tied],
+        local_bin=local_bin[tied],
+        free_columns=free_columns,
+        shared_columns=shared_columns,
+        loose=loose,
+        loose_bin=local_bin[loose],
+        tied=tied,
     )
 
 
@@ -196,10 +203,10 @@ def minimise(
 
 
 #: After how many steps the Fisher matrix is computed anew.
-_REFRESH = 6
+_REFRESH = 2
 
 #: How many moves the memory holds.
-_MEMORY = 6
+_MEMORY = 2
 
 
 def _with_memory(
@@ -236,14 +243,10 @@ class _Tangent(NamedTuple):
 
 
 def _linearise(analysis: Analysis, where: Layout, x: Array, data: Data) -> _Tangent:
-    n_bins = analysis.n_bins
-    rates, pull_back = jax.vjp(analysis.rates, x)
+    rates, columns, by_local = analysis.derivatives(x)
     safe = jnp.maximum(rates, 1e-10)
-    # One derivative a bin, and for the local parameters, each of which moves its own bin only, that
-    # of the sum of all bins.
-    seeds = jnp.concatenate([jnp.eye(n_bins), jnp.ones((1, n_bins))])
-    rows = jax.vmap(lambda e: pull_back(e)[0])(seeds)
-
+    in_bin = (np.arange(analysis.n_bins)[:, None] == where.loose_bin).astype(float)
+    loose = in_bin * take(by_local, where.loose)[None, :]
     diagonal = jnp.zeros(analysis.size)
     index, _, sigma = analysis.normal
     if index.size:
@@ -256,9 +259,9 @@ def _linearise(analysis: Analysis, where: Layout, x: Array, data: Data) -> _Tang
         diagonal,
         # Curvature of the Poisson terms: n/rate^2, within a factor of 2 of the expected 1/rate.
         jnp.clip(data.counts / safe, 0.5, 2.0) / safe,
-        _columns(rows[:n_bins], where.shared),
-        _columns(rows[:n_bins], where.free),
-        jnp.asarray(take(rows[n_bins], where.local)),
+        take(columns.T, where.shared_columns).T,
+        jnp.concatenate([take(columns.T, where.free_columns).T, loose], axis=1),
+        take(by_local, where.tied),
     )
 
 
@@ -275,7 +278,7 @@ def _solver(
     root = jnp.sqrt(tangent.weight)
 
     in_bins = (j_shared / d_shared[None, :]) @ j_shared.T
-    in_bins += jnp.diag(collect_by(j_local**2 / d_local, where.local_bin, n_bins))
+    in_bins += jnp.diag(collect(j_local**2 / d_local, where.local_bin, n_bins))
     core = jnp.eye(n_bins) + root[:, None] * in_bins * root[None, :]
     cholesky = jnp.linalg.cholesky(core)
 
@@ -293,7 +296,7 @@ def _solver(
 
     def solve(v: Array) -> Array:
         z_shared, z_local = take(v, shared) / d_shared, take(v, local) / d_local
-        moved = j_shared @ z_shared + collect_by(j_local * z_local, where.local_bin, n_bins)
+        moved = j_shared @ z_shared + collect(j_local * z_local, where.local_bin, n_bins)
         y = project(moved[:, None])[:, 0]
         result = jnp.zeros(analysis.size)
         if free.size:
@@ -307,9 +310,3 @@ def _solver(
         return jnp.where(active, result, 0.0)
 
     return solve
-
-
-def _columns(matrix: Array, index: np.ndarray) -> Array:
-    if index.size and (np.diff(index) == 1).all():
-        return matrix[:, int(index[0]) : int(index[-1]) + 1]
-    return matrix[:, index]

@@ -21,7 +21,7 @@ class Density:
         counts: (bins, n) expected counts of the null spectrum in each bin of true q2.
         edges: (n + 1,) edges of the true-q2 bins in GeV^2, increasing.
         unmatched: (bins,) expected counts without a true q2 (candidates that simulation does not
-            match to a generated decay); they keep their size whatever the spectrum is.
+            match to a generated decay); the response decides what another spectrum does to them.
     """
 
     counts: np.ndarray

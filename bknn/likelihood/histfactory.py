@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.likelihood.cells import Cells, compile_cells
+from bknn.likelihood.derivatives import Derivatives, Structure, derivatives
 from bknn.likelihood.export import workspace_json
 from bknn.likelihood.interpolation import (
     ADDITIVE_CODES,
@@ -23,8 +24,9 @@ from bknn.likelihood.interpolation import (
     asymmetric_part,
     multiplicative,
 )
-from bknn.likelihood.parameter_sets import NORMAL, POISSON, ParameterSet, collect
+from bknn.likelihood.parameter_sets import NORMAL, POISSON, ParameterSet, collect_sets
 from bknn.likelihood.poisson import log_poisson
+from bknn.likelihood.sparse import collect, spread, take, take_or_one
 from bknn.likelihood.workspace import Workspace, parse
 
 #: pyhf's choice: exponential inside and out of one sigma, joined smoothly; polynomial for shapes.
@@ -105,7 +107,7 @@ class HistFactory:
                 raise errors.unknown(f"interpolation code of {kind}", code, known)
             codes[kind] = code
         workspace = parse(source, measurement, channels, label)
-        sets = collect(workspace)
+        sets = collect_sets(workspace)
         cells = compile_cells(workspace, sets, codes["normsys"])
         return cls(workspace, sets, cells, codes)
 
@@ -247,21 +249,31 @@ class HistFactory:
 
     # The density -------------------------------------------------------------------------------
 
-    def cell_rates(self, vector: Array, scales: Array | None = None) -> Array:
-        """Return the rate of every cell, shape (cells,), at the flat vector (size,)."""
+    def pieces(
+        self, vector: Array, scales: Array | None = None
+    ) -> tuple[Array, Array, list[Array], Array]:
+        """Return what is multiplied in each cell: additive part (cells,), scalar factors by group
+        (groups,), bin-wise factors (cells,) each, outside factors (cells,)."""
         c = self.cells
         alpha = take(vector, c.shift_parameters)
         additive = c.nominal + c.shift @ alpha
         if c.bend_parameters.size:
             bend = asymmetric_part(take(vector, c.bend_parameters), self.interpolation["histosys"])
             additive = additive + c.bend @ bend
-        rates = additive * spread(self._groups(vector), c.group)
-        for layer in c.binwise:
-            rates = rates * take_or_one(vector, layer)
+        layers = [take_or_one(vector, layer) for layer in c.binwise]
+        outside = jnp.ones(len(c.bin))
         if scales is not None:
             # As a sum over factors less one, so that a cell without one keeps the factor 1.
-            rates = rates * (1 + spread(scales - 1, self.scale))
-        return rates
+            outside = 1 + spread(scales - 1, self.scale)
+        return additive, self._groups(vector), layers, outside
+
+    def cell_rates(self, vector: Array, scales: Array | None = None) -> Array:
+        """Return the rate of every cell, shape (cells,), at the flat vector (size,)."""
+        additive, groups, layers, outside = self.pieces(vector, scales)
+        rates = additive * spread(groups, self.cells.group)
+        for layer in layers:
+            rates = rates * layer
+        return rates if scales is None else rates * outside
 
     def _groups(self, vector: Array) -> Array:
         """Product of the scalar factors of every group of cells, shape (groups,)."""
@@ -271,11 +283,27 @@ class HistFactory:
         )
         table = jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys])
         factors = spread(table, c.group_factors.T.reshape(-1))
-        return jnp.prod(factors.reshape(c.group_factors.T.shape), axis=0)
+        # Multiplied out, because the derivative of jnp.prod is slow.
+        product = jnp.ones(len(c.group_factors))
+        for row in factors.reshape(c.group_factors.T.shape):
+            product = product * row
+        return product
 
     def rates(self, vector: Array, scales: Array | None = None) -> Array:
         """Return the expected counts (bins,) at the flat vector (size,)."""
-        return collect_by(self.cell_rates(vector, scales), self.cells.bin, self.n_bins)
+        return collect(self.cell_rates(vector, scales), self.cells.bin, self.n_bins)
+
+    def derivatives(self, vector: Array, scales: Array | None = None) -> Derivatives:
+        """Return rates and their first derivatives at the flat vector (size,).
+
+        `structure` says which column belongs to which parameter.
+        """
+        return derivatives(self, self.structure, vector, scales)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Which parameters act on many bins and which on one."""
+        return Structure.of(self)
 
     def log_constraints(self, vector: Array, auxdata: Array | np.ndarray | None = None) -> Array:
         """Return the log density of the auxiliary measurements at the flat vector (size,)."""
@@ -445,54 +473,3 @@ def log_normal(
         centre = take(jnp.append(measured, 0.0), position % (len(index) + 1))
     norm = np.sum(np.log(sigma * np.sqrt(2 * np.pi)))
     return -0.5 * jnp.sum(((vector - centre) * weight) ** 2) - norm
-
-
-def take(values: Array | np.ndarray, index: np.ndarray) -> Array | np.ndarray:
-    """values[index] for a constant index, as slices where it has few runs of neighbours.
-
-    The transpose of a slice is cheap, that of a gather (a scattered addition) is not.
-    """
-    if isinstance(values, np.ndarray):
-        return values[index]
-    if not index.size:
-        return values[:0]
-    runs = np.split(index, np.flatnonzero(np.diff(index) != 1) + 1)
-    if len(runs) > _RUNS:
-        return values[index]
-    pieces = [values[int(r[0]) : int(r[-1]) + 1] for r in runs]
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
-
-
-def take_or_one(values: Array, index: np.ndarray) -> Array:
-    """values[index], and 1 where the constant index is negative."""
-    if (index >= 0).all():
-        return jnp.asarray(take(values, index))
-    one = jnp.ones(1)
-    return jnp.asarray(
-        take(jnp.concatenate([values, one]), np.where(index < 0, values.shape[0], index))
-    )
-
-
-#: With more runs of neighbours than this, a gather is better than slices.
-_RUNS = 24
-
-#: Below this many entries a dense 0/1 matrix beats scattered additions on every device we tried.
-_DENSE = 50_000
-
-
-def collect_by(values: Array, index: np.ndarray, n: int) -> Array:
-    """Sum values (c,) by their constant index into (n,)."""
-    if len(index) * n > _DENSE:
-        return jnp.zeros(n).at[index].add(values)
-    return values @ (index[:, None] == np.arange(n)).astype(float)
-
-
-def spread(values: Array, index: np.ndarray) -> Array:
-    """values[index], 0 where the constant index is negative.
-
-    Written so that the transpose is no scattered addition for small sizes.
-    """
-    n = values.shape[0]
-    if len(index) * n > _DENSE:
-        return jnp.where(index >= 0, values[np.maximum(index, 0)], 0.0)
-    return values @ (np.arange(n)[:, None] == index).astype(float)

@@ -46,7 +46,7 @@ class ParameterSet:
         return [self.name] if self.scalar else [f"{self.name}[{i}]" for i in range(self.size)]
 
 
-def collect(workspace: Workspace) -> dict[str, ParameterSet]:
+def collect_sets(workspace: Workspace) -> dict[str, ParameterSet]:
     """Return the parameter sets of a workspace in pyhf's order, measurement settings applied.
 
     Raises:
@@ -136,8 +136,8 @@ def _make(
             if len(users) > 1:
                 second = users[1]
                 raise errors.WorkspaceError(
-                    f"{workspace.source}: shapesys {name!r} is on sample {sample.name!r} of channel "
-                    f"{channel.name!r} and on sample {second[1].name!r} of channel "
+                    f"{workspace.source}: shapesys {name!r} is on sample {sample.name!r} of "
+                    f"channel {channel.name!r} and on sample {second[1].name!r} of channel "
                     f"{second[0].name!r}; it cannot be shared. Rename one."
                 )
             valid = (sample.data > 0) & (modifier.data > 0)

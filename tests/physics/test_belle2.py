@@ -93,7 +93,7 @@ def resonance(belle2):
 
 
 def test_resonance(resonance):
-    """arXiv:2602.09666, posterior modes for a width of 0.1 GeV: 2.1 +0.2 -0.1, 9.2 +1.8 -3.4 e-6."""
+    """arXiv:2602.09666, posterior modes for 0.1 GeV of width: 2.1 +0.2 -0.1, 9.2 +1.8 -3.4 e-6."""
     best = inference.fit(resonance).check()
     assert 2.0 < float(best.params["mass"]) < 2.3
     assert 5.8e-6 < float(best.params["branching_ratio"]) < 11.0e-6
