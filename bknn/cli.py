@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # here, where it is noticed if the reader has left
+        return code
     except errors.BknnError as problem:
         print(f"bknn: error: {problem}", file=sys.stderr)
         return 2

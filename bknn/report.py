@@ -102,7 +102,7 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def write_arrays(result: FitResult, path: Path) -> None:
-    """Write parameters, covariance and expected counts as NetCDF; `xarray.open_dataset` reads it."""
+    """Write parameters, covariance and expected counts as NetCDF, for `xarray.open_dataset`."""
     analysis: Analysis = result.target
     channels = [
         channel

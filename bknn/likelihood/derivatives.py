@@ -1,9 +1,9 @@
 """Derivatives of the expected counts, written out.
 
-A fit needs the whole matrix d rate / d parameter at every few steps. Automatic differentiation gives
-it one bin at a time and carries vectors of all parameters along; written out, it takes about as long
-as the rates: a parameter either acts on many bins ("shared", a dense column) or on one ("local", a
-single number).
+A fit needs the whole matrix d rate / d parameter every few steps. Automatic differentiation gives
+it one bin at a time and carries vectors of all parameters along; written out, it takes about as
+long as the rates: a parameter either acts on many bins ("shared", a dense column) or on one
+("local", a single number).
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ class HistFactory:
         Args:
             source: path of a JSON file, or the workspace as a mapping.
             measurement: which of its measurements; the first by default.
-            interpolation: {"normsys": "code1" or "code4", "histosys": "code0", "code2" or
-                "code4p"}; pyhf's defaults are code4 and code4p.
+            interpolation: {"normsys": "code1" or "code4", "histosys": "code0" or "code4p"};
+                pyhf's defaults are code4 and code4p.
             channels: keep only these.
             label: what messages call a workspace that comes as a mapping.
 

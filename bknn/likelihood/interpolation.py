@@ -16,23 +16,21 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-ADDITIVE_CODES = ("code0", "code2", "code4p")
+ADDITIVE_CODES = ("code0", "code4p")
 MULTIPLICATIVE_CODES = ("code1", "code4")
 
 
 def asymmetric_part(alpha: ArrayLike, code: str) -> Array:
     """Return g(alpha) of an additive code, the weight of the asymmetric part; same shape as alpha.
 
-    code0: |alpha|; code2: alpha^2, linear beyond 1; code4p: a polynomial of sixth order that joins
-    |alpha| at 1 with two continuous derivatives.
+    code0: |alpha|; code4p: a polynomial of sixth order that joins |alpha| at 1 with two continuous
+    derivatives.
     """
     alpha = jnp.asarray(alpha)
     size = jnp.abs(alpha)
     if code == "code0":
         return size
     square = alpha * alpha
-    if code == "code2":
-        return jnp.where(size > 1, 2 * size - 1, square)
     inside = square * (15 + square * (3 * square - 10)) / 8
     return jnp.where(size > 1, size, inside)
 

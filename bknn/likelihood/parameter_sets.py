@@ -239,9 +239,10 @@ def _configured(workspace: Workspace, kind: str, made: ParameterSet) -> Paramete
 def _check_configs(workspace: Workspace, sets: dict[str, ParameterSet]) -> None:
     if workspace.partial:
         return
-    # Conversions from ROOT always configure the luminosity, used or not.
+    # Conversions from ROOT always configure the luminosity, used or not, and call the parameter of
+    # a modifier alpha_NAME; pyhf takes no notice of either.
     for name in workspace.configs:
-        if name not in sets and name != "lumi":
+        if name not in sets and name != "lumi" and name.removeprefix("alpha_") not in sets:
             hint = errors.unknown("parameter", name, sets)
             raise errors.WorkspaceError(
                 f"{workspace.source}: measurement {workspace.measurement!r} configures a modifier "

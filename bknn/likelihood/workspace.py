@@ -29,6 +29,10 @@ MODIFIER_TYPES = (
     "staterror",
 )
 
+#: Beyond these, arithmetic in double precision loses its meaning.
+_MOST_COUNTS = 2.0**53
+_MOST_FACTOR = 1e50
+
 #: Keys that a measurement may set for a parameter, and whether the value is a list of numbers.
 CONFIG_KEYS = ("inits", "bounds", "auxdata", "factors", "sigmas", "fixed")
 
@@ -121,6 +125,11 @@ def parse(
     """
     if isinstance(source, Mapping):
         where, spec = label, source
+    elif not isinstance(source, str | Path):
+        raise errors.WorkspaceError(
+            f"a workspace is a path or a JSON object (a dict), not {_kind(source)}; pass what "
+            "json.load returns for a pyhf workspace, or the path of its file."
+        )
     else:
         where, spec = str(source), read_json(source)
     return _Reader(where).workspace(spec, measurement, channels)
@@ -140,6 +149,9 @@ class _Reader:
     ) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             self.fail(f"{what} must be a JSON object, not {_kind(value)}.")
+        # Its name, if it has one, says more than its number.
+        if "name" in required and isinstance(value.get("name"), str):
+            what = f"{what} ({value['name']!r})"
         missing = [key for key in required if key not in value]
         if missing:
             self.fail(f"{what} lacks {_listed(missing)}; this is not a valid pyhf workspace.")
@@ -239,9 +251,14 @@ class _Reader:
             name = self.name(entry["name"], f"observation {i}")
             if name in result:
                 self.fail(f"channel {name!r} has two observations; keep one.")
-            result[name] = self.numbers(
-                entry["data"], f"the observation of channel {name!r}", negative="a count"
-            )
+            what = f"the observation of channel {name!r}"
+            result[name] = self.numbers(entry["data"], what, negative="a count")
+            if (bad := np.flatnonzero(result[name] > _MOST_COUNTS)).size:
+                self.fail(
+                    f"{what} is {result[name][bad[0]]:g} in bin {bad[0]}; counts beyond "
+                    f"{_MOST_COUNTS:g} cannot be told from their neighbours in double precision. "
+                    "Correct the input."
+                )
         return result
 
     def channels(self, value: Any, observations: Mapping[str, np.ndarray]) -> tuple[Channel, ...]:
@@ -298,10 +315,8 @@ class _Reader:
         kind = value["type"]
         if kind not in MODIFIER_TYPES:
             shown = kind if isinstance(kind, str) else _kind(kind)
-            raise errors.WorkspaceError(
-                f"{self.where}: {place}: "
-                + str(errors.unknown("modifier type", shown, MODIFIER_TYPES))
-            )
+            hint = errors.unknown("type", shown, MODIFIER_TYPES)
+            raise errors.WorkspaceError(f"{self.where}: {place}, modifier {name!r}: {hint}")
         what = f"{place}, {kind} {name!r}"
         data = value["data"]
         match kind:
@@ -314,10 +329,11 @@ class _Reader:
             case "normsys":
                 data = self.mapping(data, f"{what}: 'data'", ("lo", "hi"))
                 lo, hi = (self.number(data[k], f"{what}: {k!r}") for k in ("lo", "hi"))
-                if lo <= 0 or hi <= 0:
+                if not (min(lo, hi) > 1 / _MOST_FACTOR and max(lo, hi) < _MOST_FACTOR):
                     self.fail(
-                        f"{what}: factors lo = {lo:g} and hi = {hi:g} must be positive, because "
-                        "they are interpolated exponentially."
+                        f"{what}: factors lo = {lo:g} and hi = {hi:g} must be positive and below "
+                        f"{_MOST_FACTOR:g}, because they are interpolated exponentially. Correct "
+                        "the input."
                     )
                 return Modifier(name, kind, (lo, hi))
             case "histosys":
