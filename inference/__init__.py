@@ -1,4 +1,4 @@
-"""What one asks of a likelihood: knows an Analysis (flat vector in, log density out), no physics."""
+"""What one asks of a likelihood: a flat vector in, a log density out, no physics."""
 
 from bknn.inference.fit import LogDensity, fit, fit_null
 from bknn.inference.result import FitResult
