@@ -23,14 +23,9 @@ from bknn import errors
 from bknn.data import Measurement
 from bknn.decay import standard_model
 from bknn.likelihood.export import FoldedSignal, with_folded_signal, workspace_json
-from bknn.likelihood.histfactory import (
-    NEW_SIGNAL,
-    HistFactory,
-    log_normal,
-    require_x64,
-)
-from bknn.likelihood.poisson import log_poisson
+from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory, require_x64
 from bknn.likelihood.sparse import place, take
+from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
 from bknn.parameters import Parameter
 from bknn.response import Response
 from bknn.spectrum import Spectrum
@@ -440,15 +435,24 @@ class Analysis:
 
     def log_density(self, vector: Array | np.ndarray, data: Data | None = None) -> Array:
         """Return the log likelihood at the flat vector (size,), constraints included."""
-        vector = jnp.asarray(vector)
         data = self.data if data is None else data
-        result = jnp.sum(log_poisson(data.counts, self.rates(vector)))
+        return self.log_shape(vector, data) - self.log_norm(data)
+
+    def log_shape(self, vector: Array | np.ndarray, data: Data) -> Array:
+        """Return what of the log likelihood depends on the parameters (size,)."""
+        vector = jnp.asarray(vector)
         index, _, sigma = self.normal
-        result = result + log_normal(vector, data.normal, index, sigma)
+        result = jnp.sum(poisson_shape(data.counts, self.rates(vector)))
+        result = result + normal_shape(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
-            result = result + jnp.sum(log_poisson(data.poisson, take(vector, index) * factor))
+            result = result + jnp.sum(poisson_shape(data.poisson, take(vector, index) * factor))
         return result
+
+    def log_norm(self, data: Data) -> Array | np.ndarray | float:
+        """Return what is left: log Gamma functions of the counts, widths of the constraints."""
+        counts, poisson = poisson_norm(data.counts), poisson_norm(data.poisson)
+        return counts.sum() + poisson.sum() + normal_norm(self.normal[2])
 
     def log_likelihood(self, params: Parameters, data: Data | None = None) -> Array:
         """Return the log likelihood: main and constraint terms, constants included.

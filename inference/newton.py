@@ -126,7 +126,7 @@ def minimise(
 
     @jax.value_and_grad
     def evaluate(vector: Array) -> Array:
-        return -analysis.log_density(vector, data)
+        return -analysis.log_shape(vector, data)
 
     def blocked(state: _State) -> Array:
         """At a bound, and pushed against it: stays."""
@@ -199,7 +199,8 @@ def minimise(
     first = Minimum(start, value, jnp.full((), jnp.inf), jnp.zeros((), int), outcome)
     empty = jnp.zeros((_MEMORY, analysis.size))
     state = _State(first, gradient, empty, empty, jnp.zeros((), int))
-    return jax.lax.while_loop(going, round_of_steps, state).at
+    end = jax.lax.while_loop(going, round_of_steps, state).at
+    return end._replace(value=end.value + analysis.log_norm(data))
 
 
 #: After how many steps the Fisher matrix is computed anew.

@@ -25,8 +25,8 @@ from bknn.likelihood.interpolation import (
     multiplicative,
 )
 from bknn.likelihood.parameter_sets import NORMAL, POISSON, ParameterSet, collect_sets
-from bknn.likelihood.poisson import log_poisson
 from bknn.likelihood.sparse import collect, spread, take, take_or_one
+from bknn.likelihood.terms import log_poisson, normal_norm, normal_shape
 from bknn.likelihood.workspace import Workspace, parse
 
 #: pyhf's choice: exponential inside and out of one sigma, joined smoothly; polynomial for shapes.
@@ -309,11 +309,12 @@ class HistFactory:
         """Return the log density of the auxiliary measurements at the flat vector (size,)."""
         auxdata = self.auxdata if auxdata is None else auxdata
         parameters, positions, sigmas = self.normal
-        result = log_normal(vector, take(auxdata, positions), parameters, sigmas)
+        measured = auxdata[positions]
+        result = normal_shape(vector, measured, parameters, sigmas) - normal_norm(sigmas)
         parameters, positions, factors = self.poisson
         if parameters.size:
             rate = take(vector, parameters) * factors
-            result = result + jnp.sum(log_poisson(take(auxdata, positions), rate))
+            result = result + jnp.sum(log_poisson(auxdata[positions], rate))
         return result
 
     def log_prob(self, params: Parameters, data: ArrayLike | None = None) -> Array:
@@ -454,22 +455,3 @@ def require_x64() -> None:
             "JAX runs in single precision, in which likelihood differences of order 1 drown in "
             "rounding; call bknn.enable_x64() before building anything."
         )
-
-
-def log_normal(
-    vector: Array, measured: Array | np.ndarray, index: np.ndarray, sigma: np.ndarray
-) -> Array:
-    """Sum of log Normal(measured | vector[index], sigma) over the constrained parameters (n,).
-
-    Summed over all parameters with weight zero for the others: no gather, no scatter.
-    """
-    weight = np.zeros(vector.shape)
-    weight[index] = 1 / sigma
-    position = np.full(len(weight), -1)
-    position[index] = np.arange(len(index))
-    if isinstance(measured, np.ndarray):
-        centre = np.append(measured, 0.0)[position]
-    else:
-        centre = take(jnp.append(measured, 0.0), position % (len(index) + 1))
-    norm = np.sum(np.log(sigma * np.sqrt(2 * np.pi)))
-    return -0.5 * jnp.sum(((vector - centre) * weight) ** 2) - norm

@@ -1,0 +1,87 @@
+"""The terms of a log likelihood: Poisson counts and normal constraints.
+
+Each comes in two parts, what depends on the parameters and what depends on the data alone, so that
+a fit computes the second (a logarithm of a Gamma function for every bin) only once.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import gammaln
+from jax.typing import ArrayLike
+from scipy import special
+
+from bknn.likelihood.sparse import place
+
+#: Stands in for a vanishing rate in derivatives: steep, but finite.
+_FLOOR = 1e-10
+
+
+@jax.custom_jvp
+def _count_log_rate(count: Array, rate: Array) -> Array:
+    """count * log(rate); 0 for no counts (whatever the rate), -inf for counts at rate <= 0."""
+    positive = jnp.where(rate <= 0, 1.0, rate)
+    return jnp.where(
+        count == 0, 0.0 * positive, jnp.where(rate <= 0, -jnp.inf, count * jnp.log(positive))
+    )
+
+
+@_count_log_rate.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    count, rate = primals
+    d_count, d_rate = tangents
+    safe = jnp.where(rate <= _FLOOR**10, _FLOOR, rate)
+    return _count_log_rate(count, rate), count / safe * d_rate + jnp.log(safe) * d_count
+
+
+def poisson_shape(count: ArrayLike, rate: ArrayLike) -> Array:
+    """Return count log(rate) - rate, elementwise; see `log_poisson`."""
+    count, rate = jnp.asarray(count, float), jnp.asarray(rate, float)
+    return _count_log_rate(count, rate) - rate
+
+
+def poisson_norm(count: ArrayLike) -> Array | np.ndarray:
+    """Return log Gamma(count + 1), elementwise; a NumPy constant for NumPy counts."""
+    if isinstance(count, np.ndarray):
+        return np.asarray(special.gammaln(count + 1))
+    return gammaln(jnp.asarray(count, float) + 1)
+
+
+def log_poisson(count: ArrayLike, rate: ArrayLike) -> Array:
+    """Return log Poisson(count | rate), elementwise, for real counts as pyhf defines it.
+
+    -inf where the rate is zero or negative and there are counts (pyhf: NaN for negative rates),
+    with a finite derivative that points to larger rates. With no counts the value is -rate
+    throughout, for negative rates too, as in pyhf.
+
+    >>> import jax.numpy as jnp
+    >>> counts, rates = jnp.array([3.0, 3.0, 0.0]), jnp.array([2.0, -1.0, 2.0])
+    >>> [round(float(x), 4) for x in log_poisson(counts, rates)]
+    [-1.7123, -inf, -2.0]
+    """
+    return poisson_shape(count, rate) - poisson_norm(count)
+
+
+def normal_shape(
+    vector: Array, measured: Array | np.ndarray, index: np.ndarray, sigma: np.ndarray
+) -> Array:
+    """Return -1/2 of the sum of squared pulls of vector[index], constants (n,), in units of sigma.
+
+    Summed over all parameters with weight zero for the others: no gather, no scatter.
+    """
+    weight = np.zeros(vector.shape)
+    weight[index] = 1 / sigma
+    if isinstance(measured, np.ndarray):
+        centre = np.zeros(vector.shape)
+        centre[index] = measured
+        return -0.5 * jnp.sum(((vector - centre) * weight) ** 2)
+    placed = place(measured[None, :], index, vector.shape[0])[0]
+    return -0.5 * jnp.sum(((vector - placed) * weight) ** 2)
+
+
+def normal_norm(sigma: np.ndarray) -> float:
+    """Return the sum of log(sqrt(2 pi) sigma)."""
+    return float(np.sum(np.log(sigma * np.sqrt(2 * np.pi))))
