@@ -127,6 +127,12 @@ class Analysis:
         self.measurements = tuple(measurements)
         self.response = response
         known = {p.name: p for p in model.parameters}
+        if len(known) < len(model.parameters):
+            names = [p.name for p in model.parameters]
+            raise errors.ParameterError(
+                f"model {model.name!r} has two parameters named {max(names, key=names.count)!r}; "
+                "rename one."
+            )
         for name in free:
             if name not in known:
                 raise errors.unknown("parameter", name, known, f"model {model.name!r}")
@@ -143,6 +149,12 @@ class Analysis:
         self.parts = tuple(
             _part(m, response, uses_sm=uses_sm, has_new=has_new) for m in self.measurements
         )
+        if not any(p.responses or p.pdf.poi for p in self.parts):
+            channels = [c for m in self.measurements for c in m.channels]
+            raise errors.DataError(
+                f"no channel of {', '.join(channels)} has a signal, so the data say nothing about "
+                f"model {model.name!r}; choose channels with a signal."
+            )
         self._lay_out(uses_sm)
 
     def _check_names(self) -> None:
@@ -150,7 +162,7 @@ class Analysis:
         if len(set(names)) != len(names):
             raise errors.DataError(
                 f"measurement {max(names, key=names.count)!r} is given twice; its data would count "
-                "double. Give it once, with all channels wanted."
+                "double. Give it once, with all channels wanted, or rename one if they differ."
             )
 
     def _contents(self) -> tuple[bool, bool]:
@@ -313,7 +325,18 @@ class Analysis:
             raise self._unknown(name)
         return self.names.index(name)
 
-    def _unknown(self, name: str) -> errors.UnknownNameError:
+    def _unknown(self, name: str) -> errors.BknnError:
+        if name in self.constants:
+            return errors.ParameterError(
+                f"parameter {name!r} of model {self.model.name!r} is kept at "
+                f"{self.constants[name]:g}; to set it or let it float, build the analysis with "
+                f"free=[{name!r}]."
+            )
+        if "[" in name and name in self.names:
+            base = name.partition("[")[0]
+            return errors.UnknownNameError(
+                f"{name!r} is one entry of the nuisance set {base!r}; give the whole set."
+            )
         own = [p.name for p in self.model.parameters]
         return errors.unknown(
             "parameter", name, own, f"model {self.model.name!r}", [*self.nuisances, *self.names]
@@ -373,14 +396,11 @@ class Analysis:
         for part, source in zip(self.parts, self.sources, strict=True):
             own = _assemble(vector, source, part.pdf)
             spectrum = self._spectrum(physics, _CHANNEL)
-            if part.responses:
-                result.append((own, part.scales(spectrum)))
-            else:
+            if part.pdf.poi is not None and not part.responses:
                 # Without densities the signal strength of the workspace itself is all there is.
-                if part.pdf.poi is not None:
-                    start = part.pdf.slices[part.pdf.poi].start
-                    own = own.at[start].set(_strength(spectrum))
-                result.append((own, None))
+                start = part.pdf.slices[part.pdf.poi].start
+                own = own.at[start].set(_strength(spectrum))
+            result.append((own, part.scales(spectrum) if part.responses else None))
         return result
 
     def rates(self, vector: Array | np.ndarray) -> Array:
@@ -528,8 +548,12 @@ class Analysis:
                         None if new is None else np.asarray(new)[where],
                     )
                 )
-        own = {name.split("/")[-1] for name in self.nuisances}
-        unused = [n for n in measurement.form_factor_modifiers if n not in own]
+        (source,) = self.sources
+        unused = [
+            name
+            for name in measurement.form_factor_modifiers
+            if name in pdf.slices and source[pdf.slices[name].start] < 0
+        ]
         return workspace_json(
             with_folded_signal(
                 pdf.workspace,
@@ -601,10 +625,26 @@ def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bo
                 template=np.concatenate([measurement.template(c) for c in names]),
             )
         )
+    _check_strength(measurement, pdf)
     pdf = pdf.with_signal(
         measurement.signal, new=has_new, without=measurement.form_factor_modifiers
     )
     return Part(measurement, pdf, tuple(responses), template, has_new)
+
+
+def _check_strength(measurement: Measurement, pdf: HistFactory) -> None:
+    """Refuse a signal that the model would leave alone: scaled by mu, but without a density."""
+    for channel in pdf.workspace.channels:
+        for sample in channel.samples:
+            if measurement.signal.get(channel.name) != sample.name and any(
+                m.type == "normfactor" and m.name == pdf.poi for m in sample.modifiers
+            ):
+                raise errors.DataError(
+                    f"measurement {measurement.name!r}: sample {sample.name!r} of channel "
+                    f"{channel.name!r} is scaled by {pdf.poi!r}, but has no number density, so a "
+                    "new spectrum cannot be folded with it; import its density too, or leave the "
+                    "channel out."
+                )
 
 
 def _strength(spectrum: Spectrum) -> Array:
@@ -622,7 +662,10 @@ def _side_by_side(columns: list[tuple[Array, Array]]) -> Array:
 
 
 def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:
-    """Return the pdf's own vector: entries of the flat one, starting values where there is none."""
+    """Return the pdf's own vector: entries of the flat one; where there is none the starting value,
+    and 1 for the signal strength that the model replaces."""
     init = np.concatenate([s.init for s in pdf.parameter_sets.values()])
+    if pdf.poi is not None:
+        init[pdf.slices[pdf.poi]] = 1.0
     index = np.where(source >= 0, source, vector.shape[0] + np.arange(len(source)))
     return jnp.asarray(take(jnp.concatenate([vector, init]), index))

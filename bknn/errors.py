@@ -51,8 +51,8 @@ def unknown(
     >>> print(unknown("model", "resonence", ["resonance", "signal-strength"]))
     unknown model 'resonence'; did you mean 'resonance'? Known: resonance, signal-strength.
     """
-    known, more = sorted(known), list(more)
-    close = difflib.get_close_matches(name, [*known, *more], n=3, cutoff=0.5)
+    known, more = sorted(known), sorted(set(more) - {name})
+    close = difflib.get_close_matches(name, sorted({*known, *more}), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else "."
     shown = known if len(known) <= 12 else [*known[:12], f"... ({len(known)} in all)"]
     place = f" in {where}" if where else ""

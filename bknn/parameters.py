@@ -60,6 +60,16 @@ class Parameter:
                 f"parameter {self.name!r}: the start {self.init:g} lies outside of its bounds "
                 f"[{lower:g}, {upper:g}]."
             )
+        if outside := [s for s in self.starts if not lower <= s <= upper]:
+            raise errors.ParameterError(
+                f"parameter {self.name!r}: {len(outside)} of its starts lie outside of the bounds "
+                f"[{lower:g}, {upper:g}], the first is {outside[0]:g}."
+            )
+        if self.constraint is not None and not math.isfinite(self.constraint[0]):
+            raise errors.ParameterError(
+                f"parameter {self.name!r}: the constraint is centred at {self.constraint[0]}; "
+                "give a number."
+            )
         if self.constraint is not None and not self.constraint[1] > 0:
             raise errors.ParameterError(
                 f"parameter {self.name!r}: the constraint has the width {self.constraint[1]:g}; "

@@ -4,3 +4,7 @@ from bknn.inference.fit import LogDensity, fit, fit_null
 from bknn.inference.result import FitResult
 
 __all__ = ["FitResult", "LogDensity", "fit", "fit_null"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

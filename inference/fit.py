@@ -45,9 +45,14 @@ class LogDensity:
         self.names = tuple(init)
         self.init_vector = np.array([float(v) for v in init.values()])
         limits = dict(bounds or {})
-        for name in limits:
+        for name, (lower, upper) in limits.items():
             if name not in init:
                 raise errors.unknown("parameter", name, init)
+            if not (lower < upper and lower <= init[name] <= upper):
+                raise errors.ParameterError(
+                    f"parameter {name!r}: the start {init[name]:g} does not lie within the bounds "
+                    f"[{lower:g}, {upper:g}]."
+                )
         self.bounds = np.array([limits.get(n, (-np.inf, np.inf)) for n in init], float)
         self.fixed = np.zeros(len(init), bool)
 
@@ -121,7 +126,7 @@ def fit(
         )
     starts, moving, batched = _starts(target, fixed or {}, init or {})
     if data is not None:
-        data = type(data)(*(np.asarray(x, float) for x in data))
+        data = _checked(data, target)
         if data[0].ndim == 2:
             n = len(data[0])
             if batched and n != len(starts):
@@ -165,11 +170,32 @@ def fit_null(
     fixed = {**(fixed_too or {}), **analysis.null_values()}
     if not analysis.model.null:
         own = {p.name for p in analysis.parameters}
-        analysis = Analysis(
-            load("signal-strength"), analysis.measurements, response=analysis.response
-        )
-        fixed = {k: v for k, v in fixed.items() if k not in own} | analysis.null_values()
+        null = Analysis(load("signal-strength"), analysis.measurements, response=analysis.response)
+        fixed = {k: v for k, v in fixed.items() if k not in own} | null.null_values()
+        if options.get("data") is not None:
+            options["data"] = _translated(options["data"], analysis, null)
+        analysis = null
     return fit(analysis, fixed=fixed, **options)
+
+
+def _translated(data: Data, analysis: Analysis, null: Analysis) -> Data:
+    """Return data sets of an analysis as those of its null, which has other nuisances.
+
+    Auxiliary data that the first does not have (form factors of a template that it does not use)
+    are as observed.
+    """
+    fields = [np.asarray(data.counts, float)]
+    for kind in ("normal", "poisson"):
+        given = np.asarray(getattr(data, kind), float)
+        index, _, _ = getattr(analysis, kind)
+        column = {analysis.names[p]: i for i, p in enumerate(index)}
+        wanted, observed, _ = getattr(null, kind)
+        result = np.tile(observed, (*given.shape[:-1], 1)) if given.ndim > 1 else observed.copy()
+        for j, p in enumerate(wanted):
+            if null.names[p] in column:
+                result[..., j] = given[..., column[null.names[p]]]
+        fields.append(result)
+    return Data(*fields)
 
 
 def _starts(
@@ -235,6 +261,27 @@ class _Given(NamedTuple):
                     f"parameter {name!r} is set outside of its bounds [{lower[0]:g}, {upper[0]:g}]."
                 )
         return cls(where, values, batched)
+
+
+def _checked(data: Data, target: Analysis | LogDensity) -> Data:
+    """Return data sets as arrays, after a look at their shapes: (n,) each, or (batch, n)."""
+    if not isinstance(target, Analysis):
+        raise errors.ParameterError(
+            "a LogDensity has no data of its own; put them into its function."
+        )
+    arrays = [np.asarray(x, float) for x in data]
+    batch = next((len(x) for x in arrays if x.ndim == 2), None)
+    for i, (name, x) in enumerate(zip(Data._fields, arrays, strict=True)):
+        n = np.size(target.data[i])
+        if x.shape not in ((n,), (batch, n)):
+            raise errors.ParameterError(
+                f"{name!r} of the data has shape {x.shape}; the analysis needs ({n},), or a batch "
+                f"of them ({'the same number of' if batch is None else batch} data sets for all "
+                "fields)."
+            )
+        if batch is not None and x.ndim == 1:
+            arrays[i] = np.tile(x, (batch, 1))
+    return Data(*arrays)
 
 
 def _axes(data: Data | None) -> int | None:

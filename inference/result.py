@@ -132,29 +132,30 @@ class FitResult:
                 f"{bad} of {total} fits did not converge, the first is number {first}: "
                 f"look at result[{first}].status."
             )
-        steps = int(self.steps)
+        steps = "1 step" if int(self.steps) == 1 else f"{int(self.steps)} steps"
         match int(self.outcome):
             case code if code == CONVERGED:
                 text = (
-                    f"converged in {steps} steps; one more would lower -2 log L by less than "
+                    f"converged in {steps}; one more would lower -2 log L by less than "
                     f"{max(float(self.decrement), 1e-10):.0e}."
                 )
             case code if code == STALLED:
                 text = (
-                    f"stopped after {steps} steps: no step lowers -2 log L although one promises "
+                    f"stopped after {steps}: no step lowers -2 log L although one promises "
                     f"{float(self.decrement):.1e}. The likelihood has a kink or a wall here; "
                     "start elsewhere (`init`) or fix a parameter."
                 )
             case code if code == EXHAUSTED:
                 text = (
-                    f"not converged after {steps} steps, which still promise "
+                    f"not converged after {steps}, which still promise "
                     f"{float(self.decrement):.1e} in -2 log L. Allow more (`max_steps`), or fix "
                     "parameters that the data do not determine."
                 )
             case code if code == NOT_FINITE:
                 text = (
-                    "the likelihood is not finite at the start, because a bin with counts has no "
-                    "expected rate there or an input is not a number; choose another `init`."
+                    "the likelihood is not finite at the start: a bin with counts has no expected "
+                    "rate there, or the data are not numbers. Choose another `init`, or correct "
+                    "the data."
                 )
         if names := self.at_bounds:
             shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")

@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 @runtime_checkable
 class Model(Protocol):
     """What an Analysis needs of a model; any object that has this will do.

@@ -68,6 +68,10 @@ def from_spectrum(
         >>> from_spectrum(flat, {"rate": (1e-5, 0.0, 1e-3)}).parameters[0].init
         1e-05
     """
+    if not callable(fn):
+        raise errors.ParameterError(
+            f"a spectrum is a function of q2, but a {type(fn).__name__} came; pass the function."
+        )
     made = tuple(parameter_from(key, value) for key, value in parameters.items())
     label = name or getattr(fn, "__name__", "from_spectrum").replace("_", "-").strip("<>")
     signature = inspect.signature(fn)

@@ -18,3 +18,7 @@ from bknn.data.official import import_official
 from bknn.data.store import available, load
 
 __all__ = ["Density", "Measurement", "Source", "available", "import_official", "load"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

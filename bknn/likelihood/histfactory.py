@@ -61,7 +61,7 @@ class HistFactory:
         >>> {k: v.tolist() for k, v in pdf.expected({"mu": 1.0, "b": 0.0}).items()}
         {'SR': [55.0, 32.0]}
         >>> round(float(pdf.log_prob({"mu": 1.0, "b": 0.0})), 6)
-        -6.557543
+        -6.551206
     """
 
     workspace: Workspace

@@ -116,7 +116,6 @@ def test_settings_of_the_workspace_are_kept():
     assert analysis.normal[1][where] == 0.5
 
 
-@pytest.mark.xfail(strict=True, reason="the signal strength stands at its init, not at 1")
 def test_the_start_of_the_replaced_signal_strength_does_not_matter(strength, density):
     """`mu` of the workspace is gone: the model says how much signal there is."""
     spec = small.workspace()
@@ -428,7 +427,6 @@ def test_models_that_return_no_spectrum(answer):
     assert_sentence(caught, "nonsense", type(answer).__name__, "bknn.Spectrum")
 
 
-@pytest.mark.xfail(strict=True, reason="accepted; the second one wins")
 def test_models_with_a_parameter_twice():
     model = Nonsense(bknn.Spectrum(standard_model=1.0))
     model.parameters = (bknn.Parameter("a", 1.0), bknn.Parameter("a", 2.0))
@@ -436,7 +434,6 @@ def test_models_with_a_parameter_twice():
         bknn.Analysis(model, small.one_bin())
 
 
-@pytest.mark.xfail(strict=True, reason="close matches are named twice")
 def test_close_matches_are_named_once(strength):
     with pytest.raises(errors.UnknownNameError) as caught:
         strength.index("nu")

@@ -117,7 +117,6 @@ def test_form_factors_of_the_template_do_not_bend_the_new_signal():
     assert "ff" not in json.dumps(own.to_workspace(own.init))
 
 
-@pytest.mark.xfail(strict=True, reason="taken for names with a measurement in front")
 def test_names_with_a_slash():
     text = json.dumps(small.workspace()).replace('"ff"', '"theory/ff"')
     measurement = small.measurement(

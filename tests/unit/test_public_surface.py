@@ -21,8 +21,6 @@ SURFACE = {
         "data",
         "enable_x64",
         "errors",
-        "inference",
-        "models",
     ],
     "bknn.data": ["Density", "Measurement", "Source", "available", "import_official", "load"],
     "bknn.models": [
@@ -34,7 +32,7 @@ SURFACE = {
         "from_spectrum",
         "load",
     ],
-    "bknn.inference": ["FitResult", "fit"],
+    "bknn.inference": ["FitResult", "LogDensity", "fit", "fit_null"],
 }
 
 
