@@ -335,7 +335,7 @@ class Analysis:
         if "[" in name and name in self.names:
             base = name.partition("[")[0]
             return errors.UnknownNameError(
-                f"{name!r} is one entry of the nuisance set {base!r}; give the whole set."
+                f"unknown parameter {name!r}: it is one entry of {base!r}, which is given as a whole."
             )
         own = [p.name for p in self.model.parameters]
         return errors.unknown(

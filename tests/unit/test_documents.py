@@ -1,4 +1,4 @@
-"""The Python in README.md, CONTRIBUTING.md and docs/ runs, from top to bottom of each page.
+"""The Python in README.md, CONTRIBUTING.md, docs/ and notebooks/ runs, from top to bottom.
 
 A block that starts with three backquotes and `python` is run, one of another language is not.
 Files that an example writes go to a temporary folder.
@@ -6,6 +6,7 @@ Files that an example writes go to a temporary folder.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -29,3 +30,18 @@ def test_page(page, tmp_path, monkeypatch):
         # Empty lines in front, so that a traceback names the line of the page.
         padding = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(padding + block.group(1), str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.name)
+def test_notebook(path, tmp_path, monkeypatch):
+    """Every cell runs, and the stored outputs are there (the notebook was executed)."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": path.stem}
+    for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        if cell["cell_type"] != "code":
+            continue
+        assert cell["execution_count"], f"cell {i} was not executed before it was stored"
+        lines = "".join(cell["source"]).splitlines()
+        # Magics are for Jupyter alone.
+        code = "\n".join("" if line.startswith("%") else line for line in lines)
+        exec(compile(code, f"{path.name}, cell {i}", "exec"), names)
