@@ -1,0 +1,248 @@
+"""How the figures look: colours, fonts, sizes, and the line of text below each."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from bknn import errors
+from bknn.analysis import Analysis
+from bknn.inference import FitResult
+
+#: Width of a figure across two columns of a journal, inches.
+WIDTH = 7.1
+
+#: Colours of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by colour-blind readers.
+BLACK, GREY = "#000000", "#6E6E6E"
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+#: Settings that differ from matplotlib's, in force while a figure is made or written. Those that
+#: repeat a default are here because a user's matplotlibrc may say otherwise.
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 7.5,
+    "mathtext.fontset": "dejavusans",
+    "text.usetex": False,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    # Formulas take a hundred times as long to set as text, and most of what is set is tick labels.
+    "axes.formatter.use_mathtext": False,
+    # A fixed place; finding one that touches nothing takes a third of the time of a figure.
+    "axes.titley": 1.0,
+    "axes.unicode_minus": True,
+    "axes.grid": False,
+    "axes.spines.top": True,
+    "axes.spines.right": True,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "hatch.linewidth": 0.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.2,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    # Outlines; embedding TrueType takes three times as long, and every printer takes these.
+    "pdf.fonttype": 3,
+    "savefig.bbox": None,
+    "savefig.facecolor": "auto",
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of the figures, for the time of a `with` block."""
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def tint(colour: str, strength: float) -> tuple[float, float, float]:
+    """Return a colour mixed with white; strength 1 is the colour itself.
+
+    >>> tint("#000000", 0.25)
+    (0.75, 0.75, 0.75)
+    """
+    rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (1 - strength * (1 - x) for x in rgb)
+    return red, green, blue
+
+
+def single(result: FitResult) -> Analysis:
+    """Return the analysis of a fit that can be drawn.
+
+    Raises:
+        ParameterError: a batch of fits, or a fit of something that is not an Analysis.
+    """
+    if not isinstance(result.target, Analysis):
+        raise errors.ParameterError(
+            f"the figures show fits of an Analysis, and this is one of {result.target!r}, which "
+            "has no channels and no spectrum."
+        )
+    if result.vector.ndim != 1:
+        raise errors.ParameterError(
+            f"a figure shows one fit, and this is a batch of shape {result.vector.shape[:-1]}; "
+            "choose one of them, as in result[0]."
+        )
+    return result.target
+
+
+def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
+    """Return a number as one writes it in a paper, as mathtext where it needs a power of ten.
+
+    The uncertainty gets two digits and decides those of the value.
+
+    >>> number(2.1076, 0.0547, "GeV")
+    '2.108 ± 0.055 GeV'
+    >>> number(8.579e-06, 2.562e-06)
+    '(8.6 ± 2.6)$\\\\,\\\\times\\\\,10^{-6}$'
+    >>> number(4.97e-06)
+    '4.97$\\\\,\\\\times\\\\,10^{-6}$'
+    """
+    tail = f" {unit}" if unit else ""
+    if not math.isfinite(value):
+        return f"{value}{tail}"
+    known = math.isfinite(uncertainty) and uncertainty > 0
+    largest = max(abs(value), uncertainty if known else 0.0)
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    factor = "" if -3 <= power < 5 else f"$\\,\\times\\,10^{{{power}}}$"
+    scale = 10.0**power if factor else 1.0
+    if not known:
+        text = f"{value / scale:.{2 if factor else max(3 - power, 0)}f}"
+        text = text if factor or "." not in text else text.rstrip("0").rstrip(".")
+        return _minus(f"{text}{factor}{tail}")
+    shown = uncertainty / scale
+    digits = 1 - math.floor(math.log10(shown))
+    # 0.0996 rounds to 0.10, which has its two digits one place earlier.
+    digits = max(1 - math.floor(math.log10(round(shown, digits))), 0)
+    text = f"{value / scale:.{digits}f} ± {shown:.{digits}f}"
+    if factor:
+        text = f"({text})"
+    return _minus(f"{text}{factor}{tail}")
+
+
+def _minus(text: str) -> str:
+    """Replace the hyphen of a negative number by a minus sign, but not within mathtext."""
+    head, dollar, rest = text.partition("$")
+    return head.replace("-", "−") + dollar + rest
+
+
+def plain(text: str) -> str:
+    """Return a name that is text and nothing else: a dollar sign in it does not start a formula.
+
+    >>> plain("cost in $")
+    'cost in \\\\$'
+    """
+    return text.replace("$", r"\$")
+
+
+#: A caption names so many parameters at most.
+_SHOWN = 6
+
+
+def best_fit(result: FitResult) -> list[str]:
+    """Return `name = value ± uncertainty` of the model's parameters, the first few of them."""
+    analysis = single(result)
+    sigma = result.uncertainty_vector
+    texts = []
+    for i, parameter in enumerate(analysis.parameters[:_SHOWN]):
+        moved = bool(result.moving[i])
+        value = number(float(result.vector[i]), float(sigma[i]) if moved else 0.0, parameter.unit)
+        remark = "" if moved else " (fixed)"
+        if parameter.name in result.at_bounds:
+            remark = " (at\0its\0bound)"
+        texts.append(f"{parameter.name} = {value}{remark}")
+    if len(analysis.parameters) > _SHOWN:
+        texts.append(f"and {len(analysis.parameters) - _SHOWN} more parameters")
+    return texts
+
+
+class Caption:
+    """Model, data and best fit, in a few small lines along the lower edge of a figure.
+
+    Args:
+        result, null: the fit, and that of the standard model.
+        width: of the figure, inches.
+        extra: what else to say.
+    """
+
+    def __init__(
+        self, result: FitResult, null: FitResult | None, width: float, *extra: str
+    ) -> None:
+        analysis = single(result)
+        data = plain(" + ".join(m.name for m in analysis.measurements))
+        if result.data is not None:
+            data = f"given counts in place of those of {data}"
+        head = f"{plain(analysis.model.name)}, fitted to {data}"
+        if not bool(np.all(result.converged)):
+            head = f"NOT CONVERGED: {head}"
+        fitted = ", ".join(best_fit(result))
+        twice = _minus(f"{float(result.twice_nll):.2f}")
+        twice = f"$-2\\,\\ln L$ = {twice}"
+        if null is not None:
+            higher = float(null.twice_nll) - float(result.twice_nll)
+            more = "more" if higher >= 0 else "less"
+            twice += f", in the standard model {abs(higher):.2f} {more}"
+        text = "; ".join([f"{head}: {fitted}" if fitted else head, twice, *extra])
+        self.lines = _wrapped(text, int(width * 22))
+
+    @property
+    def room(self) -> float:
+        """Height that it needs, inches."""
+        return 0.1 + 0.125 * len(self.lines)
+
+    def write(self, figure: Figure) -> None:
+        figure.text(
+            0.5,
+            0.06 / float(figure.get_figheight()),
+            "\n".join(self.lines),
+            ha="center",
+            va="bottom",
+            fontsize=6.2,
+            color="#404040",
+            linespacing=1.35,
+        )
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text between words, but never inside a formula or around an equals sign.
+
+    >>> _wrapped("one two $a b c$ x = 3", 9)
+    ['one two', '$a b c$', 'x = 3']
+    """
+    held = "$".join(p.replace(" ", "\0") if i % 2 else p for i, p in enumerate(text.split("$")))
+    words = re.sub(r" ([±=]|\() ?", lambda m: m[0].replace(" ", "\0"), held).split(" ")
+    # Markup takes no room.
+    sizes = [len(re.sub(r"\\[a-z]+|[\\${}^]", "", w)) + 1 for w in words]
+    fewest = len(_lines(words, sizes, width))
+    # Of all ways to break it into so few lines, the one with the most even lines.
+    even = next(n for n in range(1, width + 1) if len(_lines(words, sizes, n)) <= fewest)
+    return [" ".join(line).replace("\0", " ") for line in _lines(words, sizes, even)]
+
+
+def _lines(words: list[str], sizes: list[int], width: int) -> list[list[str]]:
+    lines: list[list[str]] = [[]]
+    used = 0
+    for word, size in zip(words, sizes, strict=True):
+        if lines[-1] and used + size > width + 1:
+            lines.append([])
+            used = 0
+        lines[-1].append(word)
+        used += size
+    return lines
