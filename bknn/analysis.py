@@ -149,10 +149,11 @@ class Analysis:
         self.parts = tuple(
             _part(m, response, uses_sm=uses_sm, has_new=has_new) for m in self.measurements
         )
-        if not any(p.responses or p.pdf.poi for p in self.parts):
+        if not any(p.responses or p.pdf.signal_strength for p in self.parts):
             channels = [c for m in self.measurements for c in m.channels]
             raise errors.DataError(
-                f"no channel of {', '.join(channels)} has a signal, so the data say nothing about "
+                f"no channel of {', '.join(channels)} has a signal (number densities, or a "
+                "parameter of interest that is a normfactor), so the data say nothing about "
                 f"model {model.name!r}; choose channels with a signal."
             )
         self._lay_out(uses_sm)
@@ -202,7 +203,7 @@ class Analysis:
         sets: dict[str, slice] = {}
         self.sources: list[np.ndarray] = []
         for part in self.parts:
-            dropped = {part.pdf.poi}
+            dropped = {part.pdf.signal_strength}
             if not uses_sm and part.responses:
                 dropped |= set(part.measurement.form_factor_modifiers)
             source = np.full(part.pdf.size, -1)
@@ -396,9 +397,9 @@ class Analysis:
         for part, source in zip(self.parts, self.sources, strict=True):
             own = _assemble(vector, source, part.pdf)
             spectrum = self._spectrum(physics, _CHANNEL)
-            if part.pdf.poi is not None and not part.responses:
+            if part.pdf.signal_strength is not None and not part.responses:
                 # Without densities the signal strength of the workspace itself is all there is.
-                start = part.pdf.slices[part.pdf.poi].start
+                start = part.pdf.slices[part.pdf.signal_strength].start
                 own = own.at[start].set(_strength(spectrum))
             result.append((own, part.scales(spectrum) if part.responses else None))
         return result
@@ -445,9 +446,11 @@ class Analysis:
                 )
                 in_bins = (np.arange(part.pdf.n_bins)[:, None] == structure.scale_bin).astype(float)
                 by_physics = (in_bins * found.scales[None, :]) @ slopes
-            elif part.pdf.poi is not None:
+            elif part.pdf.signal_strength is not None:
                 strength = jax.jacfwd(lambda x: _strength(self._spectrum(x, _CHANNEL)))(physics)
-                column = np.flatnonzero(structure.shared == part.pdf.slices[part.pdf.poi].start)
+                column = np.flatnonzero(
+                    structure.shared == part.pdf.slices[part.pdf.signal_strength].start
+                )
                 by_physics = found.shared[:, column] * strength[None, :]
             kept = np.flatnonzero(source[structure.shared] >= 0)
             columns.append((by_physics, take(found.shared.T, kept).T))
@@ -637,11 +640,11 @@ def _check_strength(measurement: Measurement, pdf: HistFactory) -> None:
     for channel in pdf.workspace.channels:
         for sample in channel.samples:
             if measurement.signal.get(channel.name) != sample.name and any(
-                m.type == "normfactor" and m.name == pdf.poi for m in sample.modifiers
+                m.type == "normfactor" and m.name == pdf.signal_strength for m in sample.modifiers
             ):
                 raise errors.DataError(
                     f"measurement {measurement.name!r}: sample {sample.name!r} of channel "
-                    f"{channel.name!r} is scaled by {pdf.poi!r}, but has no number density, so a "
+                    f"{channel.name!r} is scaled by {pdf.signal_strength!r}, but has no number density, so a "
                     "new spectrum cannot be folded with it; import its density too, or leave the "
                     "channel out."
                 )
@@ -665,7 +668,7 @@ def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:
     """Return the pdf's own vector: entries of the flat one; where there is none the starting value,
     and 1 for the signal strength that the model replaces."""
     init = np.concatenate([s.init for s in pdf.parameter_sets.values()])
-    if pdf.poi is not None:
-        init[pdf.slices[pdf.poi]] = 1.0
+    if pdf.signal_strength is not None:
+        init[pdf.slices[pdf.signal_strength]] = 1.0
     index = np.where(source >= 0, source, vector.shape[0] + np.arange(len(source)))
     return jnp.asarray(take(jnp.concatenate([vector, init]), index))

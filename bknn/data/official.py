@@ -18,7 +18,7 @@ from bknn.errors import DataError
 
 #: What a description may say. `metadata.toml` of an existing set says more (checksums and so on);
 #: that is ignored, so that it can serve as the description when the set is made again.
-DESCRIPTION = ("title", "version", "experiment", "license", "record", "notes", "sources")
+DESCRIPTION = ("title", "version", "experiment", "license", "record", "notes", "sources", "labels")
 _COMPUTED = ("format", "name", "command", "definition", "groups", "checks", "data", "files")
 
 PathLike = str | os.PathLike[str]

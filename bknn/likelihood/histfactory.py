@@ -118,6 +118,18 @@ class HistFactory:
         """Parameter of interest of the measurement, None if it declares none."""
         return self.workspace.poi
 
+    @cached_property
+    def signal_strength(self) -> str | None:
+        """The parameter of interest, if it is the factor of a signal (a normfactor)."""
+        kinds = {
+            m.type
+            for c in self.workspace.channels
+            for s in c.samples
+            for m in s.modifiers
+            if m.name == self.poi
+        }
+        return self.poi if kinds == {"normfactor"} else None
+
     @property
     def channels(self) -> dict[str, int]:
         """Number of bins of each channel, in the order of `observed`."""

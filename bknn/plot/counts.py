@@ -133,7 +133,7 @@ def _signal(part: Part, channel: str, samples: dict[str, np.ndarray]) -> frozens
             for c in part.pdf.workspace.channels
             if c.name == channel
             for sample in c.samples
-            if any(m.name == part.pdf.poi for m in sample.modifiers)
+            if any(m.name == part.pdf.signal_strength for m in sample.modifiers)
         }
     return frozenset(names & set(samples))
 

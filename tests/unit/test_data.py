@@ -704,8 +704,11 @@ def test_missing_parts_and_wrong_places(stored, monkeypatch):
         data.load(stored.parent / "nowhere")
     with pytest.raises(DataError, match="no such directory"):
         data.load(f"{stored.parent}/nowhere")
+    (stored.parent / "notes.txt").write_text("nothing", encoding="utf-8")
     with pytest.raises(DataError, match="this is a file, and a data set is a directory"):
-        data.load(stored.parent / "workspace.json")
+        data.load(stored.parent / "notes.txt")
+    # A workspace alone is a measurement without response.
+    assert not data.load(stored.parent / "workspace.json").densities
     with pytest.raises(DataError, match=r"metadata.toml: no such file"):
         data.load(stored.parent)
     (stored / store.DATA_FILE).unlink()

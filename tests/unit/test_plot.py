@@ -212,11 +212,11 @@ def test_stack_adds_up_to_the_fit(figures, result):
     found = {c.name: c for c in fitted(result)}
     by_title = panels(figures["bins"])
     titles = {
-        "A zoomSR Y4S (inclusive)": A,
-        "B zoomCR Y4S (inclusive)": B,
-        "sgn1_had (hadronic)": HADRONIC,
-        "C zoomSR offres (inclusive)": C,
-        "D zoomCR offres (inclusive)": D,
+        "inclusive tag, signal region": A,
+        "inclusive tag, control region": B,
+        "hadronic tag": HADRONIC,
+        "off resonance, signal region": C,
+        "off resonance, control region": D,
     }
     # Channels with a signal come first.
     assert list(by_title) == list(titles)
@@ -240,7 +240,7 @@ def test_stack_adds_up_to_the_fit(figures, result):
 
 
 def test_error_bars_are_poisson_intervals(figures, belle2):
-    stack = panels(figures["bins"])["sgn1_had (hadronic)"][0]
+    stack = panels(figures["bins"])["hadronic tag"][0]
     (bars,) = stack.containers[0].lines[2]
     ends = np.array(bars.get_segments())[:, :, 1].T
     np.testing.assert_allclose(ends, poisson_interval(belle2.observed[HADRONIC]))
@@ -249,7 +249,7 @@ def test_error_bars_are_poisson_intervals(figures, belle2):
 def test_band_and_null_are_drawn(figures, result, null):
     counts = {c.name: c for c in fitted(result)}[HADRONIC]
     for ax, base in zip(
-        panels(figures["bins"])["sgn1_had (hadronic)"][:2], (0.0, counts.background), strict=True
+        panels(figures["bins"])["hadronic tag"][:2], (0.0, counts.background), strict=True
     ):
         (band,) = (p for p in ax.patches if p.get_hatch() == BAND["hatch"])
         upper, _, lower = band.get_data()
@@ -281,7 +281,7 @@ def test_backgrounds_of_a_kind_are_one(figures, result):
     assert sorted(legend[3:7]) == sorted({"continuum", *labels.COMMON_SAMPLES.values()})
     assert legend[7:] == ["uncertainty of the fit", "standard-model fit"]
     d_region = fitted(result)[3]
-    (height, _, _), *rest = layers(panels(figures["bins"])["D zoomCR offres (inclusive)"][0])
+    (height, _, _), *rest = layers(panels(figures["bins"])["off resonance, control region"][0])
     assert not rest
     np.testing.assert_allclose(height, d_region.background, rtol=1e-12)
 
