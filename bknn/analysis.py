@@ -336,7 +336,8 @@ class Analysis:
         if "[" in name and name in self.names:
             base = name.partition("[")[0]
             return errors.UnknownNameError(
-                f"unknown parameter {name!r}: it is one entry of {base!r}, which is given as a whole."
+                f"unknown parameter {name!r} in model {self.model.name!r}: it is one entry of "
+                f"{base!r}, which is given as a whole."
             )
         own = [p.name for p in self.model.parameters]
         return errors.unknown(
@@ -644,9 +645,9 @@ def _check_strength(measurement: Measurement, pdf: HistFactory) -> None:
             ):
                 raise errors.DataError(
                     f"measurement {measurement.name!r}: sample {sample.name!r} of channel "
-                    f"{channel.name!r} is scaled by {pdf.signal_strength!r}, but has no number density, so a "
-                    "new spectrum cannot be folded with it; import its density too, or leave the "
-                    "channel out."
+                    f"{channel.name!r} is scaled by {pdf.signal_strength!r}, but has no number "
+                    "density, so a new spectrum cannot be folded with it; import its density too, "
+                    "or leave the channel out."
                 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -49,7 +49,7 @@ class Model(Protocol):
         ...
 
 
-_MODELS: dict[str, type[Model]] = {m.name: m for m in (SignalStrength, Resonance)}
+_MODELS: dict[str, Any] = {m.name: m for m in (SignalStrength, Resonance)}
 
 
 def available() -> dict[str, str]:
