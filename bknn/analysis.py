@@ -8,9 +8,7 @@ people (nuisances that come one a bin are arrays), and one flat vector for infer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import jax
@@ -21,17 +19,12 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.data import Measurement
-from bknn.decay import standard_model
-from bknn.likelihood.export import FoldedSignal, with_folded_signal, workspace_json
-from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory, require_x64
+from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
 from bknn.parameters import Parameter
-from bknn.response import Response
+from bknn.part import Part
 from bknn.spectrum import Spectrum
-
-#: Spectra that measurements name as the ones behind their signal templates.
-NULL_SPECTRA = {"hpqcd-2022": standard_model.dbr_dq2}
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
 RESPONSES = ("smooth", "reweighting")
@@ -54,29 +47,6 @@ class Structure(NamedTuple):
     shared: np.ndarray
     local: np.ndarray
     local_bin: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """One measurement inside an analysis: its density and how a spectrum gets into it."""
-
-    measurement: Measurement
-    pdf: HistFactory
-    responses: tuple[Response, ...]
-    template: np.ndarray
-    has_new: bool
-
-    def counts(self, spectrum: Spectrum) -> tuple[Array, Array | None]:
-        """Return the expected signal (signal bins,), its SM part and the rest apart."""
-        sm = [r.fold_standard_model(spectrum.standard_model) for r in self.responses]
-        new = [r.fold_new(spectrum) for r in self.responses] if self.has_new else None
-        return jnp.concatenate(sm), None if new is None else jnp.concatenate(new)
-
-    def scales(self, spectrum: Spectrum) -> Array:
-        """Return the factors on the signal templates that `pdf.rates` takes."""
-        inverse = np.where(self.template > 0, 1 / np.where(self.template > 0, self.template, 1), 0)
-        sm, new = self.counts(spectrum)
-        return sm * inverse if new is None else jnp.concatenate([sm * inverse, new * inverse])
 
 
 class Analysis:
@@ -146,9 +116,7 @@ class Analysis:
         }
         self._check_names()
         uses_sm, has_new = self._contents()
-        self.parts = tuple(
-            _part(m, response, uses_sm=uses_sm, has_new=has_new) for m in self.measurements
-        )
+        self.parts = tuple(Part.build(m, response, has_new=has_new) for m in self.measurements)
         if not any(p.responses or p.pdf.signal_strength for p in self.parts):
             channels = [c for m in self.measurements for c in m.channels]
             raise errors.DataError(
@@ -396,7 +364,7 @@ class Analysis:
         physics = vector[: len(self.parameters)]
         result: list[tuple[Array, Array | None]] = []
         for part, source in zip(self.parts, self.sources, strict=True):
-            own = _assemble(vector, source, part.pdf)
+            own = part.own_vector(vector, source)
             spectrum = self._spectrum(physics, _CHANNEL)
             if part.pdf.signal_strength is not None and not part.responses:
                 # Without densities the signal strength of the workspace itself is all there is.
@@ -527,47 +495,14 @@ class Analysis:
         Raises:
             WorkspaceError: channels or nuisances of several measurements share names.
         """
-        vector = self.flatten(params)
-        spectrum = self._spectrum(vector[: len(self.parameters)], _CHANNEL)
         if len(self.parts) > 1:
             raise errors.WorkspaceError(
                 "several measurements do not fit into one pyhf workspace, because their nuisances "
                 "may share names; export each in an analysis of its own."
             )
-        (part,) = self.parts
-        measurement, pdf = part.measurement, part.pdf
-        if not part.responses:
-            return pdf.to_workspace()
-        sm, new = part.counts(spectrum)
-        signals, start = [], 0
-        for channel, n_bins in pdf.channels.items():
-            if channel in measurement.signal:
-                where = slice(start, start + n_bins)
-                start += n_bins
-                signals.append(
-                    FoldedSignal(
-                        channel,
-                        measurement.signal[channel],
-                        np.asarray(sm)[where],
-                        None if new is None else np.asarray(new)[where],
-                    )
-                )
-        (source,) = self.sources
-        unused = [
-            name
-            for name in measurement.form_factor_modifiers
-            if name in pdf.slices and source[pdf.slices[name].start] < 0
-        ]
-        return workspace_json(
-            with_folded_signal(
-                pdf.workspace,
-                pdf.parameter_sets,
-                signals,
-                new_name=NEW_SIGNAL.replace(" ", "_"),
-                without=measurement.form_factor_modifiers,
-                unused=unused,
-            )
-        )
+        vector = self.flatten(params)
+        spectrum = self._spectrum(vector[: len(self.parameters)], _CHANNEL)
+        return self.parts[0].to_workspace(spectrum, self.sources[0])
 
     def describe(self) -> str:
         """Return model, parameters, priors, measurements and sources as text."""
@@ -597,60 +532,6 @@ class Analysis:
 _CHANNEL = "B+ -> K+"
 
 
-def _part(measurement: Measurement, response: str, *, uses_sm: bool, has_new: bool) -> Part:
-    where = f"measurement {measurement.name!r}"
-    label = str(measurement.metadata.get("path", measurement.name))
-    pdf = HistFactory.from_workspace(measurement.workspace, label=label)
-    if not measurement.signal:
-        if set(measurement.channels) and has_new:
-            raise errors.DataError(
-                f"{where} has no signal in the channels {', '.join(measurement.channels)}, so a "
-                "spectrum cannot be folded with it; choose channels with a signal, or import its "
-                "number densities with `bknn data import`."
-            )
-        return Part(measurement, pdf, (), np.zeros(0), False)
-    if measurement.null_spectrum not in NULL_SPECTRA:
-        raise errors.unknown("null spectrum", measurement.null_spectrum, NULL_SPECTRA, where)
-    null = NULL_SPECTRA[measurement.null_spectrum]
-    channels = [c for c in pdf.channels if c in measurement.signal]
-    template = np.concatenate([measurement.template(c) for c in channels])
-    responses = []
-    # Channels that share their true-q2 bins are folded at once.
-    for _, same in groupby(channels, lambda c: measurement.densities[c].edges.tobytes()):
-        names = list(same)
-        densities = [measurement.densities[c] for c in names]
-        responses.append(
-            Response.from_density(
-                np.concatenate([d.counts for d in densities]),
-                densities[0].edges,
-                np.concatenate([d.unmatched for d in densities]),
-                null=null,
-                mode=response,
-                template=np.concatenate([measurement.template(c) for c in names]),
-            )
-        )
-    _check_strength(measurement, pdf)
-    pdf = pdf.with_signal(
-        measurement.signal, new=has_new, without=measurement.form_factor_modifiers
-    )
-    return Part(measurement, pdf, tuple(responses), template, has_new)
-
-
-def _check_strength(measurement: Measurement, pdf: HistFactory) -> None:
-    """Refuse a signal that the model would leave alone: scaled by mu, but without a density."""
-    for channel in pdf.workspace.channels:
-        for sample in channel.samples:
-            if measurement.signal.get(channel.name) != sample.name and any(
-                m.type == "normfactor" and m.name == pdf.signal_strength for m in sample.modifiers
-            ):
-                raise errors.DataError(
-                    f"measurement {measurement.name!r}: sample {sample.name!r} of channel "
-                    f"{channel.name!r} is scaled by {pdf.signal_strength!r}, but has no number "
-                    "density, so a new spectrum cannot be folded with it; import its density too, "
-                    "or leave the channel out."
-                )
-
-
 def _strength(spectrum: Spectrum) -> Array:
     return jnp.asarray(spectrum.standard_model, float)
 
@@ -663,13 +544,3 @@ def _side_by_side(columns: list[tuple[Array, Array]]) -> Array:
         index = np.arange(n_own[i]) + sum(n_own[:i])
         rows.append(jnp.concatenate([physics, place(own, index, sum(n_own))], axis=1))
     return jnp.concatenate(rows)
-
-
-def _assemble(vector: Array, source: np.ndarray, pdf: HistFactory) -> Array:
-    """Return the pdf's own vector: entries of the flat one; where there is none the starting value,
-    and 1 for the signal strength that the model replaces."""
-    init = np.concatenate([s.init for s in pdf.parameter_sets.values()])
-    if pdf.signal_strength is not None:
-        init[pdf.slices[pdf.signal_strength]] = 1.0
-    index = np.where(source >= 0, source, vector.shape[0] + np.arange(len(source)))
-    return jnp.asarray(take(jnp.concatenate([vector, init]), index))

@@ -12,10 +12,11 @@ import numpy as np
 from jax import Array
 from scipy.special import gammaincinv
 
-from bknn.analysis import Analysis, Part
+from bknn.analysis import Analysis
 from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.likelihood.histfactory import NEW_SIGNAL
+from bknn.part import Part
 from bknn.plot.style import single
 
 #: Probability of a central interval of one standard deviation.

@@ -13,8 +13,9 @@ from jax import Array
 from scipy.special import ndtri
 
 from bknn import errors
-from bknn.analysis import NULL_SPECTRA, Analysis
+from bknn.analysis import Analysis
 from bknn.inference import FitResult
+from bknn.part import NULL_SPECTRA
 from bknn.plot.counts import ONE_SIGMA
 from bknn.plot.labels import signal_groups
 from bknn.plot.style import plain, single
