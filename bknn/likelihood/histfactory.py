@@ -275,8 +275,7 @@ class HistFactory:
         layers = [take_or_one(vector, layer) for layer in c.binwise]
         outside = jnp.ones(len(c.bin))
         if scales is not None:
-            # As a sum over factors less one, so that a cell without one keeps the factor 1.
-            outside = 1 + spread(scales - 1, self.scale)
+            outside = take_or_one(scales, self.scale)
         return additive, self._groups(vector), layers, outside
 
     def cell_rates(self, vector: Array, scales: Array | None = None) -> Array:

@@ -21,19 +21,20 @@ def take(values: Array | np.ndarray, index: np.ndarray) -> Array:
     """values[index], as slices where the index has few runs of neighbours."""
     if isinstance(values, np.ndarray) or not index.size:
         return jnp.asarray(values[index])
-    runs = np.split(index, np.flatnonzero(np.diff(index) != 1) + 1)
-    if len(runs) > _RUNS:
-        return values[index]
-    pieces = [values[int(r[0]) : int(r[-1]) + 1] for r in runs]
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
+    return take_or_one(values, index)
 
 
 def take_or_one(values: Array, index: np.ndarray) -> Array:
     """values[index], and 1 where the index is negative."""
-    if (index >= 0).all():
-        return take(values, index)
-    with_one = jnp.concatenate([values, jnp.ones(1)])
-    return take(with_one, np.where(index < 0, values.shape[0], index))
+    if not index.size:
+        return values[:0]
+    absent = index < 0
+    joined = np.where(absent[1:], absent[:-1], ~absent[:-1] & (np.diff(index) == 1))
+    runs = np.split(index, np.flatnonzero(~joined) + 1)
+    if len(runs) > _RUNS:
+        return jnp.where(index >= 0, values[np.maximum(index, 0)], 1.0)
+    pieces = [jnp.ones(len(r)) if r[0] < 0 else values[int(r[0]) : int(r[-1]) + 1] for r in runs]
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
 
 
 def collect(values: Array, index: np.ndarray, n: int) -> Array:
