@@ -133,8 +133,10 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare() -> None:
-    """Double precision, and compiled programs kept between runs."""
+    """Double precision, compiled programs kept between runs, no detour through another thread."""
     import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     from bknn import enable_x64
 

@@ -32,6 +32,7 @@ MODIFIER_TYPES = (
 #: Beyond these, arithmetic in double precision loses its meaning.
 _MOST_COUNTS = 2.0**53
 _MOST_FACTOR = 1e50
+_LARGEST = 1e100
 
 #: Keys that a measurement may set for a parameter, and whether the value is a list of numbers.
 CONFIG_KEYS = ("inits", "bounds", "auxdata", "factors", "sigmas", "fixed")
@@ -185,8 +186,11 @@ class _Reader:
             result = float(value)
         except OverflowError:
             result = math.inf
-        if not math.isfinite(result):
-            self.fail(f"{what} is {value!r:.40}; every number must be finite. Correct the input.")
+        if not abs(result) < _LARGEST:
+            self.fail(
+                f"{what} is {value!r:.40}; every number must be finite, and below {_LARGEST:g} so "
+                "that products stay so. Correct the input."
+            )
         return result
 
     def numbers(
