@@ -294,7 +294,7 @@ class HistFactory:
         )
         table = jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys])
         factors = spread(table, c.group_factors.T.reshape(-1))
-        # Multiplied out, because the derivative of jnp.prod is slow.
+        # Multiplied out: plain products differentiate into plain products.
         product = jnp.ones(len(c.group_factors))
         for row in factors.reshape(c.group_factors.T.shape):
             product = product * row
