@@ -1,0 +1,1 @@
+"""What may be invisible: spectral densities, one file per final state."""
