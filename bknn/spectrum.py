@@ -2,7 +2,8 @@
 
 A `Spectrum` is what a model hands to the response. The three kinds are kept apart because each
 is integrated differently: the standard-model part is the measurement's own template, a line sits
-at a point (or is a Breit-Wigner, integrated in closed form), a continuum is a function of q2.
+at a point (or is a Breit-Wigner, integrated in closed form), a continuum is a function of q2. A
+`Continuum` also says where it begins, so that a square root at the threshold costs no precision.
 
 Every number in it may be a traced JAX scalar, so a spectrum can be built inside a function that
 is jitted, differentiated, or mapped over masses and branching ratios.
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -66,6 +68,67 @@ class Line(eqx.Module):
         return isinstance(self.width, (int, float)) and self.width == 0
 
 
+class Shapes(eqx.Module):
+    """A spectrum as a sum of fixed shapes, with weights that may be traced.
+
+    Attributes:
+        weights: shape (n,).
+        functions: from q2 (NumPy, GeV^2, shape (m,)) to the shapes there (NumPy, GeV^-2, (n, m)).
+    """
+
+    weights: Array
+    functions: Callable[[np.ndarray], np.ndarray] = eqx.field(static=True)
+
+
+class Continuum(eqx.Module):
+    """A function of q2 together with what is known about it.
+
+    Attributes:
+        density: function of q2 (GeV^2, shape (n,)) that returns dBR/dq2 (GeV^-2, shape (n,)). It
+            must be 0 outside phase space, with finite derivatives there and at the threshold
+            itself: `bknn.kinematics.safe_sqrt` instead of a square root. With a threshold it is
+            called twice per folding.
+        threshold: where phase space begins, in GeV^2: the squared sum of the masses. The
+            response then integrates a spectrum that starts there like (q2 - threshold)^(n/2),
+            n = 0, 1, 2, ..., precisely, and counts can be differentiated in the threshold. None
+            is no threshold.
+        shapes: returns the same spectrum as a sum of fixed shapes, if it is one. The response folds
+            each of them once, when it is compiled; a spectrum costs n multiplications a fit bin.
+
+    Called, it is its density.
+
+    >>> import jax.numpy as jnp
+    >>> from bknn.kinematics import safe_sqrt
+    >>> def pair(mass):
+    ...     def density(q2):
+    ...         return 1e-7 * safe_sqrt(1.0 - 4.0 * mass**2 / q2)
+    ...     return Continuum(density, threshold=4.0 * mass**2)
+    >>> [round(1e7 * float(x), 3) for x in pair(1.0)(jnp.array([3.0, 16.0]))]
+    [0.0, 0.866]
+    """
+
+    density: Callable[[Array], Array]
+    threshold: ArrayLike | None = None
+    shapes: Callable[[], Shapes] | None = None
+
+    def __check_init__(self) -> None:
+        if not callable(self.density):
+            raise ParameterError(
+                f"the density of a Continuum is a function of q2, "
+                f"but a {type(self.density).__name__} came; "
+                "wrap a table in a function that interpolates it."
+            )
+        value: Any = self.threshold
+        if _is_number(value) and not (math.isfinite(value) and value >= 0.0):
+            raise ParameterError(
+                f"a Continuum got threshold = {value} GeV^2; give the squared sum of the masses "
+                "of the final state, or None for a continuum without a threshold."
+            )
+
+    def __call__(self, q2: Array) -> Array:
+        return self.density(q2)
+
+
 class Spectrum(eqx.Module):
     """dBR/dq2 of one channel, short of everything the detector does.
 
@@ -73,11 +136,12 @@ class Spectrum(eqx.Module):
         standard_model: multiples of the measurement's own standard-model template (mu).
         continuum: function of q2 (GeV^2, shape (n,)) that returns dBR/dq2 (GeV^-2, shape (n,)),
             or None. It must be 0 outside phase space and is called once per folding, with the
-            nodes of all true-q2 bins. To pass a spectrum through `jax.jit` as an argument, make
-            it a pytree: an `equinox.Module` with `__call__`, or a `jax.tree_util.Partial`.
+            nodes of all true-q2 bins. If it begins at a threshold, give a `Continuum`. To pass a
+            spectrum through `jax.jit` as an argument, make the function a pytree: an
+            `equinox.Module` with `__call__`, or a `jax.tree_util.Partial`.
         lines: two-body final states.
 
-    Two spectra add up; they do not interfere.
+    Two spectra add up; they do not interfere. Each continuum in a sum keeps its own threshold.
 
     >>> Spectrum(standard_model=1.0) + Spectrum(lines=(Line(2.1, 9.2e-6),))
     Spectrum(standard_model=1.0, lines=(Line(mass=2.1, branching_ratio=9.2e-06),))
@@ -100,14 +164,24 @@ class Spectrum(eqx.Module):
                 f"but a {type(self.lines).__name__} came; write lines=(Line(...),)."
             )
 
+    @property
+    def continua(self) -> tuple[Continuum, ...]:
+        """The continua that this spectrum is a sum of; a bare function has threshold None."""
+        return tuple(f if isinstance(f, Continuum) else Continuum(f) for f in self._functions)
+
+    @property
+    def _functions(self) -> tuple[Callable[[Array], Array], ...]:
+        if self.continuum is None:
+            return ()
+        return self.continuum.parts if isinstance(self.continuum, _Sum) else (self.continuum,)
+
     def __add__(self, other: Spectrum) -> Spectrum:
         if not isinstance(other, Spectrum):
             return NotImplemented
-        parts = tuple(f for f in (self.continuum, other.continuum) if f is not None)
-        continuum = _Sum(parts) if len(parts) == 2 else (parts[0] if parts else None)
+        parts = self._functions + other._functions
         return Spectrum(
             standard_model=self.standard_model + other.standard_model,
-            continuum=continuum,
+            continuum=_Sum(parts) if len(parts) > 1 else (parts[0] if parts else None),
             lines=self.lines + other.lines,
         )
 

@@ -33,7 +33,7 @@ from jax.typing import ArrayLike
 from bknn.errors import DataError, ParameterError, PrecisionError, unknown
 from bknn.response import reweighting, smooth
 from bknn.response.breit_wigner import breit_wigner
-from bknn.spectrum import Line, Spectrum
+from bknn.spectrum import Continuum, Line, Shapes, Spectrum
 
 __all__ = ["Response", "breit_wigner"]
 
@@ -141,15 +141,7 @@ class Response(eqx.Module):
         """
         counts = jnp.zeros_like(self.template)
         if spectrum.continuum is not None:
-            nodes = self.kernel.nodes
-            density = jnp.asarray(spectrum.continuum(nodes))
-            if density.shape != nodes.shape:
-                raise ParameterError(
-                    f"the continuum of a Spectrum got q2 with shape {nodes.shape} and returned "
-                    f"shape {density.shape}; it must return dBR/dq2 for each q2, "
-                    "and one spectrum at a time (jax.vmap does many)."
-                )
-            counts = counts + self.kernel.continuum(density)
+            counts = counts + self._fold_continua(spectrum.continua)
         for line in spectrum.lines:
             counts = counts + self._fold_line(line)
         return counts
@@ -167,6 +159,34 @@ class Response(eqx.Module):
         """
         return self.kernel(jnp.asarray(q2, dtype=float))
 
+    def _fold_continua(self, continua: tuple[Continuum, ...]) -> Array:
+        """Fold them together: all densities are added before the efficiency is."""
+        kernel, at_nodes, apart = self.kernel, [], []
+        for part in continua:
+            if part.shapes is not None and not isinstance(self.template, jax.core.Tracer):
+                shapes = part.shapes()
+                apart.append(shapes.weights @ self._fold_shapes(shapes))
+                continue
+            density = _values(part.density, kernel.nodes)
+            if part.threshold is not None and isinstance(kernel, smooth.SmoothEfficiency):
+                start = kernel.starts.start(_scalar("the threshold of a Continuum", part.threshold))
+                # A second call: the first one is at fixed q2, so that what depends on q2 alone
+                # (phase space of the meson, form factors) is computed once for a whole batch.
+                at_start = _values(part.density, start.nodes.reshape(-1))
+                at_start = at_start.reshape(start.nodes.shape)
+                density, counts = kernel.from_threshold(start, density, at_start)
+                apart.append(counts)
+            at_nodes.append(density)
+        if at_nodes:
+            apart.append(kernel.continuum(sum(at_nodes[1:], at_nodes[0])))
+        return sum(apart[1:], apart[0])
+
+    def _fold_shapes(self, shapes: Shapes) -> Array:
+        """Return the counts of each shape (n, fit bins), constants of the compiled program."""
+        with jax.ensure_compile_time_eval():
+            densities = jnp.asarray(shapes.functions(np.asarray(self.kernel.nodes)))
+            return jax.vmap(self.kernel.continuum)(densities)
+
     def _fold_line(self, line: Line) -> Array:
         mass = _scalar("the mass of a Line", line.mass)
         branching_ratio = _scalar("the branching_ratio of a Line", line.branching_ratio)
@@ -174,6 +194,17 @@ class Response(eqx.Module):
             return branching_ratio * self.kernel.narrow(mass)
         width = _scalar("the width of a Line", line.width)
         return branching_ratio * self.kernel.breit_wigner(mass, width)
+
+
+def _values(density: Callable[[Array], Array], q2: Array) -> Array:
+    values = jnp.asarray(density(q2))
+    if values.shape != q2.shape:
+        raise ParameterError(
+            f"the continuum of a Spectrum got q2 with shape {q2.shape} and returned "
+            f"shape {values.shape}; it must return dBR/dq2 for each q2, "
+            "and one spectrum at a time (jax.vmap does many)."
+        )
+    return values
 
 
 def _scalar(what: str, value: ArrayLike) -> Array:

@@ -25,6 +25,7 @@ from jax import Array
 from bknn.response import bernstein
 from bknn.response.breit_wigner import NEAR, bernstein_moments, breit_wigner, near_peak
 from bknn.response.grid import Grid, gauss_legendre
+from bknn.response.threshold import Start, Starts
 
 #: Gauss-Legendre nodes per true-q2 bin; docs/response.md, "Integration", says why.
 NODES_PER_BIN = 8
@@ -39,12 +40,14 @@ class SmoothEfficiency(eqx.Module):
             branching ratio; the row of one true-q2 bin lies together in memory.
         nodes: quadrature nodes of all bins, shape (n * nodes per bin,), GeV^2.
         folding: eps at the nodes times the quadrature weights, shape (nodes, fit bins).
+        starts: for continua that begin at a threshold.
     """
 
     grid: Grid
     coefficients: Array
     nodes: Array
     folding: Array
+    starts: Starts
 
     @classmethod
     def build(
@@ -68,6 +71,7 @@ class SmoothEfficiency(eqx.Module):
             coefficients=jnp.asarray(coefficients),
             nodes=jnp.asarray(nodes.reshape(-1)),
             folding=jnp.asarray(folding.reshape(nodes.size, -1)),
+            starts=Starts.build(edges, coefficients),
         )
 
     def __call__(self, q2: Array) -> Array:
@@ -103,6 +107,22 @@ class SmoothEfficiency(eqx.Module):
     def continuum(self, density: Array) -> Array:
         """Return counts for dBR/dq2 given at the nodes, shape (nodes,) -> (fit bins,)."""
         return density @ self.folding
+
+    def from_threshold(self, start: Start, at_nodes: Array, at_start: Array) -> tuple[Array, Array]:
+        """Split dBR/dq2 of a continuum with a threshold into two parts.
+
+        Args:
+            start: its beginning.
+            at_nodes: dBR/dq2 at the nodes of all bins, shape (nodes,).
+            at_start: dBR/dq2 at `start.nodes`, as these.
+
+        Returns:
+            What is left for `continuum`, shape (nodes,), and the counts of the bins in which the
+            nodes do not count, shape (fit bins,).
+        """
+        follows = jnp.repeat(start.follows, NODES_PER_BIN)
+        counts = self.starts.counts(start, at_start)
+        return jnp.where(follows, at_nodes, 0.0), counts
 
 
 def bernstein_coefficients(counts: np.ndarray, edges: np.ndarray, null: np.ndarray) -> np.ndarray:

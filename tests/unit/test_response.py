@@ -20,9 +20,10 @@ from scipy.interpolate import BPoly
 from bknn import data
 from bknn.decay.standard_model import dbr_dq2
 from bknn.errors import DataError, ParameterError, PrecisionError, UnknownNameError
+from bknn.kinematics import safe_sqrt
 from bknn.response import Response, breit_wigner
 from bknn.response.breit_wigner import bin_fractions
-from bknn.spectrum import Line, Spectrum
+from bknn.spectrum import Continuum, Line, Spectrum
 
 EDGES = np.linspace(0.0, 22.885, 101)
 WIDTH = EDGES[1] - EDGES[0]
@@ -557,12 +558,14 @@ def pair(q2, np=jnp):
 
 def test_a_continuum_against_adaptive_quadrature(smooth):
     got = smooth.fold_new(Spectrum(continuum=pair))
+    precise = smooth.fold_new(Spectrum(continuum=Continuum(pair, 1.44)))
     curve = polynomial(smooth)
     cuts = np.append(1.44, EDGES[EDGES > 1.44])
     for row in (0, 4, 16):
         expected = integrals(lambda q2, row=row: float(pair(q2, np)) * curve(q2)[row], cuts).sum()
         # All but the bin of the threshold is exact; there, eight nodes see a square root.
         assert float(got[row]) == pytest.approx(expected, rel=2e-4)
+        assert float(precise[row]) == pytest.approx(expected, rel=1e-10)
     gone = smooth.fold_new(Spectrum(continuum=lambda q2: jnp.where(q2 < EDGES[7], 0.0, pair(q2))))
     expected = integrals(lambda q2: float(pair(q2, np)) * curve(q2)[4], EDGES[7:]).sum()
     assert float(gone[4]) == pytest.approx(expected, rel=1e-11)
@@ -715,6 +718,253 @@ def test_negative_and_nan_weights_are_not_replaced(real, value):
 @pytest.mark.parametrize("width", [0.0, 0.1])
 def test_nan_does_not_become_a_count(real, width):
     fold = jax.jit(lambda m: real.fold_new(Spectrum(lines=(Line(m, 1e-5, width),))))
+    assert np.all(np.isnan(fold(jnp.nan)))
+
+
+# ---------------------------------------------------------------- continua with a threshold
+
+
+class Shape(eqx.Module):
+    """(q2 - t)^(n/2) q2^(-k) (1 + b t/q2) sqrt(1 - s t/q2) above t."""
+
+    n: float
+    k: float = 0.0
+    b: float = 0.0
+    s: float = 0.0
+
+    def rest(self, q2, t, sqrt=np.sqrt):
+        """Everything but the power of q2 - t."""
+        return q2**-self.k * (1 + self.b * t / q2) * sqrt(1 - self.s * t / q2)
+
+    def density(self, t):
+        def density(q2):
+            root = safe_sqrt(q2 - t)
+            powers = (jnp.ones_like(root), root, root**2, root**3)
+            power = sum(jnp.where(self.n == n, x, 0.0) for n, x in enumerate(powers))
+            return jnp.where(q2 > t, power * self.rest(jnp.maximum(q2, t), t, safe_sqrt), 0.0)
+
+        return density
+
+
+SHAPES = {
+    "finite": Shape(0.0),
+    "root": Shape(1.0),
+    "cubed root": Shape(3.0),
+    "slope": Shape(2.0, k=1.0),
+    "beta": Shape(1.0, k=0.5),
+    "beta cubed": Shape(3.0, k=1.5),
+    "fermions": Shape(1.0, k=0.5, b=0.5),
+    "unequal masses": Shape(1.0, k=0.5, s=0.3),
+}
+PAIR_EDGES = np.linspace(0.0, 4.6, 21)
+
+
+@pytest.fixture(scope="module")
+def bumpy():
+    """Bins as wide as those of Belle II, with an efficiency that scatters far more."""
+    counts = rough_density(3, PAIR_EDGES, flat)[[0, 3]] + 0.01
+    return Response.from_density(counts, PAIR_EDGES, null=flat)
+
+
+def starting(shape, mass):
+    threshold = 4.0 * mass**2
+    return Spectrum(continuum=Continuum(shape.density(threshold), threshold))
+
+
+@eqx.filter_jit
+def _of_pairs(response, shape, masses):
+    def counts_and_slope(mass):
+        counts, pull = jax.vjp(lambda m: response.fold_new(starting(shape, m)), mass)
+        return counts, jax.vmap(pull)(jnp.eye(counts.size))[0]
+
+    return jax.vmap(counts_and_slope)(masses)
+
+
+def of_pairs(response, shape, masses):
+    """Counts and their derivatives; compiled once for all shapes and numbers of masses."""
+    masses = np.asarray(masses, dtype=float)
+    shape = jax.tree.map(jnp.asarray, shape)
+    both = _of_pairs(response, shape, np.resize(masses, 32))
+    return tuple(np.asarray(x)[: masses.size] for x in both)
+
+
+def pair_by_quadrature(response, shape, mass, row):
+    """Adaptive quadrature bin by bin; in the first, QUADPACK knows about the power of q2 - t."""
+    t, power = 4.0 * mass**2, 0.5 * shape.n
+    edges = np.asarray(response.kernel.grid.edges).tolist()
+    coefficients = np.asarray(response.kernel.coefficients)[:, :, row]
+    options = {"epsabs": 1e-13 * coefficients.max(), "epsrel": 1e-11, "limit": 200}
+    total = 0.0
+    for (a, b), bernstein in zip(itertools.pairwise(edges), coefficients.tolist(), strict=True):
+
+        def rest(q2, a=a, b=b, c=bernstein):
+            x = (q2 - a) / (b - a)
+            y = 1.0 - x
+            eps = c[0] * y**4 + c[4] * x**4
+            eps += x * y * (4 * c[1] * y**2 + 6 * c[2] * x * y + 4 * c[3] * x**2)
+            return eps * float(shape.rest(q2, t))
+
+        def whole(q2, rest=rest):
+            return rest(q2) * (q2 - t) ** power
+
+        if a <= t < b:
+            total += quad(rest, t, b, weight="alg", wvar=(power, 0.0), **options)[0]
+        elif t < a:
+            total += quad(whole, a, b, **options)[0]
+    return total
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_threshold_against_adaptive_quadrature(bumpy, name):
+    """Thresholds all over some bins, and next to their edges."""
+    places = [k + x for k in (0, 1, 11, 18, 19) for x in (1e-9, 0.04, 0.5, 0.97, 1 - 1e-9)]
+    masses = 0.5 * np.sqrt(0.23 * np.array(places[1:]))
+    counts, _ = of_pairs(bumpy, SHAPES[name], masses)
+    for i, mass in enumerate(masses):
+        row = i % 2
+        expected = pair_by_quadrature(bumpy, SHAPES[name], mass, row)
+        assert counts[i, row] == pytest.approx(expected, rel=1e-10, abs=1e-12 * counts[0, row])
+
+
+@pytest.mark.parametrize("name", ["beta", "beta cubed", "fermions", "unequal masses", "slope"])
+def test_light_pairs(bumpy, name):
+    """The square root ends where sqrt(q2) does: 1 - t/q2 is everything but bumpy."""
+    masses = np.array([1e-4, 1e-3, 3e-3, 0.01, 0.03])
+    counts, _ = of_pairs(bumpy, SHAPES[name], masses)
+    for mass, got, limit in zip(masses, counts, (1e-6, 1e-6, 1e-7, 1e-9, 1e-10), strict=True):
+        expected = pair_by_quadrature(bumpy, SHAPES[name], mass, 1)
+        assert got[1] == pytest.approx(expected, rel=limit)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_slope_in_the_mass_of_a_pair(bumpy, name):
+    """Finite differences of the quadrature, in a bin and across edges."""
+    shape, step = SHAPES[name], 1e-4
+    masses = np.array([0.02, *np.sqrt(PAIR_EDGES[[1, 7]]) / 2, 0.71])
+    _, slope = of_pairs(bumpy, shape, masses)
+    for mass, got in zip(masses, slope, strict=True):
+        up, down, up2, down2 = (
+            pair_by_quadrature(bumpy, shape, mass + k * step, 1) for k in (1, -1, 2, -2)
+        )
+        expected = (8 * (up - down) - (up2 - down2)) / (12 * step)
+        assert got[1] == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize("name", ["root", "fermions", "beta cubed"])
+def test_nothing_happens_at_the_edges(bumpy, name):
+    """Counts and slope on either side of an edge, and right on it."""
+    at = 0.5 * np.sqrt(PAIR_EDGES[[1, 2, 3, 7, 12, 16, 18, 19]])
+    masses = np.concatenate([at * (1 - 1e-12), at, at * (1 + 1e-12)])
+    counts, slope = of_pairs(bumpy, SHAPES[name], masses)
+    for x in (counts, slope):
+        before, on, after = (x / np.abs(x).max(axis=0)).reshape(3, at.size, 2)
+        np.testing.assert_allclose(before, on, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(after, on, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["beta", "beta cubed", "fermions", "unequal masses"])
+def test_a_massless_pair_is_the_limit(bumpy, name):
+    counts, slope = of_pairs(bumpy, SHAPES[name], [0.0, 1e-8])
+    phase_space = of_pairs(bumpy, SHAPES["finite"], [0.0])[0]
+    np.testing.assert_allclose(counts, np.repeat(phase_space, 2, axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(slope[0], 0.0)
+
+
+def test_a_threshold_at_zero_is_none(bumpy):
+    massless = bumpy.fold(Spectrum(continuum=Continuum(flat, 0.0)))
+    np.testing.assert_allclose(massless, bumpy.template, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_derivatives_are_finite_wherever_the_threshold_is(bumpy, name):
+    edge, last = 0.5 * np.sqrt(PAIR_EDGES[[7, -1]])
+    masses = [0.0, 1e-200, 1e-12, 1e-5, np.nextafter(edge, 0.0), edge, np.nextafter(edge, 1e9)]
+    masses += [np.nextafter(last, 0.0), np.nextafter(last, 1e9), 1.2, 2.5, 10.0, 1e6]
+    for x in of_pairs(bumpy, SHAPES[name], masses):
+        assert np.all(np.isfinite(x))
+        np.testing.assert_array_equal(x[-5:], 0.0)
+
+
+def test_without_a_threshold_nothing_is_new(bumpy):
+    """As many calls with as many nodes as ever; and two with one."""
+    seen = []
+
+    def density(q2):
+        seen.append(q2.shape)
+        return 1e-6 * jnp.exp(-q2)
+
+    bare = bumpy.fold(Spectrum(continuum=density))
+    same = bumpy.fold(Spectrum(continuum=Continuum(density)))
+    np.testing.assert_array_equal(bare, same)
+    bumpy.fold(Spectrum(continuum=Continuum(density, 1.0)))
+    assert seen == [(160,), (160,), (160,), (40,)]
+
+
+def test_what_a_density_says_below_its_threshold_does_not_count(bumpy):
+    clean = bumpy.fold(Spectrum(continuum=Continuum(lambda q2: jnp.exp(-q2), 3.0)))
+    for nonsense in (1e9, jnp.nan):
+        spectrum = Spectrum(
+            continuum=Continuum(lambda q2, x=nonsense: jnp.where(q2 < 3.0, x, jnp.exp(-q2)), 3.0)
+        )
+        np.testing.assert_array_equal(bumpy.fold(spectrum), clean)
+
+
+def root(threshold):
+    return Spectrum(continuum=Continuum(lambda q2: safe_sqrt(q2 - threshold), threshold))
+
+
+def test_continua_with_and_without_thresholds_add_up(bumpy):
+    spectra = [
+        root(0.7),
+        Spectrum(continuum=flat),
+        root(1.3),
+        Spectrum(lines=(Line(2.0, 1e-5),)),
+    ]
+    together = bumpy.fold_new(sum(spectra[1:], spectra[0]))
+    np.testing.assert_allclose(together, sum(bumpy.fold_new(x) for x in spectra), rtol=1e-12)
+
+
+def test_reweighting_does_not_know_about_thresholds():
+    counts = np.linspace(1.0, 3.0, 20)[None, :]
+    response = Response.from_density(counts, PAIR_EDGES, null=flat, mode="reweighting")
+    bare = Spectrum(continuum=root(0.7).continuum.density)
+    np.testing.assert_array_equal(response.fold(root(0.7)), response.fold(bare))
+
+
+def test_a_continuum_with_a_threshold_maps(bumpy):
+    """As an argument of a compiled function, batched, in forward mode; one by one, not compiled."""
+    masses = jnp.linspace(0.0, 1.2, 4)
+    batch = Spectrum(continuum=Continuum(jax.tree_util.Partial(_beta, masses), 4.0 * masses**2))
+    axes = jax.tree.map(lambda x: 0 if jnp.ndim(x) else None, batch)
+    counts = jax.jit(jax.vmap(bumpy.fold, in_axes=(axes,)))(batch)
+    one_by_one = [
+        bumpy.fold(Spectrum(continuum=Continuum(jax.tree_util.Partial(_beta, m), 4.0 * m**2)))
+        for m in masses
+    ]
+    np.testing.assert_allclose(counts, one_by_one, rtol=1e-11, atol=1e-12)
+
+    forward = jax.jit(jax.vmap(jax.jacfwd(lambda m: bumpy.fold(starting(SHAPES["beta"], m)))))
+    _, reverse = of_pairs(bumpy, SHAPES["beta"], masses)
+    np.testing.assert_allclose(forward(masses), reverse, rtol=1e-10, atol=1e-10)
+
+
+def _beta(mass, q2):
+    return safe_sqrt(1.0 - 4.0 * mass**2 / q2)
+
+
+def test_thresholds_on_unequal_bins():
+    """Less precise: beside a narrow bin a threshold can be close to the nodes of the next ones."""
+    edges = np.array([1.0, 1.3, 1.7, 1.9, 2.5, 2.8, 3.2, 3.5, 4.0])
+    response = Response.from_density(np.linspace(1.0, 3.0, 8)[None, :], edges, null=flat)
+    for place in (0.99, 1.0, 1.01, 1.69, 1.8, 2.49, 3.9):
+        got = response.fold_new(root(place))[0]
+        expected = pair_by_quadrature(response, SHAPES["root"], 0.5 * np.sqrt(place), 0)
+        # Below the grid the nodes of its first bin have to do.
+        assert float(got) == pytest.approx(expected, rel=1e-8 if place >= 1.0 else 1e-6)
+
+
+def test_a_threshold_that_is_not_a_number_shows(bumpy):
+    fold = jax.jit(lambda t: bumpy.fold(Spectrum(continuum=Continuum(jnp.exp, t))))
     assert np.all(np.isnan(fold(jnp.nan)))
 
 
@@ -925,3 +1175,8 @@ def test_a_batch_without_vmap_is_refused(real, spectrum):
 def test_a_continuum_of_another_shape_is_refused(real):
     with pytest.raises(ParameterError, match=r"returned shape \(\)"):
         real.fold(Spectrum(continuum=lambda q2: jnp.sum(q2)))
+
+
+def test_a_batch_of_thresholds_without_vmap_is_refused(bumpy):
+    with pytest.raises(ParameterError, match=r"the threshold of a Continuum has shape \(3,\)"):
+        bumpy.fold(Spectrum(continuum=Continuum(jnp.exp, jnp.ones(3))))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bknn.errors import ParameterError
-from bknn.spectrum import Line, Spectrum
+from bknn.spectrum import Continuum, Line, Spectrum
 
 
 def test_an_empty_spectrum_has_nothing_in_it():
@@ -88,6 +88,47 @@ def test_sums():
     assert (Spectrum() + Spectrum()).continuum is None
     with pytest.raises(TypeError):
         a + 1.0
+
+
+def test_continua_keep_apart_in_a_sum():
+    bare, one, two = jnp.exp, Continuum(jnp.cos, 4.0), Continuum(jnp.sin, 1.0)
+    spectra = [Spectrum(continuum=f) for f in (bare, one, two)]
+    total = spectra[0] + (spectra[1] + Spectrum(standard_model=1.0)) + spectra[2]
+    assert [c.density for c in total.continua] == [jnp.exp, jnp.cos, jnp.sin]
+    assert [c.threshold for c in total.continua] == [None, 4.0, 1.0]
+    q2 = jnp.linspace(0.0, 20.0, 5)
+    expected = jnp.exp(q2) + jnp.cos(q2) + jnp.sin(q2)
+    np.testing.assert_allclose(total.continuum(q2), expected, rtol=1e-15)
+    assert spectra[1].continuum is one
+    assert spectra[1].continua == (one,)
+    assert Spectrum().continua == ()
+
+
+def test_a_continuum_is_its_density_and_frozen():
+    continuum = Continuum(jnp.cos, 4.0)
+    np.testing.assert_array_equal(continuum(jnp.arange(3.0)), jnp.cos(jnp.arange(3.0)))
+    assert Continuum(jnp.cos).threshold is None
+    with pytest.raises(AttributeError):
+        continuum.threshold = 1.0
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])
+def test_a_threshold_that_is_none_is_refused(threshold):
+    with pytest.raises(ParameterError, match=f"threshold = {threshold} GeV.*squared sum"):
+        Continuum(jnp.cos, threshold)
+
+
+def test_the_density_of_a_continuum_must_be_a_function():
+    with pytest.raises(ParameterError, match="density of a Continuum is a function of q2"):
+        Continuum(np.ones(3), 1.0)
+
+
+def test_a_threshold_is_a_leaf():
+    density = jax.tree_util.Partial(jnp.multiply, 3.0)
+    spectrum = Spectrum(continuum=Continuum(density, 1.0))
+    assert jax.tree.leaves(spectrum) == [0.0, 3.0, 1.0]
+    slope = jax.grad(lambda s: s.continuum.threshold**2)(spectrum)
+    assert slope.continuum.threshold == 2.0
 
 
 def test_a_spectrum_is_a_pytree_of_its_numbers():
