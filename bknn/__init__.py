@@ -12,20 +12,24 @@ from bknn.analysis import Analysis
 from bknn.data import Measurement
 from bknn.likelihood import HistFactory
 from bknn.parameters import Parameter
-from bknn.spectrum import Line, Spectrum
+from bknn.prediction import Prediction, predict
+from bknn.spectrum import Continuum, Line, Spectrum
 
 __version__ = "0.1.0"
 __all__ = [
     "Analysis",
+    "Continuum",
     "HistFactory",
     "Line",
     "Measurement",
     "Parameter",
+    "Prediction",
     "Spectrum",
     "__version__",
     "data",
     "enable_x64",
     "errors",
+    "predict",
 ]
 
 

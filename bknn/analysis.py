@@ -96,9 +96,11 @@ class Analysis:
         self.model = model
         self.measurements = tuple(measurements)
         self.response = response
-        known = {p.name: p for p in model.parameters}
-        if len(known) < len(model.parameters):
-            names = [p.name for p in model.parameters]
+        nuisances = getattr(model, "nuisances", None)
+        everything = (*model.parameters, *(nuisances([_CHANNEL]) if nuisances else ()))
+        known = {p.name: p for p in everything}
+        if len(known) < len(everything):
+            names = [p.name for p in everything]
             raise errors.ParameterError(
                 f"model {model.name!r} has two parameters named {max(names, key=names.count)!r}; "
                 "rename one."
@@ -108,14 +110,15 @@ class Analysis:
                 raise errors.unknown("parameter", name, known, f"model {model.name!r}")
         #: Parameters of the model that take part, in order.
         self.parameters: tuple[Parameter, ...] = tuple(
-            p for p in model.parameters if not p.fixed or p.name in free
+            p for p in everything if not p.fixed or p.name in free
         )
         #: Values of the parameters that do not.
         self.constants: dict[str, float] = {
-            p.name: p.init for p in model.parameters if p.fixed and p.name not in free
+            p.name: p.init for p in everything if p.fixed and p.name not in free
         }
         self._check_names()
         uses_sm, has_new = self._contents()
+        self._check_form_factors(uses_sm)
         self.parts = tuple(Part.build(m, response, has_new=has_new) for m in self.measurements)
         if not any(p.responses or p.pdf.signal_strength for p in self.parts):
             channels = [c for m in self.measurements for c in m.channels]
@@ -133,6 +136,19 @@ class Analysis:
                 f"measurement {max(names, key=names.count)!r} is given twice; its data would count "
                 "double. Give it once, with all channels wanted, or rename one if they differ."
             )
+
+    def _check_form_factors(self, uses_sm: bool) -> None:
+        """Refuse to count the uncertainty of form factors twice."""
+        own = [p.name for p in self.parameters if p.nuisance]
+        for m in self.measurements:
+            if uses_sm and own and m.form_factor_modifiers:
+                raise errors.ParameterError(
+                    f"model {self.model.name!r} has form-factor nuisances ({own[0]}, ...) and uses "
+                    f"the standard-model template of {m.name!r} with its own "
+                    f"({', '.join(m.form_factor_modifiers)}); the same uncertainty would count "
+                    "twice. Put the standard model into the continuum of the spectrum, or leave "
+                    "out the nuisances of the model."
+                )
 
     def _contents(self) -> tuple[bool, bool]:
         """Whether the model's spectra have a standard-model part, and anything else."""
@@ -511,9 +527,10 @@ class Analysis:
             lines.append(f"measurement   {m.name}: {m.title} ({m.n_bins} bins)")
             lines += [f"              {source}" for source in m.sources]
         lines.append(f"response      {self.response}")
-        nuisances = self.size - len(self.parameters)
+        own = [p for p in self.parameters if not p.nuisance]
+        nuisances = self.size - len(own)
         lines.append(f"parameters    {self.size}, of which {nuisances} nuisances")
-        for p in self.parameters:
+        for p in own:
             unit = f" {p.unit}" if p.unit else ""
             lines.append(
                 f"  {p.name:<20} start {p.init:g}{unit}, within [{p.bounds[0]:g}, {p.bounds[1]:g}]"
@@ -521,6 +538,9 @@ class Analysis:
             )
         for name, value in self.constants.items():
             lines.append(f"  {name:<20} fixed at {value:g}")
+        if theory := [p for p in self.parameters if p.nuisance]:
+            names = f"{theory[0].name} ... {theory[-1].name}"
+            lines.append(f"  {names:<20} {len(theory)} of {theory[0].description}, whitened")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `bknn fit`, `bknn models`, `bknn data`, `bknn export`."""
+"""The command line: `bknn fit`, `bknn predict`, `bknn models`, `bknn data`, `bknn export`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bknn import errors
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
+    from bknn.models import Model
 
 _FIT_MORE = """\
 examples:
@@ -22,6 +23,17 @@ examples:
   bknn fit resonance --fix mass=2.1 --out results/
   bknn fit resonance --fix width=0.1 --response reweighting
   bknn fit signal-strength --data my-workspace.json
+  bknn fit wet --free C_VR --form-factors hpqcd-2022
+  bknn fit vector --fix mass=2.1
+"""
+
+_PREDICT_MORE = """\
+examples:
+  bknn predict sm --channel "B+ -> K+" "B0 -> K*0"
+  bknn predict vector --set mass=2.1 h_V=7e-9 --observable branching_ratio f_l \\
+      --channel "B+ -> K*+"
+  bknn predict wet --set C_TL=8 --observable f_l --channel "B0 -> K*0" --q2 0,4 4,8 8,16
+  bknn predict sm --observable dbr_dq2 --q2 1 5 10 --form-factors hpqcd-2022 --out results/
 """
 
 
@@ -90,6 +102,44 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
     export.set_defaults(run=_export)
 
+    predict = commands.add_parser(
+        "predict",
+        help="branching fractions, spectra, polarisation of a model",
+        description="Predict observables of a model at a point of its parameters, with the "
+        "uncertainty of form factors and inputs.",
+        epilog=_PREDICT_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_model(predict)
+    predict.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the point; the start elsewhere"
+    )
+    predict.add_argument(
+        "--observable",
+        nargs="+",
+        default=["branching_ratio"],
+        metavar="NAME",
+        help="branching_ratio (default), dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l",
+    )
+    predict.add_argument(
+        "--channel",
+        nargs="+",
+        default=["B+ -> K+"],
+        metavar="CHANNEL",
+        help='"B+ -> K+" (default), "B0 -> K0", "B+ -> K*+", "B0 -> K*0", "Bs -> phi", '
+        '"Bs -> invisible"',
+    )
+    predict.add_argument(
+        "--q2",
+        nargs="+",
+        default=[],
+        metavar="A,B",
+        help="bins A,B or points A in GeV^2; all of phase space by default",
+    )
+    predict.add_argument("--out", metavar="DIR", help="write result.json and figures there")
+    predict.add_argument("--no-figures", action="store_true", help="do not draw")
+    predict.set_defaults(run=_predict)
+
     models = commands.add_parser("models", help="list the models and their parameters")
     models.set_defaults(run=_models)
 
@@ -101,9 +151,56 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model, with which form factors and inputs."""
+    parser.add_argument("model", metavar="MODEL", help="one of `bknn models`")
+    parser.add_argument(
+        "--form-factors",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="sets of form factors in place of the default ones (docs/form_factors.md)",
+    )
+    parser.add_argument(
+        "--inputs", metavar="NAME", help="'standard' (default), 'eos-1.0.21', 'flavio-2.7.1'"
+    )
+    parser.add_argument(
+        "--basis", metavar="NAME", help="of the couplings: 'parity' (default) or 'chiral'"
+    )
+    parser.add_argument(
+        "--long-distance",
+        action="store_true",
+        help="add B -> tau nu, tau -> K nu to charged channels (counted as background otherwise)",
+    )
+    parser.add_argument(
+        "--wilson-coefficients",
+        metavar="FILE",
+        help="WCxf file with coefficients for 'wet' or 'wet-rhn'",
+    )
+
+
+def _model(args: argparse.Namespace) -> Model:
+    """Load the model with the options that were given."""
+    from bknn import models
+
+    given = {
+        "form_factors": tuple(args.form_factors),
+        "inputs": args.inputs,
+        "basis": args.basis,
+        "long_distance": args.long_distance,
+        "wilson_coefficients": args.wilson_coefficients,
+    }
+    return models.load(args.model, **{k: v for k, v in given.items() if v})
+
+
+def _model_settings(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("form_factors", "inputs", "basis", "long_distance", "wilson_coefficients")
+    return {name: getattr(args, name) for name in names}
+
+
 def _add_analysis(parser: argparse.ArgumentParser) -> None:
     """The options that say which model meets which data, and how."""
-    parser.add_argument("model", metavar="MODEL", help="one of `bknn models`")
+    _add_model(parser)
     parser.add_argument(
         "--data",
         nargs="+",
@@ -150,11 +247,11 @@ def prepare() -> None:
 
 def _analysis(args: argparse.Namespace, named: Sequence[str]) -> Analysis:
     """Build the analysis; parameters that the user names take part."""
-    from bknn import data, models
+    from bknn import data
     from bknn.analysis import Analysis
 
     prepare()
-    model = models.load(args.model)
+    model = _model(args)
     measurements = [data.load(item) for item in args.data]
     if args.channels:
         wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
@@ -190,6 +287,7 @@ def _fit(args: argparse.Namespace) -> int:
             "method": args.method,
             "channels": args.channels,
             "seed": args.seed,
+            **_model_settings(args),
         }
         content = report.fit_json(result, null, command="fit", settings=settings)
         written = ["result.json", "fit.nc"]
@@ -232,6 +330,62 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _predict(args: argparse.Namespace) -> int:
+    point = _values(args.set, "--set")
+    regions = [_region(text) for text in args.q2] or [None]
+
+    prepare()
+    from bknn import report
+    from bknn.prediction import predict
+
+    model = _model(args)
+    out = _directory(args.out)
+    rows = []
+    for channel in args.channel:
+        for observable in args.observable:
+            for region in regions:
+                found = predict(model, observable, channel, point, region)
+                q2 = region if isinstance(region, tuple) or region is None else (region, region)
+                rows.append(
+                    {
+                        "observable": observable,
+                        "channel": channel,
+                        "q2": None if q2 is None else list(q2),
+                        "value": float(found.value),
+                        "uncertainty": float(found.uncertainty),
+                    }
+                )
+    print(report.predictions_table(model, rows))
+    if out is not None:
+        params = {p.name: point.get(p.name, p.init) for p in model.parameters}
+        content = report.predictions_json(model, rows, params, settings=_model_settings(args))
+        written = ["result.json"]
+        with _writing(out):
+            report.write_json(content, out / "result.json")
+            if not args.no_figures:
+                from bknn import plot
+
+                drawn = plot.prediction_figures(model, point, args.channel, out)
+                written += [p.name for p in drawn]
+        print(f"\nwritten          {out}/: {', '.join(written)}")
+    return 0
+
+
+def _region(text: str) -> tuple[float, float] | float:
+    """Read a bin A,B or a point A."""
+    try:
+        numbers = [float(x) for x in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers[0], numbers[1]
+    raise errors.ParameterError(
+        f"--q2 {text!r} is neither a bin A,B nor a point A in GeV^2; for example --q2 0,4 4,8."
+    )
+
+
 def _models(args: argparse.Namespace) -> int:
     from bknn import models
     from bknn.tables import table
@@ -239,7 +393,10 @@ def _models(args: argparse.Namespace) -> int:
     rows = []
     for name in models.available():
         model = models.load(name)
-        for i, p in enumerate(model.parameters):
+        many = len(model.parameters) > _MANY_PARAMETERS
+        # Entries of flavour matrices: their names say what they are.
+        shown = [p for p in model.parameters if not (many and p.description.startswith("entry"))]
+        for i, p in enumerate(shown):
             low, high = p.bounds
             rows.append(
                 (
@@ -252,9 +409,16 @@ def _models(args: argparse.Namespace) -> int:
                     p.description,
                 )
             )
+        if hidden := [p for p in model.parameters if p not in shown]:
+            names = f"{hidden[0].name} ... {hidden[-1].name}"
+            rows.append(("", names, "0 (fixed)", "", "", "", f"the {len(hidden)} single entries"))
     head = ("model", "parameter", "start", "range", "unit", "prior", "meaning")
     print(table(head, rows))
     return 0
+
+
+#: Models with more parameters are listed without the entries of their matrices.
+_MANY_PARAMETERS = 30
 
 
 def _data(args: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ class Parameter:
         starts: further starting values, where the likelihood may have several minima.
         fixed: keep it at `init` unless it is freed or set.
         unit, description: for tables.
+        nuisance: what theory does not know (form factors): tables list it with the nuisances.
 
     Raises:
         ParameterError: bounds that are empty or do not hold the start, a constraint without width.
@@ -43,6 +44,7 @@ class Parameter:
     fixed: bool = False
     unit: str = ""
     description: str = ""
+    nuisance: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -90,6 +92,8 @@ class Parameter:
         """The prior or constraint in words."""
         if self.constraint is not None:
             return f"{self.constraint[0]:g} +- {self.constraint[1]:g} (in the likelihood)"
+        if isinstance(self.prior, dist.Uniform):
+            return f"uniform on [{float(self.prior.low):g}, {float(self.prior.high):g}]"
         if self.prior is not None:
             return type(self.prior).__name__
         return "uniform" if self.distribution is not None else "flat"

@@ -65,16 +65,25 @@ def _parameters(result: FitResult) -> dict[str, dict[str, Any]]:
 def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is needed to repeat a computation: versions, data checksums, settings."""
     return {
-        "version": metadata.version("bknn"),
+        **_versions(),
         "seed": settings.get("seed"),
         "data_sha256": {m.name: m.sha256 for m in analysis.measurements},
         "channels": {m.name: list(m.channels) for m in analysis.measurements},
         "response": analysis.response,
         "settings": dict(settings),
+        "sources": [
+            *(str(s) for m in analysis.measurements for s in m.sources),
+            *(s.source for s in getattr(analysis.model, "form_factors", {}).values()),
+        ],
+    }
+
+
+def _versions() -> dict[str, Any]:
+    return {
+        "version": metadata.version("bknn"),
         "python": platform.python_version(),
         "packages": {n: metadata.version(n) for n in ("jax", "jaxlib", "numpy", "scipy", "optax")},
         "device": jax.devices()[0].device_kind,
-        "sources": [str(s) for m in analysis.measurements for s in m.sources],
     }
 
 
@@ -137,12 +146,58 @@ def write_arrays(result: FitResult, path: Path) -> None:
         put("expected", np.asarray(analysis.rates(result.vector)), "bin")
 
 
+def predictions_json(
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    params: Mapping[str, float],
+    *,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the content of `result.json` for predictions; `docs/result.md` describes it.
+
+    A prediction is {"observable", "channel", "q2", "value", "uncertainty"}; a point is a bin
+    [q2, q2] without width.
+    """
+    return {
+        "command": "predict",
+        "model": model.name,
+        "parameters": dict(params),
+        "predictions": [
+            {**row, "value": _number(row["value"]), "uncertainty": _number(row["uncertainty"])}
+            for row in rows
+        ],
+        "provenance": {
+            **_versions(),
+            "settings": dict(settings),
+            "form_factors": {
+                t: {"set": s.name, "source": s.source}
+                for t, s in getattr(model, "form_factors", {}).items()
+            },
+            "inputs": getattr(getattr(model, "inputs", None), "name", None),
+        },
+    }
+
+
+def predictions_table(model: Any, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table that `bknn predict` prints."""
+    lines = []
+    for row in rows:
+        value, error = in_digits(row["value"], row["uncertainty"])
+        a, b = row["q2"] or (None, None)
+        where = "all" if a is None else f"{a:g}" if a == b else f"{a:g} ... {b:g}"
+        lines.append((row["observable"], row["channel"], where, value, error))
+    head = ("observable", "channel", "q2 / GeV^2", "value", "uncertainty")
+    return f"{model.name}: {model.description}\n\n" + table(head, lines)
+
+
 def fit_table(result: FitResult, null: FitResult) -> str:
     """Return the table that `bknn fit` prints."""
     analysis: Analysis = result.target
     sigma = result.uncertainty_vector
     rows = []
     for i, p in enumerate(analysis.parameters):
+        if p.nuisance:
+            continue
         if not result.moving[i]:
             note = "fixed"
         elif p.name in result.at_bounds:
@@ -155,7 +210,7 @@ def fit_table(result: FitResult, null: FitResult) -> str:
             float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
         )
         rows.append((p.name, value, error, p.unit, note))
-    rows += [(name, f"{x:g}", "", "", "fixed") for name, x in analysis.constants.items()]
+    rows += constant_rows(analysis)
     lines = [
         f"{analysis.model.name}: {analysis.model.description}",
         *(
@@ -186,6 +241,21 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     return "\n".join(lines)
 
 
+def constant_rows(analysis: Analysis) -> list[tuple[str, ...]]:
+    """Return rows for the parameters that a model keeps fixed; many zeros are one row."""
+    units = {p.name: p.unit for p in analysis.model.parameters}
+    zeros = [name for name, x in analysis.constants.items() if x == 0]
+    shown = [n for n in analysis.constants if n not in zeros or len(zeros) <= _MANY]
+    rows = [(n, f"{analysis.constants[n]:g}", "", units.get(n, ""), "fixed") for n in shown]
+    if len(zeros) > _MANY:
+        rows.append((f"{zeros[0]}, {zeros[1]}, ...", "0", "", "", f"fixed, all {len(zeros)}"))
+    return rows
+
+
+#: More parameters fixed at zero than this are not listed one by one.
+_MANY = 12
+
+
 def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
@@ -211,7 +281,8 @@ def in_digits(value: float, error: float) -> tuple[str, str]:
     >>> in_digits(2.1, 0.0)
     ('2.1', '')
     """
-    if not (math.isfinite(error) and error > 0):
+    # An uncertainty of rounding size (of a ratio that cancels) is none.
+    if not (math.isfinite(error) and error > 1e-12 * abs(value)):
         return f"{value:.6g}", ""
     last = math.floor(math.log10(error)) - 2
     size = math.floor(math.log10(max(abs(value), error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,16 +10,44 @@ from jax import Array
 
 from bknn import errors
 from bknn.models.from_spectrum import FromSpectrum, from_spectrum
+from bknn.models.pairs import (
+    FermionPair,
+    GravitinoPair,
+    MajoranaGravitinoPair,
+    MajoranaPair,
+    RealScalarPair,
+    RealVectorPair,
+    ScalarPair,
+    VectorPair,
+)
 from bknn.models.resonance import Resonance
+from bknn.models.scalar import Scalar
 from bknn.models.signal_strength import SignalStrength
+from bknn.models.sm import StandardModel
+from bknn.models.vector import Vector
+from bknn.models.wet import WET
+from bknn.models.wet_rhn import WETWithRightHandedNeutrinos
 from bknn.parameters import Parameter
 from bknn.spectrum import Spectrum
 
 __all__ = [
+    "WET",
+    "FermionPair",
     "FromSpectrum",
+    "GravitinoPair",
+    "MajoranaGravitinoPair",
+    "MajoranaPair",
     "Model",
+    "RealScalarPair",
+    "RealVectorPair",
     "Resonance",
+    "Scalar",
+    "ScalarPair",
     "SignalStrength",
+    "StandardModel",
+    "Vector",
+    "VectorPair",
+    "WETWithRightHandedNeutrinos",
     "available",
     "from_spectrum",
     "load",
@@ -49,27 +78,73 @@ class Model(Protocol):
         ...
 
 
-_MODELS: dict[str, Any] = {m.name: m for m in (SignalStrength, Resonance)}
+_MODELS: dict[str, Any] = {
+    m.name: m
+    for m in (
+        SignalStrength,
+        Resonance,
+        StandardModel,
+        WET,
+        WETWithRightHandedNeutrinos,
+        Scalar,
+        Vector,
+        ScalarPair,
+        RealScalarPair,
+        FermionPair,
+        MajoranaPair,
+        VectorPair,
+        RealVectorPair,
+        GravitinoPair,
+        MajoranaGravitinoPair,
+    )
+}
 
 
 def available() -> dict[str, str]:
     """Return {name: description} of the models that `load` knows.
 
-    >>> sorted(available())
-    ['resonance', 'signal-strength']
+    >>> "vector" in available()
+    True
     """
     return {name: model.description for name, model in _MODELS.items()}
 
 
-def load(name: str) -> Model:
+def load(name: str, **options: Any) -> Model:
     """Return a model by name.
 
+    Args:
+        name: one of `available()`.
+        options: what the model takes: `form_factors` (names of sets), `inputs`, `long_distance`
+            for the models with form factors, `basis` ("parity" or "chiral") for those with light
+            particles, `wilson_coefficients` for the effective theories.
+
     Raises:
-        UnknownNameError: no such model; close matches are named.
+        UnknownNameError: no such model, or no such set or basis; close matches are named.
+        ParameterError: an option that the model does not take.
 
     >>> [p.name for p in load("resonance").parameters]
     ['mass', 'branching_ratio', 'width', 'sm_normalisation']
+    >>> [p.name for p in load("scalar", basis="chiral").parameters]
+    ['mass', 'width', 'C_S_L', 'C_S_R', 'sm_normalisation']
     """
     if name not in _MODELS:
         raise errors.unknown("model", name, _MODELS)
-    return _MODELS[name]()
+    model = _MODELS[name]
+    takes = _options(model)
+    for option in options:
+        if option not in takes:
+            known = f"it takes {', '.join(takes)}" if takes else "it has no options"
+            raise errors.ParameterError(
+                f"model {name!r} does not take the option {option!r}; {known}."
+            )
+    return model(**options)
+
+
+def _options(model: type) -> list[str]:
+    """Names of the keyword options of a model, those of its bases included."""
+    found: list[str] = []
+    for cls in model.__mro__:
+        if "__init__" in vars(cls) and cls is not object:
+            signature = inspect.signature(vars(cls)["__init__"])
+            found += [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return found

@@ -1,0 +1,508 @@
+"""What the models of this package have in common: couplings in, spectra of all channels out.
+
+A model says which invisible final states there are, with which couplings. The hadronic side, the
+form factors with their uncertainties and the standard model's neutrinos are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors, inputs
+from bknn.decay import rate, tau_pole
+from bknn.decay.channels import Channel
+from bknn.decay.channels import channel as find_channel
+from bknn.decay.densities import Densities
+from bknn.decay.hadronic import (
+    FormFactors,
+    Wave,
+    annihilation_waves,
+    pseudoscalar_waves,
+    vector_waves,
+)
+from bknn.decay.invisible import neutrinos
+from bknn.form_factors import sets
+from bknn.kinematics import endpoint
+from bknn.models import shapes
+from bknn.parameters import Parameter
+from bknn.spectrum import Continuum, Line, Shapes, Spectrum
+
+Params = Mapping[str, ArrayLike]
+
+#: Vacuum expectation value of the Higgs field, (sqrt2 G_F)^(-1/2), GeV.
+HIGGS_VEV = 246.21965
+
+#: Reference scale of operators of dimension 5 and more, GeV (as in arXiv:2403.13887).
+LAMBDA = 1e4
+
+
+class Pair(NamedTuple):
+    """An invisible final state of two particles.
+
+    Attributes:
+        couplings: of quark currents to its currents.
+        densities: its spectral densities as a function of q2.
+        threshold: the smallest q2, or None if it is 0 and nothing happens there.
+    """
+
+    couplings: rate.Couplings
+    densities: Callable[[Array], Densities]
+    threshold: ArrayLike | None = None
+
+
+class Particle(NamedTuple):
+    """An invisible final state of one particle, of a mass and a width in GeV."""
+
+    couplings: rate.Couplings
+    densities: Densities
+    mass: ArrayLike
+    width: ArrayLike = 0.0
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """A coupling constant of a model.
+
+    Attributes:
+        name: of the parameter.
+        terms: {(quark current, invisible current): factor}.
+        start, limit: start of fits, largest value.
+        floats: whether it floats unless told otherwise.
+        dimension: powers of 1/Lambda that come with it.
+        unit: for tables.
+    """
+
+    name: str
+    terms: Mapping[tuple[str, str], float]
+    start: float
+    limit: float
+    floats: bool = False
+    dimension: int = 0
+    unit: str = ""
+
+    @property
+    def parameter(self) -> Parameter:
+        """A floating one is not negative (rates depend on it by its square); a fixed one is 0."""
+        if self.floats:
+            bounds = (0.0, self.limit)
+            return Parameter(self.name, self.start, bounds, unit=self.unit, description=self.text)
+        bounds = (-self.limit, self.limit)
+        return Parameter(self.name, 0.0, bounds, fixed=True, unit=self.unit, description=self.text)
+
+    @property
+    def text(self) -> str:
+        """The terms of the Lagrangian in words."""
+        quarks = " + ".join(f"({_QUARK_CURRENTS[q]}) x {d}" for q, d in self.terms)
+        return quarks + {0: "", 1: ", over Lambda"}.get(
+            self.dimension, f", over Lambda^{self.dimension}"
+        )
+
+
+_QUARK_CURRENTS = {
+    "S": "sbar b",
+    "P": "sbar g5 b",
+    "V": "sbar g_m b",
+    "A": "sbar g_m g5 b",
+    "T": "sbar sigma_mn b",
+    "T5": "sbar sigma_mn g5 b",
+}
+
+
+#: {basis: its couplings}
+CouplingsByBasis = Mapping[str, tuple[Coupling, ...]]
+
+
+def add_up(couplings: Sequence[Coupling], params: Params) -> dict[tuple[str, str], Array]:
+    """Return the couplings of currents that the parameters make, powers of Lambda included.
+
+    What is the Python number 0 (a parameter that nobody freed or set) is left out: the program
+    that JAX compiles does not know of it.
+    """
+    total: dict[tuple[str, str], Array] = {}
+    for c in couplings:
+        if is_zero(params[c.name]):
+            continue
+        value = jnp.asarray(_real(c.name, params[c.name]))
+        if c.dimension:
+            value = value / jnp.asarray(params["Lambda"]) ** c.dimension
+        for pair, factor in c.terms.items():
+            total[pair] = total.get(pair, 0.0) + factor * value
+    return total
+
+
+def is_zero(value: ArrayLike) -> bool:
+    """Return whether a value is known to be 0 without looking at traced numbers."""
+    return isinstance(value, int | float) and value == 0
+
+
+def _real(name: str, value: ArrayLike) -> ArrayLike:
+    if jnp.iscomplexobj(value):
+        raise errors.ParameterError(
+            f"parameter {name!r} is complex ({value}), but the parameters of a model are real; "
+            "give real and imaginary parts to a model that has both, or its absolute value if "
+            "nothing interferes."
+        )
+    return value
+
+
+class Theory:
+    """Base of the models that know their couplings.
+
+    A model sets `name` and `description`, and gives `own_parameters`, `null` and `final_states`.
+
+    Args:
+        form_factors: names of sets (`bknn.form_factors.sets.available()`), files with sets of one's
+            own, or sets; each takes the place of the default for the transitions that it has, later
+            ones that of earlier ones.
+        inputs: name of a set of inputs (`bknn.inputs.INPUTS`), or a set.
+        long_distance: add B -> tau nu, tau -> K(*) nu to the charged channels. Off by default:
+            Belle II counts it as background.
+
+    Raises:
+        UnknownNameError: a set that nobody knows.
+    """
+
+    name: str
+    description: str
+    null: Mapping[str, float]
+    parameters: tuple[Parameter, ...]
+
+    def __init__(
+        self,
+        *,
+        form_factors: Sequence[str | sets.FormFactorSet] | str | sets.FormFactorSet = (),
+        inputs: str | inputs.Inputs = "standard",
+        long_distance: bool = False,
+    ) -> None:
+        self.inputs = _inputs(inputs)
+        self.form_factors = sets.choose(form_factors)
+        self.long_distance = long_distance
+        self.parameters = self.own_parameters()
+
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters of the model, form factors aside."""
+        raise NotImplementedError
+
+    def final_states(self, params: Params) -> Sequence[Pair | Particle]:
+        """Return the invisible final states; they add up without interference."""
+        raise NotImplementedError
+
+    def nuisances(self, channels: Sequence[str]) -> tuple[Parameter, ...]:
+        """Return the form-factor parameters that the channels depend on: whitened, unit normal."""
+        transitions = {find_channel(c).form_factors for c in channels} - {None}
+        return tuple(
+            Parameter(
+                name,
+                0.0,
+                constraint=(0.0, 1.0),
+                nuisance=True,
+                description=f"form factors {t}, {self.form_factors[t].name}",
+            )
+            for t in sorted(str(t) for t in transitions)
+            for name in _nuisance_names(t, len(self.form_factors[t].mean))
+        )
+
+    def spectrum(self, params: Params, channel: str, *, longitudinal: bool = False) -> Spectrum:
+        """Return the spectrum of a channel.
+
+        Args:
+            params: {name: value} of all parameters; form-factor parameters that are not there are
+                at their central values.
+            channel: "B+ -> K+", ...; "Bs -> invisible" is a line at the mass of the Bs.
+            longitudinal: only decays with the vector meson in helicity 0.
+
+        Raises:
+            UnknownNameError: no such channel.
+        """
+        where = find_channel(channel)
+        if where.daughter is None:
+            return self._annihilation(params, where)
+        states = self.final_states(params)
+        smooth = [s for s in states if isinstance(s, Pair) and s.threshold is None]
+        spectrum = Spectrum()
+        if smooth:
+            spectrum += Spectrum(continuum=self._continuum(params, where, smooth, longitudinal))
+        for state in states:
+            if isinstance(state, Particle):
+                spectrum += Spectrum(lines=(self._line(params, where, state, longitudinal),))
+            elif state.threshold is not None:
+                found = self._continuum(params, where, [state], longitudinal, state.threshold)
+                spectrum += Spectrum(continuum=found)
+        if self.long_distance and where.parent == "B+":
+            spectrum += Spectrum(
+                continuum=lambda q2: tau_pole.dbr_dq2(
+                    q2, where, self.inputs, longitudinal_only=longitudinal
+                )
+            )
+        return spectrum
+
+    def kinks(self, channel: str) -> tuple[ArrayLike, ...]:
+        """Return the q2 (GeV^2) where the spectrum of a channel is not smooth, up to the endpoint.
+
+        (Thresholds are with the continuum that begins there.)
+        """
+        where = find_channel(channel)
+        last = endpoint(**self._masses(where))
+        if self.long_distance and where.parent == "B+":
+            return (tau_pole.endpoint(where, self.inputs), last)
+        return (last,)
+
+    def standard_model(self) -> Theory:
+        """Return the standard model with the same form factors and inputs."""
+        from bknn.models.sm import StandardModel
+
+        return StandardModel(form_factors=tuple(self.form_factors.values()), inputs=self.inputs)
+
+    def _masses(self, where: Channel) -> dict[str, ArrayLike]:
+        assert where.daughter is not None
+        masses = self.inputs.masses
+        return {"mass_parent": masses[where.parent], "mass_daughter": masses[where.daughter]}
+
+    def _form_factor_values(self, params: Params, where: Channel) -> Array:
+        """Return the form-factor parameters (n,), central values if none are given."""
+        chosen = self.form_factors[str(where.form_factors)]
+        names = _nuisance_names(str(where.form_factors), len(chosen.mean))
+        if not any(n in params for n in names):
+            return jnp.asarray(chosen.mean)
+        return chosen.parameters(jnp.stack([jnp.asarray(params.get(n, 0.0)) for n in names]))
+
+    def _waves(self, q2: Array, form_factors: FormFactors, where: Channel) -> tuple[Wave, ...]:
+        waves = vector_waves if where.vector else pseudoscalar_waves
+        return waves(
+            q2,
+            form_factors,
+            mass_b=self.inputs.mass_b,
+            mass_s=self.inputs.mass_s,
+            **self._masses(where),
+        )
+
+    def _continuum(
+        self,
+        params: Params,
+        where: Channel,
+        states: Sequence[Pair],
+        longitudinal: bool,
+        threshold: ArrayLike | None = None,
+    ) -> Continuum:
+        masses = self._masses(where)
+        lifetime = self.inputs.lifetimes[where.parent]
+        form_factors = self.form_factors[str(where.form_factors)]
+        values = self._form_factor_values(params, where)
+
+        def density(q2: Array) -> Array:
+            physical = rate.inside(q2, **masses)
+            q2 = jnp.where(physical, q2, 0.0)
+            waves = self._waves(q2, form_factors(q2, values), where)
+            total = sum(
+                rate.dgamma_dq2(
+                    q2,
+                    waves,
+                    state.couplings,
+                    state.densities(q2),
+                    longitudinal_only=longitudinal,
+                    **masses,
+                )
+                for state in states
+            )
+            return jnp.where(physical, lifetime * total, 0.0)
+
+        if threshold is not None or not shapes.fixed(self.inputs):
+            return Continuum(density, threshold)
+
+        def fixed() -> Shapes:
+            return shapes.shapes(
+                states,
+                form_factors,
+                values,
+                lambda q2, found: self._waves(q2, found, where),
+                lifetime,
+                masses,
+                longitudinal=longitudinal,
+            )
+
+        return Continuum(density, shapes=fixed)
+
+    def _line(self, params: Params, where: Channel, state: Particle, longitudinal: bool) -> Line:
+        masses = self._masses(where)
+        mass = jnp.asarray(state.mass, float)
+        # A particle that is too heavy has no rate, but its form factors must not be asked for.
+        q2 = jnp.minimum(mass**2, endpoint(**masses))
+        form_factors = self.form_factors[str(where.form_factors)]
+        found = form_factors(q2, self._form_factor_values(params, where))
+        waves = self._waves(q2, found, where)
+        gamma = rate.gamma_two_body(
+            mass,
+            waves,
+            state.couplings,
+            state.densities,
+            longitudinal_only=longitudinal,
+            **masses,
+        )
+        lifetime = self.inputs.lifetimes[where.parent]
+        return Line(state.mass, lifetime * gamma, state.width)
+
+    def _annihilation(self, params: Params, where: Channel) -> Spectrum:
+        mass = self.inputs.masses[where.parent]
+        waves = annihilation_waves(
+            mass_parent=mass,
+            decay_constant=self.inputs.decay_constant_bs,
+            mass_b=self.inputs.mass_b,
+            mass_s=self.inputs.mass_s,
+        )
+        q2 = jnp.asarray(mass, float) ** 2
+        gamma = sum(
+            (
+                rate.gamma_annihilation(
+                    waves, state.couplings, state.densities(q2), mass_parent=mass
+                )
+                for state in self.final_states(params)
+                if isinstance(state, Pair)
+            ),
+            jnp.zeros(()),
+        )
+        return Spectrum(lines=(Line(mass, self.inputs.lifetimes[where.parent] * gamma),))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+
+def _inputs(chosen: str | inputs.Inputs) -> inputs.Inputs:
+    return inputs.load(chosen)
+
+
+def _nuisance_names(transition: str, n: int) -> list[str]:
+    label = {"B -> K": "K", "B -> K*": "Kstar", "Bs -> phi": "phi"}[transition]
+    return [f"ff_{label}_{i}" for i in range(n)]
+
+
+def neutrino_scale(chosen: inputs.Inputs) -> Array:
+    """Return 4 G_F / sqrt2 alpha / (2 pi) |V_tb V_ts*|, the scale of the neutrino operators."""
+    g = jnp.asarray(chosen.g_fermi) * chosen.alpha * chosen.ckm
+    return 4.0 * g / (2.0**0.5 * 2.0 * jnp.pi)
+
+
+def standard_model(chosen: inputs.Inputs, scale: ArrayLike = 1.0) -> Pair:
+    """Return the standard model's neutrinos, `scale` times as often.
+
+    arXiv:1409.4557, eqs. (1)-(4): only (sbar g_mu P_L b)(nubar g^mu P_L nu), three flavours.
+    """
+    value = neutrino_scale(chosen) * chosen.c_sm * jnp.sqrt(3.0 * jnp.asarray(scale))
+    return Pair(neutrinos.couplings({"VLL": value}), neutrinos.densities)
+
+
+def normalisation(chosen: inputs.Inputs) -> Parameter:
+    """Return the parameter for the rate of the standard model over its prediction."""
+    return Parameter(
+        "sm_normalisation",
+        1.0,
+        (1e-3, 2.0),
+        constraint=(1.0, chosen.sm_uncertainty),
+        description="SM rate over its prediction, form factors aside",
+    )
+
+
+class LightParticles(Theory):
+    """Base of the models with light new particles next to the standard model's neutrinos.
+
+    A model gives `couplings_by_basis`, `new_states`, and `mass_parameter`.
+
+    Args:
+        basis: "parity" (g_S, g_P, ...) or "chiral" (C_S_L, C_S_R, ...).
+        others: as for `Theory`.
+    """
+
+    couplings_by_basis: ClassVar[CouplingsByBasis]
+
+    def __init__(self, *, basis: str = "parity", **others: Any) -> None:
+        if basis not in self.couplings_by_basis:
+            raise errors.unknown("basis", basis, self.couplings_by_basis, f"model {self.name!r}")
+        self.basis = basis
+        self.couplings = self.couplings_by_basis[basis]
+        super().__init__(**others)
+
+    def mass_parameters(self) -> tuple[Parameter, ...]:
+        """Return the parameters of the new particles but for their couplings."""
+        raise NotImplementedError
+
+    def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
+        """Return the final states with new particles."""
+        raise NotImplementedError
+
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        cutoff: tuple[Parameter, ...] = ()
+        if any(c.dimension for c in self.couplings):
+            text = "scale that divides the couplings"
+            cutoff = (
+                Parameter("Lambda", LAMBDA, (1.0, 1e19), fixed=True, unit="GeV", description=text),
+            )
+        return (
+            *self.mass_parameters(),
+            *(c.parameter for c in self.couplings),
+            *cutoff,
+            normalisation(self.inputs),
+        )
+
+    @property
+    def null(self) -> Mapping[str, float]:  # type: ignore[override]
+        """No new particles; the normalisation of the standard model stays free."""
+        off = {c.name: 0.0 for c in self.couplings}
+        return off | {p.name: p.init for p in self.mass_parameters()}
+
+    def final_states(self, params: Params) -> Sequence[Pair | Particle]:
+        known = standard_model(self.inputs, params["sm_normalisation"])
+        return (known, *self.new_states(add_up(self.couplings, params), params))
+
+    def convert(self, params: Mapping[str, float], basis: str) -> dict[str, float]:
+        """Return the values of the couplings in another basis.
+
+        Args:
+            params: values of couplings in the basis of this model; those that are not there are 0.
+            basis: "parity" or "chiral".
+
+        Raises:
+            UnknownNameError: a coupling or a basis that the model does not have.
+        """
+        if basis not in self.couplings_by_basis:
+            raise errors.unknown("basis", basis, self.couplings_by_basis, f"model {self.name!r}")
+        names = [c.name for c in self.couplings]
+        for name in params:
+            if name not in names:
+                raise errors.unknown("coupling", name, names, f"model {self.name!r}")
+        return convert(self.couplings, params, self.couplings_by_basis[basis])
+
+
+def convert(
+    couplings: Sequence[Coupling], params: Mapping[str, float], others: Sequence[Coupling]
+) -> dict[str, float]:
+    """Return the values of other couplings that make the same Lagrangian, Lambda being LAMBDA."""
+    pairs = sorted({pair for c in (*couplings, *others) for pair in c.terms})
+
+    def matrix(of: Sequence[Coupling]) -> np.ndarray:
+        return np.array([[c.terms.get(p, 0.0) / LAMBDA**c.dimension for c in of] for p in pairs])
+
+    wanted = matrix(couplings) @ np.array([float(params.get(c.name, 0.0)) for c in couplings])
+    found, *_ = np.linalg.lstsq(matrix(others), wanted, rcond=None)
+    return {c.name: float(x) for c, x in zip(others, found, strict=True)}
+
+
+def light_mass(
+    limit: float, start: float, starts: Sequence[float], least: float = 0.0
+) -> Parameter:
+    """Return the mass of a new particle. Beyond `limit` there is no rate, which is no error."""
+    return Parameter(
+        "mass",
+        start,
+        (least, 10.0),
+        prior=dist.Uniform(least, limit),
+        starts=tuple(starts),
+        unit="GeV",
+        description=f"of the invisible particle; above {limit:.2f} GeV there is no B -> K",
+    )

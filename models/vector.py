@@ -1,0 +1,63 @@
+"""A light invisible vector: B -> K(*) V from vector, axial and dipole couplings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import ClassVar
+
+from bknn.decay import rate
+from bknn.decay.invisible import one_particle
+from bknn.models.scalar import LARGEST_MASS, MASSES, width
+from bknn.models.theory import (
+    HIGGS_VEV,
+    Coupling,
+    CouplingsByBasis,
+    LightParticles,
+    Pair,
+    Params,
+    Particle,
+    light_mass,
+)
+from bknn.parameters import Parameter
+
+_V = HIGGS_VEV / sqrt(2.0)
+
+
+class Vector(LightParticles):
+    """SM + B -> K(*) V with L = h_V (sbar g_m b) V^m + h_A (sbar g_m g5 b) V^m
+    + h_T (sbar sigma_mn b) V^mn + h_T5 (sbar sigma_mn g5 b) V^mn + h.c.; dipoles in GeV^-1.
+
+    In the chiral basis C_V_X goes with (sbar g_m P_X b) V^m and v/sqrt2 C_T_X with
+    (sbar sigma_mn P_X b) V^mn (C_T_X in GeV^-2).
+
+    A longitudinal V with h_V or h_A makes the rate grow like 1/mass^2, so the mass ends at 1 MeV.
+    """
+
+    name = "vector"
+    description = "SM + B -> K(*) V, V an invisible vector"
+    couplings_by_basis: ClassVar[CouplingsByBasis] = {
+        "parity": (
+            Coupling("h_V", {("V", "V"): 1.0}, 7e-9, 1e-5, floats=True),
+            Coupling("h_A", {("A", "V"): 1.0}, 7e-9, 1e-5),
+            Coupling("h_T", {("T", "F"): 1.0}, 2e-9, 1e-5, unit="GeV^-1"),
+            Coupling("h_T5", {("T5", "F"): 1.0}, 2e-9, 1e-5, unit="GeV^-1"),
+        ),
+        "chiral": (
+            Coupling("C_V_L", {("V", "V"): 0.5, ("A", "V"): -0.5}, 1.4e-8, 1e-5, floats=True),
+            Coupling("C_V_R", {("V", "V"): 0.5, ("A", "V"): 0.5}, 1.4e-8, 1e-5),
+            Coupling(
+                "C_T_L", {("T", "F"): 0.5 * _V, ("T5", "F"): -0.5 * _V}, 2e-11, 1e-7, unit="GeV^-2"
+            ),
+            Coupling(
+                "C_T_R", {("T", "F"): 0.5 * _V, ("T5", "F"): 0.5 * _V}, 2e-11, 1e-7, unit="GeV^-2"
+            ),
+        ),
+    }
+
+    def mass_parameters(self) -> tuple[Parameter, ...]:
+        return (light_mass(LARGEST_MASS, 2.1, MASSES, least=1e-3), width())
+
+    def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
+        mass = params["mass"]
+        return (Particle(couplings, one_particle.vector(mass), mass, params["width"]),)
