@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
@@ -47,31 +48,56 @@ def squared_amplitude(
     for wave in waves:
         if longitudinal_only and not wave.longitudinal:
             continue
-        table = densities.spin1 if wave.spin else densities.spin0
-        parts = [
-            (quark, _component(quark, dark, wave), jnp.asarray(coupling))
-            for (quark, dark), coupling in couplings.items()
-            if quark in wave.amplitudes
-        ]
         # Terms with the same hadronic amplitudes are collected before they are multiplied.
         collected: dict[tuple[str, str], Array] = {}
-        for (i, part), (j, other) in combinations_with_replacement(enumerate(parts), 2):
-            density = table.get((part[1], other[1]), table.get((other[1], part[1])))
-            if density is None:
-                continue
-            strength = jnp.sum(jnp.real(part[2] * jnp.conj(other[2])))
-            pair = (part[0], other[0])
-            term = (1.0 if i == j else 2.0) * strength * density
-            collected[pair] = collected[pair] + term if pair in collected else term
-        for (quark, other_quark), density in collected.items():
-            one, two = wave.amplitudes[quark], wave.amplitudes[other_quark]
-            product = one.value * two.value
-            if one.root and two.root:
-                product = product * q2
-            elif one.root or two.root:
-                product = product * safe_sqrt(q2)
-            total = total + product * density
+        for term in terms(wave, couplings, densities):
+            value = term.strength * term.density
+            if term.quarks in collected:
+                value = collected[term.quarks] + value
+            collected[term.quarks] = value
+        for (one, two), density in collected.items():
+            product = wave.amplitudes[one].value * wave.amplitudes[two].value
+            total = total + product * roots(q2, wave, one, two) * density
     return total
+
+
+class Term(NamedTuple):
+    """One term of the sum over pairs of couplings.
+
+    Attributes:
+        quarks: the two quark currents, whose hadronic amplitudes it multiplies.
+        strength: real part of the product of the couplings, twice for two different ones.
+        density: spectral density of the two invisible currents.
+    """
+
+    quarks: tuple[str, str]
+    strength: Array
+    density: Array
+
+
+def terms(wave: Wave, couplings: Couplings, densities: Densities) -> list[Term]:
+    """Return the terms that make the squared amplitude of one wave, hadronic amplitudes apart."""
+    table = densities.spin1 if wave.spin else densities.spin0
+    parts = [
+        (quark, _component(quark, dark, wave), jnp.asarray(coupling))
+        for (quark, dark), coupling in couplings.items()
+        if quark in wave.amplitudes
+    ]
+    found = []
+    for (i, (quark, one, c)), (j, (other, two, d)) in combinations_with_replacement(
+        enumerate(parts), 2
+    ):
+        density = table.get((one, two), table.get((two, one)))
+        if density is not None:
+            strength = (1.0 if i == j else 2.0) * jnp.sum(jnp.real(c * jnp.conj(d)))
+            found.append(Term((quark, other), strength, density))
+    return found
+
+
+def roots(q2: Array, wave: Wave, one: str, two: str) -> Array | float:
+    """Return the factor of q2 that the product of two amplitudes of a wave carries."""
+    number = wave.amplitudes[one].root + wave.amplitudes[two].root
+    return (1.0, safe_sqrt(q2), q2)[number]
 
 
 def _component(quark: str, dark: str, wave: Wave) -> str:
@@ -137,4 +163,4 @@ def gamma_annihilation(
 def inside(q2: ArrayLike, mass_parent: ArrayLike, mass_daughter: ArrayLike) -> Array:
     """Return whether q2 lies between 0 and the endpoint."""
     q2 = jnp.asarray(q2)
-    return (q2 >= 0.0) & (q2 <= endpoint(mass_parent, mass_daughter))
+    return ~((q2 < 0.0) | (q2 > endpoint(mass_parent, mass_daughter)))  # so that NaN stays NaN
