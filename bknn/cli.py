@@ -332,7 +332,8 @@ def _export(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     point = _values(args.set, "--set")
-    regions = [_region(text) for text in args.q2] or [None]
+    regions: list[tuple[float, float] | float | None] = [_region(text) for text in args.q2]
+    regions = regions or [None]
 
     prepare()
     from bknn import report

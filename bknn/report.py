@@ -194,7 +194,7 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     """Return the table that `bknn fit` prints."""
     analysis: Analysis = result.target
     sigma = result.uncertainty_vector
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for i, p in enumerate(analysis.parameters):
         if p.nuisance:
             continue
@@ -246,7 +246,9 @@ def constant_rows(analysis: Analysis) -> list[tuple[str, ...]]:
     units = {p.name: p.unit for p in analysis.model.parameters}
     zeros = [name for name, x in analysis.constants.items() if x == 0]
     shown = [n for n in analysis.constants if n not in zeros or len(zeros) <= _MANY]
-    rows = [(n, f"{analysis.constants[n]:g}", "", units.get(n, ""), "fixed") for n in shown]
+    rows: list[tuple[str, ...]] = [
+        (n, f"{analysis.constants[n]:g}", "", units.get(n, ""), "fixed") for n in shown
+    ]
     if len(zeros) > _MANY:
         rows.append((f"{zeros[0]}, {zeros[1]}, ...", "0", "", "", f"fixed, all {len(zeros)}"))
     return rows

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from bknn.decay import rate
 from bknn.decay.hadronic import Wave
@@ -40,7 +41,7 @@ def shapes(
     form_factors: FormFactorSet,
     parameters: Array,
     waves: Callable[..., tuple[Wave, ...]],
-    factor: float,
+    factor: ArrayLike,
     masses: dict[str, Any],
     *,
     longitudinal: bool,
@@ -56,7 +57,7 @@ def shapes(
         longitudinal: leave the transverse waves out.
     """
 
-    def design(q2: np.ndarray) -> dict[str, np.ndarray]:
+    def design(q2: np.ndarray) -> dict[str, Any]:
         """Form factors for unit parameters, each (n, points)."""
         return {name: x.T for name, x in form_factors.series.design(q2).items()}
 

@@ -7,10 +7,11 @@ from math import sqrt
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from bknn.decay.invisible import neutrinos
-from bknn.models import wcxf
+from bknn.models import shapes, wcxf
 from bknn.models.theory import Pair, Params, Particle, Theory, is_zero, neutrino_scale
 from bknn.parameters import Parameter
 
@@ -44,12 +45,17 @@ class WET(Theory):
     @property
     def null(self) -> Mapping[str, float]:  # type: ignore[override]
         return {
-            "C_VL": float(self.inputs.c_sm),
+            "C_VL": self._standard_model(),
             "C_VR": 0.0,
             "C_SL": 0.0,
             "C_SR": 0.0,
             "C_TL": 0.0,
         }
+
+    def _standard_model(self) -> float:
+        """C_VL of the SM, where fits start; some such number if inputs are traced."""
+        c_sm = self.inputs.c_sm
+        return float(np.asarray(c_sm)) if shapes.fixed(c_sm) else 6.5
 
     def own_parameters(self) -> tuple[Parameter, ...]:
         given: dict[str, float] = {}
@@ -66,7 +72,7 @@ class WET(Theory):
             start = given.get(name, 0.0)
             return Parameter(name, start, (-60.0, 60.0), fixed=True, description=text)
 
-        sm = round(float(self.inputs.c_sm), 4)
+        sm = round(self._standard_model(), 4)
         return (
             positive("C_VL", sm, f"left-handed quarks, vector; {sm:.3f} in the SM"),
             off("C_VR", "right-handed quarks, vector"),

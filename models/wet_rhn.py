@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -148,7 +149,7 @@ class WETWithRightHandedNeutrinos(Theory):
                 states.append(
                     Pair(
                         neutrinos.massive_couplings(heavy),
-                        lambda q2, m=masses: fermion_pair.densities(q2, *m),
+                        partial(fermion_pair.densities, mass=masses[0], mass_2=masses[1]),
                         fermion_pair.threshold(*masses),
                     )
                 )

@@ -77,7 +77,11 @@ def pseudoscalar_waves(
     scalar = (m**2 - k**2) * form_factors["f_0"]
     tensor = Amplitude(2.0 * root_lambda * form_factors["f_T"] / (m + k), root=True)
     return (
-        Wave(0, True, {"S": Amplitude(scalar / (mass_b - mass_s)), "V": Amplitude(scalar)}),
+        Wave(
+            0,
+            True,
+            {"S": Amplitude(scalar / (jnp.asarray(mass_b) - mass_s)), "V": Amplitude(scalar)},
+        ),
         Wave(
             1,
             True,
@@ -125,7 +129,9 @@ def vector_waves(
     }
     return (
         # q^mu (sbar g_mu g5 b) = -(m_b + m_s) sbar g5 b
-        Wave(0, True, {"P": Amplitude(-time / (mass_b + mass_s)), "A": Amplitude(time)}),
+        Wave(
+            0, True, {"P": Amplitude(-time / (jnp.asarray(mass_b) + mass_s)), "A": Amplitude(time)}
+        ),
         Wave(1, True, zero, electric="T5"),
         Wave(1, False, parallel, electric="T5"),
         Wave(1, False, perpendicular, electric="T"),

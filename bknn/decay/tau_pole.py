@@ -37,7 +37,8 @@ def branching_ratio(where: Channel, inputs: Inputs) -> Array:
         * (1.0 - m_tau**2 / m_b**2) ** 2
         / (8.0 * jnp.pi)
     )
-    return gamma * inputs.lifetimes["B+"] * inputs.tau_branching_ratios[where.daughter]
+    branching_ratio_tau = jnp.asarray(inputs.tau_branching_ratios[where.daughter])
+    return gamma * inputs.lifetimes["B+"] * branching_ratio_tau
 
 
 def endpoint(where: Channel, inputs: Inputs) -> Array:

@@ -111,7 +111,7 @@ def _quark_currents(chiral: Chiral) -> dict[tuple[str, str, str], Array]:
     """Return {(quark current, type, chirality of the neutrinos): coupling}."""
     found: dict[tuple[str, str, str], Array] = {}
     for key, value in chiral.items():
-        kind, quark_hand, hand = key
+        kind, quark_hand, hand = key[0], key[1], key[2]
         half = 0.5 * jnp.asarray(value)
         even, odd = {"V": ("V", "A"), "S": ("S", "P"), "T": ("T", "T5")}[kind]
         # sigma P_X times sigma P_X is half of sigma sigma +- (sigma g5) sigma: both chiralities
