@@ -90,12 +90,17 @@ class Coupling:
 
     @property
     def parameter(self) -> Parameter:
-        """A floating one is not negative (rates depend on it by its square); a fixed one is 0."""
-        if self.floats:
-            bounds = (0.0, self.limit)
-            return Parameter(self.name, self.start, bounds, unit=self.unit, description=self.text)
-        bounds = (-self.limit, self.limit)
-        return Parameter(self.name, 0.0, bounds, fixed=True, unit=self.unit, description=self.text)
+        """A floating one is not negative, as rates depend on it by its square. A fixed one is 0,
+        and starts on both sides of it when it is freed: at 0 a square has no slope."""
+        return Parameter(
+            self.name,
+            self.start if self.floats else 0.0,
+            (0.0 if self.floats else -self.limit, self.limit),
+            starts=() if self.floats else (self.start, -self.start),
+            fixed=not self.floats,
+            unit=self.unit,
+            description=self.text,
+        )
 
     @property
     def text(self) -> str:

@@ -253,7 +253,8 @@ def _parse(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.DataError(f"{path} cannot be read as a WCxf file: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise errors.DataError(f"{path} cannot be read as a WCxf file: {reason}.") from error
     if path.suffix not in (".yaml", ".yml"):
         try:
             content = json.loads(text)
@@ -267,7 +268,7 @@ def _parse(path: Path) -> Any:
             content = yaml.safe_load(text)
         except yaml.YAMLError as error:
             problem = " ".join(str(error).split())
-            raise errors.DataError(f"{path} is not YAML: {problem}") from error
+            raise errors.DataError(f"{path} is not YAML: {problem}.") from error
     if not isinstance(content, Mapping):
         raise errors.DataError(f"{path} is not in WCxf: it does not hold a mapping.")
     return content

@@ -70,7 +70,11 @@ class WET(Theory):
 
         def off(name: str, text: str) -> Parameter:
             start = given.get(name, 0.0)
-            return Parameter(name, start, (-60.0, 60.0), fixed=True, description=text)
+            # If it is freed: at 0 a square has no slope.
+            starts = (2.0, -2.0)
+            return Parameter(
+                name, start, (-60.0, 60.0), starts=starts, fixed=True, description=text
+            )
 
         sm = round(self._standard_model(), 4)
         return (

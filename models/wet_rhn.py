@@ -77,7 +77,9 @@ class WETWithRightHandedNeutrinos(Theory):
         def coefficient(name: str, text: str) -> Parameter:
             if name == "C_R":
                 return Parameter(name, 5.0, (0.0, 60.0), description=text)
-            return Parameter(name, 0.0, (-60.0, 60.0), fixed=True, description=text)
+            # If it is freed: at 0 a square has no slope.
+            starts = (3.0, -3.0)
+            return Parameter(name, 0.0, (-60.0, 60.0), starts=starts, fixed=True, description=text)
 
         universal = [coefficient(name, "times the unit matrix") for name in OPERATORS]
         entries = [
