@@ -217,7 +217,7 @@ def _density(spectrum: Spectrum, q2: Array) -> Array:
 def _standard_model(
     model: Any, params: Mapping[str, ArrayLike]
 ) -> tuple[Any, Mapping[str, ArrayLike]]:
-    if hasattr(model, "standard_model"):
+    if hasattr(model, "form_factors"):
         return model.standard_model(), {"sm_normalisation": 1.0, **params}
     return _Template(), {}
 

@@ -261,10 +261,15 @@ class Theory:
         return (last,)
 
     def standard_model(self) -> Theory:
-        """Return the standard model with the same form factors and inputs."""
+        """Return the standard model with the same form factors and inputs, and decays through a
+        tau if this model has them."""
         from bknn.models.sm import StandardModel
 
-        return StandardModel(form_factors=tuple(self.form_factors.values()), inputs=self.inputs)
+        return StandardModel(
+            form_factors=tuple(self.form_factors.values()),
+            inputs=self.inputs,
+            long_distance=self.long_distance,
+        )
 
     def _masses(self, where: Channel) -> dict[str, ArrayLike]:
         assert where.daughter is not None

@@ -19,6 +19,7 @@ from bknn.inference import FitResult
 from bknn.plot import labels
 from bknn.plot.counts import ChannelCounts, fitted, poisson_interval, totals
 from bknn.plot.layout import COLUMNS, Layout
+from bknn.plot.separation import standard_model_of
 from bknn.plot.style import (
     BLACK,
     BLUE,
@@ -91,16 +92,17 @@ def bins(result: FitResult, null: FitResult | None = None) -> Figure:
         ParameterError: a batch of fits, a fit of something that is not an Analysis, or a null fit
             of other data.
     """
-    single(result)
+    analysis = single(result)
     channels = fitted(result)
     other = None if null is None else _split(totals(null), channels)
     with style():
         drawn = [_Drawn.of(c) for c in channels]
         fills = _fills(drawn)
-        handles = _handles(drawn, fills, null is not None)
+        has_own = standard_model_of(analysis.model) is not None
+        handles = _handles(drawn, fills, null is not None, has_own)
         order = sorted(range(len(drawn)), key=lambda i: not drawn[i].counts.signal)
         layout = Layout.of([drawn[i].counts.n_bins for i in order], len(handles))
-        text = Caption(result, null, layout.width)
+        text = Caption.of_fit(result, null, layout.width)
         figure = Figure(figsize=(layout.width, layout.height + text.room))
         for place, i in enumerate(order):
             axes = [figure.add_axes(box) for box in layout.boxes(place, text.room)]
@@ -348,17 +350,26 @@ def _bin_labels(axes: Sequence[Axes], counts: ChannelCounts, edges: np.ndarray) 
             )
 
 
-def _handles(drawn: Sequence[_Drawn], fills: dict[str, Any], with_null: bool) -> list[Any]:
-    """What the legend explains: the data, the stack from its top, the band, the null."""
+def _handles(
+    drawn: Sequence[_Drawn], fills: dict[str, Any], with_null: bool, has_own: bool
+) -> list[Any]:
+    """What the legend explains: the data, the stack from its top, the band, the null.
+
+    A model may have a standard model of its own, in place of the measurement's template.
+    """
     counts = [d.counts for d in drawn]
+    apart = any(c.standard_model.any() for c in counts)
     handles: list[Any] = [
         Line2D([], [], color=BLACK, marker="o", markersize=3, linewidth=0.8, label="data")
     ]
     if any(c.new.any() for c in counts):
-        handles.append(Patch(**NEW, label="new signal"))
-    if any(c.standard_model.any() for c in counts):
+        name = "signal, SM included" if has_own and not apart else "new signal"
+        handles.append(Patch(**NEW, label=name))
+    if apart:
         known = any(c.measurement.densities for c in counts)
-        name = r"$B^+ \to K^+ \nu\bar\nu$, SM shape" if known else "signal"
+        name = r"$B^{+} \to K^{+} \nu\bar\nu$, SM" if known else "signal"
+        if known and not has_own:
+            name += " shape"
         handles.append(Patch(**STANDARD_MODEL, label=name))
     used = [name for name in fills if any(name in d.layers(fills) for d in drawn)]
     handles += [

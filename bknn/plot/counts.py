@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,9 @@ from scipy.special import gammaincinv
 from bknn.analysis import Analysis
 from bknn.data import Measurement
 from bknn.inference import FitResult
-from bknn.likelihood.histfactory import NEW_SIGNAL
+from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory
 from bknn.part import Part
+from bknn.plot.separation import beyond, comes_on_top, standard_part
 from bknn.plot.style import single
 
 #: Probability of a central interval of one standard deviation.
@@ -31,7 +32,8 @@ class ChannelCounts:
         measurement, name: which.
         observed: counts.
         samples: {sample: expected counts}, the signal included.
-        signal: names of the samples that are signal; `NEW_SIGNAL` is the part beyond the SM.
+        signal: names of the samples that are signal; `NEW_SIGNAL` is the part beyond the SM, or
+            all of the signal if new amplitudes interfere with those of the SM.
         sigma: uncertainty of `total`, correlations included; NaN if the fit has none.
     """
 
@@ -59,7 +61,7 @@ class ChannelCounts:
 
     @cached_property
     def standard_model(self) -> np.ndarray:
-        """Signal in the shape of the measurement's own template."""
+        """Signal in the shape of the measurement's own template, or of the model's own SM."""
         return self._sum(s for s in self.samples if s in self.signal and s != NEW_SIGNAL)
 
     @cached_property
@@ -85,7 +87,8 @@ def poisson_interval(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def fitted(result: FitResult) -> list[ChannelCounts]:
     """Return all channels of all measurements at the best fit."""
     analysis = single(result)
-    cells, slopes = (list(map(np.asarray, x)) for x in _cells(analysis)(result.vector))
+    found = _cells(analysis)(result.vector)
+    cells, slopes, known = (list(map(np.asarray, x)) for x in found[:3])
     data = analysis.data if result.data is None else result.data
     covariance = result.covariance
     channels, first = [], 0
@@ -110,13 +113,37 @@ def fitted(result: FitResult) -> list[ChannelCounts]:
             )
             start += n_bins
         first += pdf.n_bins
-    return channels
+    if not (known and bool(found[3])):
+        return channels
+    parts = zip(analysis.parts, known, strict=True)
+    return _separated(channels, np.concatenate([_new_signal(p.pdf, rate) for p, rate in parts]))
+
+
+def _new_signal(pdf: HistFactory, rate: np.ndarray) -> np.ndarray:
+    """Return the new signal (bins,) from the rates of all cells."""
+    here = np.array(pdf.cells.sample) == NEW_SIGNAL
+    return np.bincount(pdf.cells.bin[here], rate[here], pdf.n_bins)
+
+
+def _separated(channels: list[ChannelCounts], known: np.ndarray) -> list[ChannelCounts]:
+    """Take the standard model (bins,) out of the new signal of all channels, and put it to the
+    signal samples of the measurements."""
+    rest = beyond(np.concatenate([c.new for c in channels]), known)
+    ends = np.cumsum([c.n_bins for c in channels])[:-1]
+    separated = []
+    for c, sm, new in zip(channels, np.split(known, ends), np.split(rest, ends), strict=True):
+        if NEW_SIGNAL in c.samples:
+            own = c.measurement.signal[c.name]
+            samples = {**c.samples, own: c.samples[own] + sm, NEW_SIGNAL: new}
+            c = replace(c, samples=samples)
+        separated.append(c)
+    return separated
 
 
 def totals(result: FitResult) -> np.ndarray:
     """Return the expected counts of all measurements (bins,), in the order of `fitted`."""
     analysis = single(result)
-    cells, _ = _cells(analysis)(result.vector)
+    cells = _cells(analysis)(result.vector)[0]
     return np.concatenate(
         [
             np.bincount(part.pdf.cells.bin, np.asarray(rate), part.pdf.n_bins)
@@ -139,8 +166,10 @@ def _signal(part: Part, channel: str, samples: dict[str, np.ndarray]) -> frozens
     return frozenset(names & set(samples))
 
 
-def _cells(analysis: Analysis) -> Callable[[Any], tuple[list[Array], list[Array]]]:
-    """The compiled rates of all cells and their slopes; kept with the analysis."""
+def _cells(analysis: Analysis) -> Callable[[Any], tuple[Any, ...]]:
+    """The compiled rates of all cells; their slopes; the rates with the standard model as the only
+    signal, if the model has it in its continuum; whether all else comes on top of it. Kept with
+    the analysis."""
     cache = analysis.__dict__.setdefault("_figures", {})
     if "cells" not in cache:
 
@@ -152,9 +181,19 @@ def _cells(analysis: Analysis) -> Callable[[Any], tuple[list[Array], list[Array]
             ]
             return rates, rates
 
-        def both(vector: Array) -> tuple[list[Array], list[Array]]:
-            slopes, rates = jax.jacfwd(cells, has_aux=True)(vector)
-            return rates, slopes
+        def known(vector: Array) -> list[Array]:
+            spectrum = standard_part(analysis, vector)
+            if spectrum is None:
+                return []
+            inputs = analysis.part_inputs(vector)
+            return [
+                part.pdf.cell_rates(own, part.scales(spectrum) if part.responses else scales)
+                for part, (own, scales) in zip(analysis.parts, inputs, strict=True)
+            ]
 
-        cache["cells"] = jax.jit(both)
+        def everything(vector: Array) -> tuple[Any, ...]:
+            slopes, rates = jax.jacfwd(cells, has_aux=True)(vector)
+            return rates, slopes, known(vector), comes_on_top(analysis, vector)
+
+        cache["cells"] = jax.jit(everything)
     return cache["cells"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,26 +18,19 @@ from bknn.inference import FitResult
 from bknn.part import NULL_SPECTRA
 from bknn.plot.counts import ONE_SIGMA
 from bknn.plot.labels import signal_groups
+from bknn.plot.lines import DrawnLine
+from bknn.plot.q2 import around, behind
+from bknn.plot.separation import (
+    beyond,
+    comes_on_top,
+    continuum,
+    standard_model_of,
+    standard_part,
+)
 from bknn.plot.style import plain, single
 from bknn.response import breit_wigner
 
-#: A Breit-Wigner narrower than this in q2 (GeV^2) is drawn as a spike: thinner than a pen.
-NARROW = 0.02
-
-_POINTS, _AROUND_A_LINE, _DRAWS = 600, 80, 400
-
-
-@dataclass(frozen=True)
-class DrawnLine:
-    """A two-body state at the best fit; pairs are value and uncertainty, GeV for masses."""
-
-    mass: tuple[float, float]
-    branching_ratio: tuple[float, float]
-    width: tuple[float, float]
-
-    @property
-    def narrow(self) -> bool:
-        return self.mass[0] * self.width[0] < 0.5 * NARROW
+_POINTS, _DRAWS = 600, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +39,19 @@ class Curves:
 
     Attributes:
         q2: GeV^2.
-        standard_model: dBR/dq2 in the shape of the null spectrum, GeV^-2.
-        new: dBR/dq2 of the continuum and of the lines that are not narrow, GeV^-2.
+        standard_model: dBR/dq2 in the shape of the null spectrum, GeV^-2; in models with form
+            factors that of the standard model, as in the fit.
+        new: dBR/dq2 of the rest of the continuum and of the lines that are not narrow, GeV^-2; of
+            all of the signal if new amplitudes interfere with those of the standard model.
         lower, upper: central 68.3% of their sum if the parameters scatter about the fit with its
             covariance, within their bounds, and lines stay where they are; NaN if the fit has
             no covariance.
-        prediction: the null spectrum itself, GeV^-2.
+        prediction: the null spectrum itself, or the standard model of a model with form factors
+            (before the fit), GeV^-2.
         lines: all lines.
         efficiency: {group of channels: expected events per unit of branching ratio}.
         at_lines: {group of channels: the same at the lines (lines,)}.
+        has_own: whether the standard model is the model's own, with its form factors.
     """
 
     q2: np.ndarray
@@ -66,6 +63,7 @@ class Curves:
     lines: tuple[DrawnLine, ...]
     efficiency: dict[str, np.ndarray]
     at_lines: dict[str, np.ndarray]
+    has_own: bool = False
 
     @property
     def total(self) -> np.ndarray:
@@ -79,6 +77,11 @@ class Curves:
             for i, line in enumerate(self.lines)
             if line.narrow and line.branching_ratio[0] != 0
         ]
+
+    @property
+    def marked(self) -> bool:
+        """Whether there are lines that can be seen."""
+        return any(line.branching_ratio[0] != 0 for line in self.lines)
 
     def events(self, group: str) -> float:
         """Expected signal events of a group of channels, nuisances at their centres."""
@@ -102,22 +105,28 @@ def curves(result: FitResult) -> Curves:
             f"{analysis!r} has no number densities, so its signal has no spectrum in q2 to draw; "
             "import them with `bknn data import`."
         )
+    has_own = standard_model_of(analysis.model) is not None
     n = len(analysis.parameters)
     covariance = result.covariance[:n, :n]
     at_lines, at_grid = _compiled(analysis)
-    values, slopes = map(np.asarray, at_lines(result.vector))
+    values, slopes, thresholds = map(np.asarray, at_lines(result.vector))
     sigma = np.sqrt(np.maximum(np.einsum("lki,ij,lkj->lk", slopes, covariance, slopes), 0.0))
     lines = tuple(
         DrawnLine(*((float(v), float(s)) for v, s in zip(row, row_sigma, strict=True)))
         for row, row_sigma in zip(values, sigma, strict=True)
     )
     end = max(float(d.edges[-1]) for m in measurements for d in m.densities.values())
-    q2 = _grid(lines, end)
+    kinks = analysis.model.kinks("B+ -> K+") if hasattr(analysis.model, "kinks") else ()
+    q2 = _grid(lines, [*thresholds, *map(float, kinks)], end)
     drawn = np.array([not line.narrow for line in lines], bool)
     positions = np.array([line.mass[0] ** 2 for line in lines])
-    (sm, new, prediction, eps, eps_lines), scattered = at_grid(
+    (sm, new, prediction, eps, eps_lines, on_top), scattered = at_grid(
         result.vector, _scattered(result), q2, drawn, positions
     )
+    whole = np.asarray(sm + new)
+    if has_own:
+        sm = np.asarray(sm) * bool(on_top)
+        new = beyond(whole, sm)
     tail = 50 * (1 - ONE_SIGMA)
     lower, upper = np.percentile(np.asarray(scattered), [tail, 100 - tail], axis=0)
     efficiency, at = {}, {}
@@ -134,6 +143,7 @@ def curves(result: FitResult) -> Curves:
         lines,
         efficiency,
         at,
+        has_own,
     )
 
 
@@ -173,15 +183,16 @@ def _columns(analysis: Analysis) -> dict[str, np.ndarray]:
     return result
 
 
-def _grid(lines: tuple[DrawnLine, ...], end: float) -> np.ndarray:
-    """Points over the whole range, closer together around each line; always the same number."""
-    pieces = [np.linspace(0.0, end, _POINTS)]
-    # Equal steps of the integral of a Breit-Wigner.
-    angle = np.linspace(-1.54, 1.54, _AROUND_A_LINE)
-    for line in lines:
-        half = max(line.mass[0] * line.width[0], 1e-6)
-        pieces.append(np.clip(line.mass[0] ** 2 + half * np.tan(angle), 0.0, end))
+def _grid(lines: tuple[DrawnLine, ...], starts: Sequence[float], end: float) -> np.ndarray:
+    """Points over the whole range, closer together around each line and where something starts;
+    always the same number."""
+    peaks = around([x.mass[0] ** 2 for x in lines], [x.mass[0] * x.width[0] for x in lines], end)
+    pieces = [np.linspace(0.0, end, _POINTS), *peaks, *behind(starts, end)]
     return np.sort(np.concatenate(pieces))
+
+
+#: Parameters of the standard model; its form factors are at their centres.
+_CENTRE = {"sm_normalisation": 1.0}
 
 
 def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -191,10 +202,14 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
         return cache["spectrum"]
     n = len(analysis.parameters)
     with_response = [p for p in analysis.parts if p.responses]
-    null = NULL_SPECTRA[with_response[0].measurement.null_spectrum]
+    template = NULL_SPECTRA[with_response[0].measurement.null_spectrum]
+    own = standard_model_of(analysis.model)
     responses = [r for p in with_response for r in p.responses]
 
-    def lines(vector: Array) -> tuple[Array, Array]:
+    def null(q2: Array) -> Array:
+        return template(q2) if own is None else continuum(own.spectrum(_CENTRE, "B+ -> K+"), q2)
+
+    def lines(vector: Array) -> tuple[Array, Array, Array]:
         def values(physics: Array) -> tuple[Array, Array]:
             found = analysis.spectrum(jnp.concatenate([physics, vector[n:]])).lines
             rows = [
@@ -205,7 +220,9 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
             return table, table
 
         slopes, table = jax.jacfwd(values, has_aux=True)(vector[:n])
-        return table, slopes
+        continua = analysis.spectrum(vector).continua
+        starts = [jnp.asarray(c.threshold, float) for c in continua if c.threshold is not None]
+        return table, slopes, jnp.stack(starts) if starts else jnp.zeros(0)
 
     def grid(
         vector: Array, scattered: Array, q2: Array, drawn: Array, positions: Array
@@ -217,10 +234,13 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
 
         def density(physics: Array) -> tuple[Array, Array]:
             spectrum = analysis.spectrum(jnp.concatenate([physics, vector[n:]]))
-            sm = jnp.asarray(spectrum.standard_model * prediction)
-            new = jnp.zeros_like(q2)
-            if spectrum.continuum is not None:
-                new = new + spectrum.continuum(q2)
+            new = continuum(spectrum, q2)
+            known = standard_part(analysis, physics)
+            if known is None:
+                sm = jnp.asarray(spectrum.standard_model * prediction)
+            else:
+                sm = continuum(known, q2)
+                new = new - sm
             for i, (line, placed) in enumerate(zip(spectrum.lines, at_fit, strict=True)):
                 if not line.known_narrow:
                     width = jnp.where(drawn[i], placed.width, 1.0)
@@ -229,10 +249,10 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
             return sm, new
 
         sm, new = density(vector[:n])
-        around = jnp.add(*jax.vmap(density)(scattered))
+        totals = jnp.add(*jax.vmap(density)(scattered))
         eps = jnp.concatenate([r.efficiency(q2) for r in responses], axis=-1)
         eps_lines = jnp.concatenate([r.efficiency(positions) for r in responses], axis=-1)
-        return (sm, new, prediction, eps, eps_lines), around
+        return (sm, new, prediction, eps, eps_lines, comes_on_top(analysis, vector)), totals
 
     cache["spectrum"] = (jax.jit(lines), jax.jit(grid))
     return cache["spectrum"]

@@ -15,13 +15,14 @@ import numpy as np
 
 from bknn import errors
 from bknn.data import Measurement
+from bknn.parameters import Parameter
 from bknn.plot.style import plain
 
 #: What B factories call the simulated samples that every analysis has, and how they are drawn
 #: together. A sample that is not here keeps its own name.
 COMMON_SAMPLES = {
     **dict.fromkeys(("uubar", "ddbar", "ssbar", "ccbar", "qqbar", "taupair"), "continuum"),
-    "charged": "$B^+B^-$",
+    "charged": "$B^{+}B^{-}$",
     "mixed": r"$B^0\overline{B}{}^0$",
     "bbbar": r"$B\overline{B}$",
 }
@@ -130,6 +131,19 @@ def sample_labels(measurement: Measurement, samples: Iterable[str]) -> dict[str,
         label = COMMON_SAMPLES.get(short, plain(shorten(short, 24)))
         labels[sample] = str(given.get(sample, label))
     return labels
+
+
+def theory_label(parameter: Parameter) -> str:
+    """Return what a nuisance of a model stands for, where the model says so.
+
+    >>> theory_label(Parameter("ff_K_3", 0.0, description="form factors B -> K, some-set"))
+    'form factors B → K [3]'
+    """
+    what, _, _ = parameter.description.partition(",")
+    _, _, number = parameter.name.rpartition("_")
+    if not what or not number.isdigit():
+        return parameter.name
+    return f"{what.replace('->', '→')} [{number}]"
 
 
 def bin_axes(measurement: Measurement, channel: str, n_bins: int) -> list[BinAxis]:

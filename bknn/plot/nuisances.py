@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bknn import errors
 from bknn.inference import FitResult
-from bknn.plot.labels import distinct, shorten
+from bknn.plot.labels import distinct, shorten, theory_label
 from bknn.plot.style import (
     BLACK,
     VERMILLION,
@@ -92,7 +92,8 @@ def nuisances(result: FitResult) -> Figure:
     alone = _foremost([(name, rows) for name, rows, scalar in sets if scalar], found)
     strips = _foremost([(name, rows) for name, rows, scalar in sets if not scalar], found)
     left_out = len(sets) - len(alone) - len(strips)
-    names = {name: shorten(name, 30) for name, _ in alone}
+    own = {p.name: theory_label(p) for p in analysis.parameters if p.nuisance}
+    names = {name: shorten(own.get(name, name), 30) for name, _ in alone}
     names |= {name: shorten(label, 34) for name, label in distinct([s for s, _ in strips]).items()}
     both = bool(alone) and bool(strips)
     with style():
@@ -109,7 +110,7 @@ def nuisances(result: FitResult) -> Figure:
         panel = (WIDTH - left - right - _GAP) / 2
         width = WIDTH if both else left + right + panel + _GAP
         extra = [f"{left_out} sets of parameters with smaller pulls not shown"] if left_out else []
-        text = Caption(result, None, width, *extra)
+        text = Caption.of_fit(result, None, width, *extra)
         height = text.room + _BOTTOM + tall + _TOP
         figure = Figure(figsize=(width, height))
         reach = 1.06 * float(np.nanmax(np.abs(found.pull) + found.constraint, initial=2.5))

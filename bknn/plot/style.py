@@ -106,7 +106,7 @@ def single(result: FitResult) -> Analysis:
 def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     """Return a number as one writes it in a paper, as mathtext where it needs a power of ten.
 
-    The uncertainty gets two digits and decides those of the value.
+    The uncertainty gets two digits and decides those of the value. A unit may have powers, GeV^-1.
 
     >>> number(2.1076, 0.0547, "GeV")
     '2.108 ± 0.055 GeV'
@@ -115,7 +115,8 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     >>> number(4.97e-06)
     '4.97$\\\\,\\\\times\\\\,10^{-6}$'
     """
-    tail = f" {unit}" if unit else ""
+    powers = re.sub(r"\^(-?\d+)", r"$^{\1}$", unit)
+    tail = f" {powers}" if unit else ""
     if not math.isfinite(value):
         return f"{value}{tail}"
     known = math.isfinite(uncertainty) and uncertainty > 0
@@ -131,10 +132,26 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     digits = 1 - math.floor(math.log10(shown))
     # 0.0996 rounds to 0.10, which has its two digits one place earlier.
     digits = max(1 - math.floor(math.log10(round(shown, digits))), 0)
-    text = f"{value / scale:.{digits}f} ± {shown:.{digits}f}"
+    # Adding 0 takes the sign off a value that rounds to zero.
+    text = f"{round(value / scale, digits) + 0.0:.{digits}f} ± {shown:.{digits}f}"
     if factor:
         text = f"({text})"
     return _minus(f"{text}{factor}{tail}")
+
+
+def branching_ratio(value: float, uncertainty: float = 0.0) -> str:
+    """Return a branching ratio in units of 1e-6, so that several are easily compared.
+
+    >>> branching_ratio(1.234e-5, 2.1e-6)
+    '(12.3 ± 2.1)$\\\\,\\\\times\\\\,10^{-6}$'
+    >>> branching_ratio(3.1e-12)
+    '3.10$\\\\,\\\\times\\\\,10^{-12}$'
+    """
+    if not 1e-8 <= abs(value) < 1e-3 or not math.isfinite(uncertainty):
+        return number(value, uncertainty)
+    text = number(1e6 * value, 1e6 * uncertainty)
+    text = f"({text})" if "±" in text else text
+    return f"{text}$\\,\\times\\,10^{{-6}}$"
 
 
 def _minus(text: str) -> str:
@@ -157,34 +174,51 @@ _SHOWN = 6
 
 
 def best_fit(result: FitResult) -> list[str]:
-    """Return `name = value ± uncertainty` of the model's parameters, the first few of them."""
+    """Return `name = value ± uncertainty` of the model's parameters, the first few of them.
+
+    What theory does not know (form factors) is with the other nuisances, not here.
+    """
     analysis = single(result)
     sigma = result.uncertainty_vector
+    own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance]
     texts = []
-    for i, parameter in enumerate(analysis.parameters[:_SHOWN]):
+    for i in own[:_SHOWN]:
+        parameter = analysis.parameters[i]
         moved = bool(result.moving[i])
         value = number(float(result.vector[i]), float(sigma[i]) if moved else 0.0, parameter.unit)
         remark = "" if moved else " (fixed)"
         if parameter.name in result.at_bounds:
             remark = " (at\0its\0bound)"
         texts.append(f"{parameter.name} = {value}{remark}")
-    if len(analysis.parameters) > _SHOWN:
-        texts.append(f"and {len(analysis.parameters) - _SHOWN} more parameters")
+    if len(own) > _SHOWN:
+        texts.append(f"and {len(own) - _SHOWN} more parameters")
+    if np.isnan(sigma[own]).any():
+        texts.append("uncertainties\0unknown")
     return texts
 
 
 class Caption:
-    """Model, data and best fit, in a few small lines along the lower edge of a figure.
+    """A few small lines along the lower edge of a figure.
 
     Args:
-        result, null: the fit, and that of the standard model.
+        text: what to say.
         width: of the figure, inches.
-        extra: what else to say.
     """
 
-    def __init__(
-        self, result: FitResult, null: FitResult | None, width: float, *extra: str
-    ) -> None:
+    def __init__(self, text: str, width: float) -> None:
+        self.lines = _wrapped(text, int(width * 20))
+
+    @classmethod
+    def of_fit(
+        cls, result: FitResult, null: FitResult | None, width: float, *extra: str
+    ) -> Caption:
+        """Say model, data and best fit.
+
+        Args:
+            result, null: the fit, and that of the standard model.
+            width: of the figure, inches.
+            extra: what else to say.
+        """
         analysis = single(result)
         data = plain(" + ".join(m.name for m in analysis.measurements))
         if result.data is not None:
@@ -199,8 +233,7 @@ class Caption:
             higher = float(null.twice_nll) - float(result.twice_nll)
             more = "more" if higher >= 0 else "less"
             twice += f", in the standard model {abs(higher):.2f} {more}"
-        text = "; ".join([f"{head}: {fitted}" if fitted else head, twice, *extra])
-        self.lines = _wrapped(text, int(width * 22))
+        return cls("; ".join([f"{head}: {fitted}" if fitted else head, twice, *extra]), width)
 
     @property
     def room(self) -> float:
@@ -227,7 +260,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     ['one two', '$a b c$', 'x = 3']
     """
     held = "$".join(p.replace(" ", "\0") if i % 2 else p for i, p in enumerate(text.split("$")))
-    words = re.sub(r" ([±=]|\() ?", lambda m: m[0].replace(" ", "\0"), held).split(" ")
+    words = re.sub(r" ([±=]|\() ?| (?=GeV)", lambda m: m[0].replace(" ", "\0"), held).split(" ")
     # Markup takes no room.
     sizes = [len(re.sub(r"\\[a-z]+|[\\${}^]", "", w)) + 1 for w in words]
     fewest = len(_lines(words, sizes, width))

@@ -28,7 +28,9 @@ from bknn.plot.counts import fitted, poisson_interval, totals
 from bknn.plot.curves import curves
 from bknn.plot.layout import Layout
 from bknn.plot.nuisances import MOST, pulls
-from bknn.plot.style import WIDTH, number
+from bknn.plot.predicted import compare
+from bknn.plot.prediction import draw as draw_prediction
+from bknn.plot.style import WIDTH, branching_ratio, number
 
 A, B, C, D = (
     f"{letter}__Bsig_H_reconstructed_q2_vs_BDT2_Bplus2Kplus_v42_signal_inefficiency_{region}"
@@ -277,7 +279,7 @@ def test_everything_is_within_the_axes(figures, result):
 
 def test_backgrounds_of_a_kind_are_one(figures, result):
     legend = [t.get_text() for t in figures["bins"].legends[0].get_texts()]
-    assert legend[:3] == ["data", "new signal", r"$B^+ \to K^+ \nu\bar\nu$, SM shape"]
+    assert legend[:3] == ["data", "new signal", r"$B^{+} \to K^{+} \nu\bar\nu$, SM shape"]
     assert sorted(legend[3:7]) == sorted({"continuum", *labels.COMMON_SAMPLES.values()})
     assert legend[7:] == ["uncertainty of the fit", "standard-model fit"]
     d_region = fitted(result)[3]
@@ -574,7 +576,200 @@ def test_spectrum_of_the_users_own(result, belle2):
     counts = groups_of_counts(target, found.vector)["hadronic"]
     assert drawn.events("hadronic") == pytest.approx(counts, rel=2e-3)
     # No standard-model part: no layer for it.
-    assert r"$B^+ \to K^+ \nu\bar\nu$, SM shape" not in texts(plot.bins(found))
+    assert r"$B^{+} \to K^{+} \nu\bar\nu$, SM shape" not in texts(plot.bins(found))
+
+
+# Models with form factors ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wet(belle2):
+    return bknn.Analysis(models.load("wet"), belle2.select("hadronic"))
+
+
+def test_new_signal_comes_on_top_of_the_standard_model(result, wet):
+    c_sm = wet.model.null["C_VL"]
+    found = made_up(result, wet, C_VL=c_sm, C_SL=0.0, C_TL=8.0, ff_K_0=0.5)
+    null = made_up(result, wet, C_VL=c_sm, C_SL=0.0, C_TL=0.0, ff_K_0=0.5)
+    drawn, known = curves(found), curves(null)
+    np.testing.assert_allclose(drawn.standard_model, known.total, rtol=1e-9)
+    assert drawn.new.max() > 3 * drawn.standard_model.max()
+    assert not known.new.any()
+    # The prediction knows nothing of the fit.
+    q2 = np.array([1.0, 10.0])
+    expected = bknn.predict(models.load("sm"), "dbr_dq2", q2=q2).value
+    np.testing.assert_allclose(np.interp(q2, drawn.q2, drawn.prediction), expected, rtol=1e-4)
+    (counts,), (of_null,) = fitted(found), fitted(null)
+    np.testing.assert_allclose(counts.standard_model, of_null.total - of_null.background)
+    np.testing.assert_allclose(counts.total, totals(found))
+    assert counts.new.min() > 0
+    assert not of_null.new.any()
+    drawings = [plot.bins(found), plot.spectrum(found)]
+    assert r"$B^{+} \to K^{+} \nu\bar\nu$, SM" in texts(drawings[0])
+    assert {"fit, SM part", "fit, total"} <= set(texts(drawings[1]))
+    for figure in drawings:
+        assert "ff_K" not in figure.texts[-1].get_text()
+
+
+def test_signal_that_interferes_is_one(result, wet):
+    found = made_up(result, wet, C_VL=1.0, C_SL=0.0, C_TL=4.0)
+    drawn, (counts,) = curves(found), fitted(found)
+    assert not drawn.standard_model.any()
+    assert not counts.standard_model.any()
+    np.testing.assert_allclose(counts.background + counts.new, totals(found))
+    assert "signal, SM included" in texts(plot.bins(found))
+    assert "fit" in texts(plot.spectrum(found))
+
+
+def test_form_factors_are_named(result, wet):
+    figure = plot.nuisances(made_up(result, wet, ff_K_3=1.5))
+    named = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert named[:8] == [f"form factors B → K [{i}]" for i in range(8)]
+
+
+# Predictions -----------------------------------------------------------------------------------
+
+VECTOR = {"mass": 2.1, "h_V": 5e-9, "h_A": 3e-9}
+WIDE = {**VECTOR, "mass": 2.2, "width": 0.05}
+
+
+@pytest.fixture(scope="module")
+def vector():
+    return compare(models.load("vector"), "B0 -> K*0", VECTOR)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return compare(models.load("vector"), "B+ -> K+", WIDE)
+
+
+def test_prediction_is_that_of_predict(vector):
+    q2 = vector.q2[[20, 200]]
+
+    @jax.jit
+    def expected():
+        return [
+            bknn.predict(models.load("vector"), "dbr_dq2", "B0 -> K*0", VECTOR, q2),
+            bknn.predict(models.load("vector"), "f_l", "B0 -> K*0", VECTOR, q2),
+            bknn.predict(models.load("sm"), "branching_ratio", "B0 -> K*0"),
+        ]
+
+    rate, f_l, null = expected()
+    for drawn, other in ((vector.model.rate, rate), (vector.model.f_l, f_l)):
+        np.testing.assert_allclose(np.array(drawn)[:, [20, 200]], np.array(other), rtol=1e-9)
+    np.testing.assert_allclose(vector.standard_model.total, null, rtol=1e-9)
+    # What the line has is missing in the continuum.
+    (line,) = vector.lines
+    total = float(vector.model.total.value)
+    assert line.branching_ratio[0] == pytest.approx(total - float(null.value), rel=1e-6)
+    assert 0 < line.branching_ratio[1] < 0.3 * line.branching_ratio[0]
+    (beside,) = vector.polarisations
+    assert 0.2 < float(beside.value) < 0.9
+    assert 0 < float(beside.uncertainty) < 0.1
+
+
+def covered(figure):
+    """How many points of curves in the uppermost panel lie under words or the legend."""
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    boxes = [t.get_window_extent() for t in ax.texts if t.get_text()]
+    boxes += [t.get_window_extent() for t in ax.get_legend().get_texts()]
+    points = np.concatenate([ax.transData.transform(x.get_xydata()) for x in ax.lines])
+    return sum(box.count_contains(points) for box in boxes)
+
+
+def test_narrow_line_is_an_arrow(vector):
+    figure = draw_prediction(vector, models.load("vector"), VECTOR)
+    assert r"$B^0 \to K^{*0}$ + invisible" in texts(figure)
+    assert any("narrow line\n$m$ = 2.1 GeV" in t for t in texts(figure))
+    standard, own = (t.get_text() for t in figure.axes[0].get_legend().get_texts())
+    assert standard.startswith("standard model, BR = (8.89 ± 0.99)")
+    assert own.startswith("vector, BR = (")
+    rate, polarisation, _ = figure.axes
+    assert polarisation.get_ylabel() == "$F_L$"
+    assert rate.get_xlim() == polarisation.get_xlim()
+    assert [t.xy[0] for t in rate.texts if t.get_text() == ""] == [pytest.approx(2.1**2)]
+    (diamond,) = polarisation.containers
+    np.testing.assert_allclose(
+        diamond.lines[0].get_xydata(), [[2.1**2, vector.polarisations[0].value]]
+    )
+    assert not covered(figure)
+    caption = " ".join(figure.texts[-1].get_text().split())
+    assert caption.startswith("vector: mass = 2.1 GeV")
+    assert "h_A = 3.00" in caption
+    assert "form factors grvdv-2023" in caption
+
+
+def test_wide_line_is_a_peak(wide):
+    assert wide.model.f_l is None
+    new = wide.model.rate.value - wide.standard_model.rate.value
+    area = np.sum(np.diff(wide.q2) * (new[1:] + new[:-1]) / 2)
+    (line,) = wide.lines
+    # Its tail beyond phase space counts, but is not drawn.
+    assert area == pytest.approx(line.branching_ratio[0], rel=5e-3)
+    assert np.diff(wide.q2)[np.abs(wide.q2[1:] - line.mass[0] ** 2) < 0.05].max() < 0.02
+    figure = draw_prediction(wide, models.load("vector"), WIDE)
+    assert len(figure.axes) == 2
+    assert any(r"$\Gamma$ = 0.05 GeV" in t for t in texts(figure))
+    assert not [t for t in figure.axes[0].texts if t.get_text() == ""]
+    assert not covered(figure)
+
+
+def test_width_that_no_pen_can_draw_is_an_arrow(wide):
+    found = compare(models.load("vector"), "B+ -> K+", {**WIDE, "width": 1e-4})
+    np.testing.assert_allclose(found.model.rate.value, found.standard_model.rate.value)
+    (line,) = found.lines
+    assert line.narrow
+    assert line.branching_ratio == pytest.approx(wide.lines[0].branching_ratio)
+
+
+def test_threshold_is_resolved():
+    found = compare(models.load("scalar-pair"), "B+ -> K+", {"mass": 0.58, "g_SS": 8e-4})
+    new = found.model.rate.value - found.standard_model.rate.value
+    behind = found.q2 > 4 * 0.58**2
+    assert not new[~behind].any()
+    # Like a square root: no step from one point to the next may be large.
+    assert np.diff(new[found.q2 < 3]).max() < 0.05 * new.max()
+
+
+def test_standard_model_stands_alone(tmp_path):
+    channels = ["B+ -> K+", "Bs -> invisible", "B+ -> K+"]
+    paths = plot.prediction_figures(models.load("sm"), {}, channels, tmp_path / "new")
+    assert [p.name for p in paths] == [
+        "prediction_Bplus_Kplus.pdf",
+        "prediction_Bplus_Kplus.png",
+    ]
+    assert all(p.stat().st_size > 10_000 for p in paths)
+    alone = compare(models.load("sm"), "B+ -> K+", {})
+    figure = draw_prediction(alone, models.load("sm"), {})
+    assert alone.standard_model is None
+    assert len(figure.axes[0].lines) == 1
+    (label,) = (t.get_text() for t in figure.axes[0].get_legend().get_texts())
+    assert label.startswith("standard model, BR = (4.94 ± 0.30)")
+    # At other values it is compared with itself.
+    assert compare(models.load("sm"), "B+ -> K+", {"sm_normalisation": 1.2}).standard_model
+
+
+def test_templates_are_predictions_too():
+    figure = plot.prediction(models.load("signal-strength"), params={"mu": 2.7})
+    standard, own = (x.get_ydata() for x in figure.axes[0].lines)
+    np.testing.assert_allclose(own, 2.7 * standard)
+    assert figure.texts[-1].get_text() == "signal-strength: mu = 2.7"
+
+    def flat(q2, rate):
+        return rate * jnp.ones_like(q2)
+
+    figure = plot.prediction(models.from_spectrum(flat, {"rate": 1e-7}))
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), 1.0)
+
+
+def test_what_has_no_spectrum_is_an_error():
+    with pytest.raises(errors.ParameterError, match="no spectrum to draw"):
+        plot.prediction(models.load("sm"), "Bs -> invisible")
+    with pytest.raises(errors.UnknownNameError, match="h_W"):
+        plot.prediction(models.load("vector"), params={"h_W": 1.0})
+    with pytest.raises(errors.ParameterError, match="says nothing about"):
+        plot.prediction(models.load("resonance"), "B0 -> K0")
 
 
 # All figures -----------------------------------------------------------------------------------
@@ -721,9 +916,25 @@ def test_sample_names(belle2):
         ((3.9, 0.0, "GeV"), "3.9 GeV"),
         ((12345.6,), "12346"),
         ((4.97e-6,), r"4.97$\,\times\,10^{-6}$"),
+        ((-1e-9, 1.0), "0.0 ± 1.0"),
+        ((3e-9, 0.0, "GeV^-1"), r"3.00$\,\times\,10^{-9}$ GeV$^{-1}$"),
         ((float("nan"),), "nan"),
         ((2.0, float("nan")), "2"),
     ],
 )
 def test_number(arguments, text):
     assert number(*arguments) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((1.09e-5, 1.2e-6), r"(10.9 ± 1.2)$\,\times\,10^{-6}$"),
+        ((4.97e-6,), r"4.97$\,\times\,10^{-6}$"),
+        ((-2e-6, 1e-6), r"(−2.0 ± 1.0)$\,\times\,10^{-6}$"),
+        ((2e-3, 1e-4), "0.00200 ± 0.00010"),
+        ((0.0,), "0"),
+    ],
+)
+def test_branching_ratio(arguments, text):
+    assert branching_ratio(*arguments) == text
