@@ -471,7 +471,12 @@ class Analysis:
             params: `{name: value}` or the flat vector (size,).
             data: counts and auxiliary data; the observation by default.
         """
-        return self.log_density(self.flatten(params), data)
+        return self._compiled(self.flatten(params), data)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """`log_density`, compiled: a call from Python would else compile every operation alone."""
+        return jax.jit(self.log_density)
 
     def log_prior(self, params: Parameters) -> Array:
         """Return the log prior density of the model's parameters (nuisances have constraints)."""
