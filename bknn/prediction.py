@@ -78,7 +78,7 @@ def predict(
         >>> from bknn import models
         >>> sm = bknn.predict(models.load("sm"), "branching_ratio", "B+ -> K+")
         >>> f"{float(sm.value):.1e}"
-        '5.0e-06'
+        '4.9e-06'
     """
     require_x64()
     where = find_channel(channel)

@@ -26,7 +26,7 @@ def branching_ratio(where: Channel, inputs: Inputs) -> Array:
     >>> from bknn.decay.channels import channel
     >>> from bknn.inputs import STANDARD
     >>> f"{float(branching_ratio(channel('B+ -> K+'), STANDARD)):.2e}"
-    '6.06e-07'
+    '6.07e-07'
     """
     assert where.daughter is not None
     m_b, m_tau = jnp.asarray(inputs.masses["B+"]), jnp.asarray(inputs.mass_tau)

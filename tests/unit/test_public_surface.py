@@ -27,7 +27,6 @@ SURFACE = {
     ],
     "bknn.data": ["Density", "Measurement", "Source", "available", "import_official", "load"],
     "bknn.models": [
-        "WET",
         "FermionPair",
         "FromSpectrum",
         "GravitinoPair",
@@ -43,6 +42,7 @@ SURFACE = {
         "StandardModel",
         "Vector",
         "VectorPair",
+        "WET",
         "WETWithRightHandedNeutrinos",
         "available",
         "from_spectrum",
