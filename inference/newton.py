@@ -149,6 +149,14 @@ def minimise(
         trusted = (slope > 0.1 * expected) & (slope < 10 * expected)
         direction = jnp.where(trusted, direction, plain)
         slope = jnp.where(trusted, slope, expected)
+        # One parameter that next to nothing depends on here may want to leave the bounds by far:
+        # it stops there, so that the others keep their steps.
+        inside = jnp.clip(x + direction, lower, upper) - x
+        inside_slope = -jnp.dot(inside, gradient)
+        far = jnp.any(jnp.abs(direction) > 100.0 * (upper - lower))
+        kept = far & (inside_slope > 0.1 * slope)
+        direction = jnp.where(kept, inside, direction)
+        slope = jnp.where(kept, inside_slope, slope)
 
         # Shorten the step until the function goes down; bounds are kept by projection.
         def shorter(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
@@ -158,7 +166,7 @@ def minimise(
 
         def uphill(carry: tuple[Array, Array, Array, Array]) -> Array:
             length, _, value, _ = carry
-            return ~(value <= at.value - 1e-4 * length * slope) & (length > 1e-8)
+            return ~(value <= at.value - 1e-4 * length * slope) & (length > 1e-16)
 
         # Before the first trial nothing is known, which counts as uphill.
         unknown = (jnp.full((), 4.0), x, jnp.full((), jnp.nan), state.gradient)
