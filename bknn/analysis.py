@@ -22,7 +22,7 @@ from bknn.data import Measurement
 from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
-from bknn.parameters import Parameter
+from bknn.parameters import Parameter, real
 from bknn.part import Part
 from bknn.spectrum import Spectrum
 
@@ -278,7 +278,7 @@ class Analysis:
                     f"parameter {name!r} has no value; start from analysis.init, for instance "
                     "{**analysis.init, 'name': value}."
                 )
-            value = jnp.asarray(params[name], float)
+            value = jnp.asarray(real(name, params[name]), float)
             size = self._extent(name)
             if value.size != size:
                 raise errors.ParameterError(

@@ -340,7 +340,6 @@ def _predict(args: argparse.Namespace) -> int:
     from bknn.prediction import predict
 
     model = _model(args)
-    out = _directory(args.out)
     rows = []
     for channel in args.channel:
         for observable in args.observable:
@@ -356,6 +355,7 @@ def _predict(args: argparse.Namespace) -> int:
                         "uncertainty": float(found.uncertainty),
                     }
                 )
+    out = _directory(args.out)
     print(report.predictions_table(model, rows))
     if out is not None:
         params = {p.name: point.get(p.name, p.init) for p in model.parameters}

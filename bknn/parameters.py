@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from bknn import errors
@@ -104,7 +108,12 @@ class Parameter:
         Raises:
             ParameterError: otherwise, with the bounds.
         """
-        value = float(value)
+        if np.ndim(value) > 0:
+            raise errors.ParameterError(
+                f"parameter {self.name!r} has the shape {np.shape(value)}; give one "
+                "number, and use jax.vmap for many."
+            )
+        value = float(real(self.name, value))
         lower, upper = self.bounds
         if not lower <= value <= upper:
             unit = f" {self.unit}" if self.unit else ""
@@ -113,6 +122,34 @@ class Parameter:
                 f"choose a value inside{f' ({self.description})' if self.description else ''}."
             )
         return value
+
+
+def real(name: str, value: Any) -> Any:
+    """Return the value of a parameter if it is made of real numbers, traced or not.
+
+    Raises:
+        ParameterError: it is complex, or no number at all.
+
+    >>> real("C_VL", 6.6)
+    6.6
+    """
+    complex_ = jnp.iscomplexobj(value)
+    if not isinstance(value, jax.Array) and not complex_:
+        try:
+            if value is None or isinstance(value, str):
+                raise TypeError
+            np.asarray(value, float)
+        except (TypeError, ValueError):
+            raise errors.ParameterError(
+                f"parameter {name!r} is given as {value!r}, which is not a number."
+            ) from None
+    if complex_:
+        raise errors.ParameterError(
+            f"parameter {name!r} is complex ({value}), but the parameters of a model are real. A "
+            "phase that nothing interferes with is not observable, so give the absolute value; "
+            "complex coefficients of neutrino operators go into 'wet-rhn' as `wilson_coefficients`."
+        )
+    return value
 
 
 def parameter_from(name: str, value: object) -> Parameter:

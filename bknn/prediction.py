@@ -239,14 +239,8 @@ def _values(
         if name not in known:
             own = [p.name for p in model.parameters]
             raise errors.unknown("parameter", name, own, f"model {model.name!r}", list(known))
-        if jnp.iscomplexobj(x):
-            raise errors.ParameterError(
-                f"parameter {name!r} of model {model.name!r} is complex ({x}), but the parameters "
-                "of a model are real; nothing observable depends on a common phase, so give the "
-                "absolute value, or complex coefficients as `wilson_coefficients` of 'wet-rhn'."
-            )
         if not isinstance(x, jax.core.Tracer):
-            known[name].check(float(np.asarray(x)))
+            known[name].check(x)  # type: ignore[arg-type]
     values: dict[str, Any] = {n: params.get(n, p.init) for n, p in known.items()}
     floating = {n: values[n] for n, p in known.items() if p.constraint is not None}
     sigma = [p.constraint[1] for p in known.values() if p.constraint is not None]

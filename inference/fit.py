@@ -18,6 +18,7 @@ from bknn.inference import gradient, newton
 from bknn.inference.newton import Minimum
 from bknn.inference.result import FitResult
 from bknn.models import load
+from bknn.parameters import real
 
 
 class LogDensity:
@@ -238,7 +239,7 @@ class _Given(NamedTuple):
         i = None if name in nuisances else target.index(name)
         where = nuisances[name] if i is None else slice(i, i + 1)
         entries = where.stop - where.start
-        array = np.asarray(value, float)
+        array = np.asarray(real(name, value), float)
         # One axis: a batch of single parameters, or one set of nuisances. Two: a batch of sets.
         batched = array.ndim == (1 if entries == 1 else 2)
         try:

@@ -30,9 +30,10 @@ from bknn.decay.hadronic import (
 )
 from bknn.decay.invisible import neutrinos
 from bknn.form_factors import sets
+from bknn.inputs import load as load_inputs
 from bknn.kinematics import endpoint
 from bknn.models import shapes
-from bknn.parameters import Parameter
+from bknn.parameters import Parameter, real
 from bknn.spectrum import Continuum, Line, Shapes, Spectrum
 
 Params = Mapping[str, ArrayLike]
@@ -135,7 +136,7 @@ def add_up(couplings: Sequence[Coupling], params: Params) -> dict[tuple[str, str
     for c in couplings:
         if is_zero(params[c.name]):
             continue
-        value = jnp.asarray(_real(c.name, params[c.name]))
+        value = jnp.asarray(real(c.name, params[c.name]))
         if c.dimension:
             value = value / jnp.asarray(params["Lambda"]) ** c.dimension
         for pair, factor in c.terms.items():
@@ -146,16 +147,6 @@ def add_up(couplings: Sequence[Coupling], params: Params) -> dict[tuple[str, str
 def is_zero(value: ArrayLike) -> bool:
     """Return whether a value is known to be 0 without looking at traced numbers."""
     return isinstance(value, int | float) and value == 0
-
-
-def _real(name: str, value: ArrayLike) -> ArrayLike:
-    if jnp.iscomplexobj(value):
-        raise errors.ParameterError(
-            f"parameter {name!r} is complex ({value}), but the parameters of a model are real; "
-            "give real and imaginary parts to a model that has both, or its absolute value if "
-            "nothing interferes."
-        )
-    return value
 
 
 class Theory:
@@ -187,7 +178,7 @@ class Theory:
         inputs: str | inputs.Inputs = "standard",
         long_distance: bool = False,
     ) -> None:
-        self.inputs = _inputs(inputs)
+        self.inputs = load_inputs(inputs)
         self.form_factors = sets.choose(form_factors)
         self.long_distance = long_distance
         self.parameters = self.own_parameters()
@@ -384,10 +375,6 @@ class Theory:
         return f"{type(self).__name__}({self.name})"
 
 
-def _inputs(chosen: str | inputs.Inputs) -> inputs.Inputs:
-    return inputs.load(chosen)
-
-
 def _nuisance_names(transition: str, n: int) -> list[str]:
     label = {"B -> K": "K", "B -> K*": "Kstar", "Bs -> phi": "phi"}[transition]
     return [f"ff_{label}_{i}" for i in range(n)]
@@ -470,12 +457,15 @@ class LightParticles(Theory):
         known = standard_model(self.inputs, params["sm_normalisation"])
         return (known, *self.new_states(add_up(self.couplings, params), params))
 
-    def convert(self, params: Mapping[str, float], basis: str) -> dict[str, float]:
+    def convert(
+        self, params: Mapping[str, float], basis: str, *, scale: float = LAMBDA
+    ) -> dict[str, float]:
         """Return the values of the couplings in another basis.
 
         Args:
             params: values of couplings in the basis of this model; those that are not there are 0.
             basis: "parity" or "chiral".
+            scale: Lambda in GeV, where the couplings of the two bases have other powers of it.
 
         Raises:
             UnknownNameError: a coupling or a basis that the model does not have.
@@ -486,20 +476,26 @@ class LightParticles(Theory):
         for name in params:
             if name not in names:
                 raise errors.unknown("coupling", name, names, f"model {self.name!r}")
-        return convert(self.couplings, params, self.couplings_by_basis[basis])
+        return convert(self.couplings, params, self.couplings_by_basis[basis], scale)
 
 
 def convert(
-    couplings: Sequence[Coupling], params: Mapping[str, float], others: Sequence[Coupling]
+    couplings: Sequence[Coupling],
+    params: Mapping[str, float],
+    others: Sequence[Coupling],
+    scale: float = LAMBDA,
 ) -> dict[str, float]:
-    """Return the values of other couplings that make the same Lagrangian, Lambda being LAMBDA."""
+    """Return the values of other couplings that make the same Lagrangian at Lambda = scale."""
     pairs = sorted({pair for c in (*couplings, *others) for pair in c.terms})
 
     def matrix(of: Sequence[Coupling]) -> np.ndarray:
-        return np.array([[c.terms.get(p, 0.0) / LAMBDA**c.dimension for c in of] for p in pairs])
+        return np.array([[c.terms.get(p, 0.0) / scale**c.dimension for c in of] for p in pairs])
 
     wanted = matrix(couplings) @ np.array([float(params.get(c.name, 0.0)) for c in couplings])
-    found, *_ = np.linalg.lstsq(matrix(others), wanted, rcond=None)
+    equations = matrix(others)
+    # Each in its own power of Lambda, so that none drowns in the rounding of another.
+    size = np.abs(equations).max(axis=1)
+    found, *_ = np.linalg.lstsq(equations / size[:, None], wanted / size, rcond=None)
     return {c.name: float(x) for c, x in zip(others, found, strict=True)}
 
 

@@ -484,6 +484,84 @@ def test_single_precision_is_refused(everywhere):
         assert_sentence(caught, "single precision", "bknn.enable_x64()")
 
 
+# ---------------------------------------------------------------- form factors of the model
+
+
+def test_form_factors_of_the_model_replace_those_of_the_template(belle2):
+    """What arXiv:2507.12393 does by hand: `corr_ff_c1` to `c3` and mu go, eight parameters come."""
+    analysis = bknn.Analysis(models.load("vector"), belle2)
+    own = ("mass", "h_V", "sm_normalisation", *(f"ff_K_{i}" for i in range(8)))
+    pdf = bknn.HistFactory.from_workspace(belle2.workspace)
+    gone = {"mu", "corr_ff_c1", "corr_ff_c2", "corr_ff_c3"}
+    assert set(belle2.form_factor_modifiers) == gone - {"mu"}
+    nuisances = tuple(name for name in pdf.parameter_names if name not in gone)
+    assert analysis.names == (*own, *nuisances)
+    assert analysis.size == 3 + 8 + 228
+    assert set(analysis.constants) == {"width", "h_A", "h_T", "h_T5"}
+    assert [p.name for p in analysis.parameters if p.nuisance] == list(own[3:])
+    np.testing.assert_array_equal(analysis.init_vector[3:11], np.zeros(8))
+    # The measurements keep theirs where the template is used.
+    assert gone - {"mu"} <= set(bknn.Analysis(models.load("resonance"), belle2).names)
+    text = analysis.describe()
+    assert "ff_K_0 ... ff_K_7" in text
+    assert "8 of form factors B -> K, flag-2021+hpqcd-2022, whitened" in text
+    assert "239, of which 236 nuisances" in text
+    # Another set, another number of them; freed couplings stand where the model has them.
+    other = models.load("vector", form_factors="hpqcd-2022")
+    other = bknn.Analysis(other, belle2.select("hadronic"), free=["h_T"])
+    n = len(other.model.nuisances(["B+ -> K+"]))
+    assert other.names[: 4 + n] == (
+        *("mass", "h_V", "h_T", "sm_normalisation"),
+        *(f"ff_K_{i}" for i in range(n)),
+    )
+
+
+def test_form_factors_are_constrained(belle2):
+    """Unit normal in the likelihood, and nothing in the prior."""
+    analysis = bknn.Analysis(models.load("sm"), belle2.select("hadronic"))
+    rates = jax.jit(analysis.rates)
+    density = jax.jit(analysis.log_density)
+    start = analysis.init_vector
+    moved = start.copy()
+    shift = {"ff_K_0": 1.3, "ff_K_4": -0.6, "ff_K_7": 2.0}
+    for name, value in shift.items():
+        moved[analysis.index(name)] = value
+    counts = np.asarray(analysis.data.counts)
+    change = sum(
+        poisson.logpmf(counts, rates(v)).sum() * sign for v, sign in ((moved, 1), (start, -1))
+    )
+    constraint = sum(norm.logpdf(x) - norm.logpdf(0.0) for x in shift.values())
+    assert float(density(moved) - density(start)) == pytest.approx(change + constraint, abs=1e-9)
+    assert abs(change) > 1e-3
+    priors = [float(analysis.log_prior(v)) for v in (start, moved)]
+    assert priors[0] == priors[1]
+
+
+class DoubleCounting(Nonsense):
+    """The measurement's template, and form factors of its own."""
+
+    name = "double-counting"
+
+    def nuisances(self, channels):
+        return (bknn.Parameter("ff_K_0", 0.0, constraint=(0.0, 1.0), nuisance=True),)
+
+
+def test_form_factors_count_once(belle2):
+    model = DoubleCounting(bknn.Spectrum(standard_model=1.0))
+    with pytest.raises(errors.ParameterError) as caught:
+        bknn.Analysis(model, belle2)
+    assert_sentence(
+        caught, "'double-counting'", "ff_K_0", "'belle2-2025'", "corr_ff_c1", "twice", "continuum"
+    )
+    # Without form factors in the workspace there is nothing to count twice.
+    assert "ff_K_0" in bknn.Analysis(model, small.one_bin()).names
+    # Nor with the standard model in the continuum.
+    model = DoubleCounting(bknn.Spectrum(continuum=dbr_dq2))
+    names = bknn.Analysis(model, belle2.select("hadronic")).names
+    assert "ff_K_0" in names
+    assert not set(belle2.form_factor_modifiers) & set(names)
+
+
 # ---------------------------------------------------------------- words
 
 
@@ -538,3 +616,45 @@ def test_the_profile_is_smooth_across_the_edges_of_true_q2(belle2):
         # A jump would stay as the two sides come closer; a bend shrinks with their distance.
         assert abs(near) < 0.01 * abs(far) + 1e-6
         assert abs(far) < 0.02 * abs(slopes[1e-4])
+
+
+def test_the_profile_is_smooth_where_a_threshold_passes_an_edge(belle2):
+    """The same for a pair, whose spectrum begins at four times its mass squared."""
+    target = bknn.Analysis(models.load("fermion-pair"), belle2.select("hadronic"))
+    edge = np.linspace(0.0, 22.885, 101)[7]
+    offsets = np.array([-2e-2, -1e-6, 1e-6, 2e-2])
+    masses, step = np.sqrt((edge + offsets) / 4), 1e-4
+    everything = np.concatenate([masses, masses + step, masses - step])
+    fitted = inference.fit(target, fixed={"mass": everything}, tolerance=1e-13).check()
+    assert float(fitted.params["f_VV"].min()) > 0.1  # else the mass is without effect
+    # Envelope theorem: at the profiled nuisances the partial derivative is the total one.
+    gradient = jax.jit(jax.vmap(jax.grad(target.log_density)))
+    slopes = -2 * np.asarray(gradient(fitted.vector[:4]))[:, 0]
+    assert abs(slopes[1] - slopes[2]) < 1e-3 * abs(slopes[0])
+    difference = (fitted.twice_nll[4:8] - fitted.twice_nll[8:]) / (2 * step)
+    np.testing.assert_allclose(slopes, difference, rtol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["fermion-pair", "vector"])
+def test_gradient_with_form_factors(belle2, name):
+    """In all parameters: mass (with its threshold), coupling, normalisation, form factors, and
+    nuisances of the measurement."""
+    free = ["width"] if name == "vector" else ()
+    target = bknn.Analysis(models.load(name), belle2.select("hadronic"), free=free)
+    random = np.random.default_rng(3)
+    point = target.init_vector + 0.02 * random.normal(size=target.size)
+    point[: len(target.parameters)] = target.init_vector[: len(target.parameters)]
+    for parameter, value in {"mass": 0.7, "width": 0.2, "ff_K_0": 0.8, "ff_K_3": -1.2}.items():
+        if parameter in target.names:
+            point[target.index(parameter)] = value
+    gradient = np.asarray(jax.jit(jax.grad(target.log_density))(point))
+    sizes = np.maximum(np.abs(point), 0.1)
+    coupling = target.index("h_V" if name == "vector" else "f_VV")
+    sizes[coupling] = point[coupling]
+    batched = jax.jit(jax.vmap(target.log_density))
+    steps = 1e-4 * np.diag(sizes)
+    up, down, far_up, far_down = (
+        np.asarray(batched(point[None, :] + n * steps)) for n in (1, -1, 2, -2)
+    )
+    numeric = (8 * (up - down) - (far_up - far_down)) / (12 * 1e-4 * sizes)
+    np.testing.assert_allclose(gradient * sizes, numeric * sizes, rtol=1e-6, atol=1e-7)

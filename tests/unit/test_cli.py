@@ -153,6 +153,13 @@ def test_numbers_of_the_result(content):
     assert content["twice_delta_nll"] > 0
 
 
+#: Options of the model that were not given.
+NO_SETTINGS = {
+    "form_factors": [], "inputs": None, "basis": None, "long_distance": False,
+    "wilson_coefficients": None,
+}  # fmt: skip
+
+
 def test_provenance_of_the_result(content, folder):
     given = content["provenance"]
     assert given["version"] == bknn.__version__
@@ -163,6 +170,7 @@ def test_provenance_of_the_result(content, folder):
     assert given["response"] == "smooth"
     assert given["settings"] == {
         "fix": {}, "init": {}, "free": [], "method": "newton", "channels": None, "seed": 7,
+        **NO_SETTINGS,
     }  # fmt: skip
     assert given["packages"]["jax"] == jax.__version__
     assert given["sources"] == []
@@ -204,8 +212,7 @@ def kinds(value: Any) -> Any:
 
 
 def test_documented_schema_is_that_of_the_result(content):
-    (text,) = blocks("json")
-    documented = json.loads(text)
+    documented = json.loads(blocks("json")[0])
     for item in (documented, content):
         given = item["provenance"]
         assert set(kinds(item["fit"].pop("parameters")).values()) == {"parameter"}
@@ -490,6 +497,189 @@ def test_an_interrupt_has_code_130(monkeypatch):
     assert run("fit", "signal-strength") == Run(130, "", "bknn: interrupted\n")
 
 
+# ---------------------------------------------------------------- options of the model
+
+
+@pytest.fixture(scope="module")
+def coefficients(tmp_path_factory):
+    """A WCxf file, flavour-universal: C_VL 2 less than in the standard model of flavio's scale."""
+    path = tmp_path_factory.mktemp("wcxf") / "universal.json"
+    values = {f"CL_bsnu{a}nu{a}": 2.0 for a in ("e", "mu", "tau")}
+    path.write_text(json.dumps({"eft": "WET", "basis": "flavio", "scale": 4.8, "values": values}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "constants"),
+    [
+        ("wet", "C_VL C_SL C_TL", {"C_VR": 0.0, "C_SR": 0.0}),
+        ("wet --free C_VR --form-factors hpqcd-2022", "C_VL C_VR C_SL C_TL", {"C_SR": 0.0}),
+        ("wet --fix C_VR=-3 --inputs eos-1.0.21", "C_VL C_VR C_SL C_TL", {"C_SR": 0.0}),
+        (
+            "vector --basis chiral --free C_T_R",
+            "mass C_V_L C_T_R sm_normalisation",
+            {"width": 0.0, "C_V_R": 0.0, "C_T_L": 0.0},
+        ),
+        ("sm --long-distance", "sm_normalisation", {}),
+        ("wet-rhn --wilson-coefficients FILE --free C_L_emu", "C_R C_L_emu", None),
+    ],
+)
+def test_options_of_the_model_reach_the_fit(coefficients, monkeypatch, words, own, constants):
+    seen: list[bknn.Analysis] = []
+
+    def stop(analysis: bknn.Analysis, **options: Any) -> None:
+        seen.append(analysis)
+        raise bknn.errors.FitError("far enough.")
+
+    monkeypatch.setattr(inference, "fit", stop)
+    given = [coefficients if w == "FILE" else w for w in words.split()]
+    assert refusal("fit", *given, "--channels", "hadronic") == "far enough."
+    (analysis,) = seen
+    assert [p.name for p in analysis.parameters if not p.nuisance] == own.split()
+    assert analysis.names[len(own.split())] == "ff_K_0"
+    if constants is not None:
+        assert analysis.constants == constants
+    model = analysis.model
+    assert model.long_distance is ("--long-distance" in words)
+    chosen = "hpqcd-2022" if "hpqcd" in words else "flag-2021+hpqcd-2022"
+    assert model.form_factors["B -> K"].name == chosen
+    assert model.inputs.name == ("eos-1.0.21" if "eos" in words else "standard")
+    if "FILE" in words:
+        np.testing.assert_array_equal(model.background["C_L"], 2.0 * np.eye(3))
+
+
+# ---------------------------------------------------------------- bknn predict
+
+
+@pytest.fixture(scope="module")
+def predicted(quick_compilation, tmp_path_factory) -> tuple[Run, Path]:
+    """The example of the documentation."""
+    out = tmp_path_factory.mktemp("predicted") / "results"
+    words = ("--set", "mass=2.1", "h_V=7e-9", "--observable", "branching_ratio", "f_l")
+    done = run("predict", "vector", *words, "--channel", "B+ -> K*+", "--out", out, "--no-figures")
+    return done, out
+
+
+def test_predictions(predicted):
+    (code, out, err), folder = predicted
+    assert (code, err) == (0, "")
+    content = strict_json(folder / "result.json")
+    assert set(content) == {"command", "model", "parameters", "predictions", "provenance"}
+    assert (content["command"], content["model"]) == ("predict", "vector")
+    assert content["parameters"] == {
+        "mass": 2.1, "width": 0.0, "h_V": 7e-9, "h_A": 0.0, "h_T": 0.0, "h_T5": 0.0,
+        "sm_normalisation": 1.0,
+    }  # fmt: skip
+    rows = content["predictions"]
+    assert [(r["observable"], r["channel"], r["q2"]) for r in rows] == [
+        ("branching_ratio", "B+ -> K*+", None),
+        ("f_l", "B+ -> K*+", None),
+    ]
+    for row in rows:
+        assert set(row) == {"observable", "channel", "q2", "value", "uncertainty"}
+        params = {"mass": 2.1, "h_V": 7e-9}
+        found = bknn.predict(models.load("vector"), row["observable"], row["channel"], params)
+        assert row["value"] == pytest.approx(float(found.value), rel=1e-12)
+        assert row["uncertainty"] == pytest.approx(float(found.uncertainty), rel=1e-9)
+    lines = out.splitlines()
+    assert lines[0] == "vector: SM + B -> K(*) V, V an invisible vector"
+    (row,) = (line for line in lines if line.startswith("branching_ratio"))
+    assert re.search(r"B\+ -> K\*\+ +all +1\.172e-05 +0\.128e-05$", row), row
+    assert lines[-1] == f"written          {folder}/: result.json"
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_provenance_of_predictions(predicted):
+    given = strict_json(predicted[1] / "result.json")["provenance"]
+    assert given["version"] == bknn.__version__
+    assert given["settings"] == NO_SETTINGS
+    assert given["inputs"] == "standard"
+    assert {t: s["set"] for t, s in given["form_factors"].items()} == {
+        "B -> K": "flag-2021+hpqcd-2022",
+        "B -> K*": "grvdv-2023",
+        "Bs -> phi": "grvdv-2023",
+    }
+    assert "2305.06301" in given["form_factors"]["B -> K*"]["source"]
+
+
+def test_documented_predictions(predicted):
+    """The block in docs/result.md has the keys and types of what is written; and its numbers."""
+    documented = json.loads(blocks("json")[1])
+    content = strict_json(predicted[1] / "result.json")
+    row, other = documented["predictions"][0], content["predictions"][0]
+    for key in ("value", "uncertainty"):
+        assert row[key] == pytest.approx(other[key], rel=1e-6)
+    for item in (documented, content):
+        item["predictions"] = [{**kinds(r), "q2": ""} for r in item["predictions"]]
+    assert kinds(documented) == kinds(content)
+    assert documented["predictions"] == content["predictions"]
+    assert documented["parameters"] == content["parameters"]
+
+
+def test_channels_observables_and_regions(tmp_path):
+    """One row for each, channels outermost; a point is a bin without width."""
+    done = run(
+        *("predict", "wet", "--set", "C_TL=8", "C_SL=0", "--observable", "f_l", "dbr_dq2"),
+        *("--channel", "B0 -> K*0", "Bs -> phi", "--q2", "5", "12.5", "--out", tmp_path),
+        "--no-figures",
+    )
+    assert (done.code, done.err) == (0, "")
+    rows = strict_json(tmp_path / "result.json")["predictions"]
+    assert [(r["channel"], r["observable"], r["q2"]) for r in rows] == [
+        (channel, observable, [q2, q2])
+        for channel in ("B0 -> K*0", "Bs -> phi")
+        for observable in ("f_l", "dbr_dq2")
+        for q2 in (5.0, 12.5)
+    ]
+    assert all(0.0 < r["value"] < 1.0 for r in rows)
+    assert all(0.0 < r["uncertainty"] < r["value"] for r in rows)
+    done = run("predict", "sm", "--observable", "r_k", "branching_ratio", "--q2", "0,4", "4,8")
+    assert (done.code, done.err) == (0, "")
+    assert len(re.findall(r"^r_k +B\+ -> K\+ +\d \.\.\. \d +1 *$", done.out, re.MULTILINE)) == 2
+    assert re.search(r"^branching_ratio +B\+ -> K\+ +4 \.\.\. 8 ", done.out, re.MULTILINE)
+    assert "written" not in done.out
+
+
+def test_options_of_predictions(coefficients, tmp_path):
+    """Each changes what it should."""
+
+    def value(*words: object) -> float:
+        done = run("predict", *words, "--out", tmp_path, "--no-figures")
+        assert (done.code, done.err) == (0, "")
+        (row,) = strict_json(tmp_path / "result.json")["predictions"]
+        return row["value"]
+
+    sm = value("sm")
+    assert value("sm", "--form-factors", "hpqcd-2022") == pytest.approx(4.97e-6, abs=0.01e-6)
+    assert value("sm", "--inputs", "eos-1.0.21") == pytest.approx(4.8117e-6, rel=1e-4)
+    settings = strict_json(tmp_path / "result.json")["provenance"]
+    assert settings["settings"] == {**NO_SETTINGS, "inputs": "eos-1.0.21"}
+    assert settings["inputs"] == "eos-1.0.21"
+    assert value("sm", "--long-distance") - sm == pytest.approx(6.07e-7, rel=0.01)
+    # (X_t/s_w^2 - 2)^2, from a file; the matrix of `wet-rhn` is the number of `wet`.
+    expected = sm * (1 - 2 / (1.468 / 0.23124)) ** 2
+    file = ("--wilson-coefficients", coefficients)
+    for words in (("wet", "--set", "C_SL=0", "C_TL=0"), ("wet-rhn", "--set", "C_R=0")):
+        assert value(*words, *file) == pytest.approx(expected, rel=1e-9)
+    # C_S_L = -C_S_R is g_P alone: nothing for a kaon.
+    chiral = ("scalar", "--basis", "chiral", "--set")
+    assert value(*chiral, "C_S_L=-1e-10", "C_S_R=1e-10") == pytest.approx(sm, rel=1e-12)
+    assert value(*chiral, "C_S_L=1e-10", "C_S_R=1e-10") > 1.1 * sm
+
+
+def test_a_particle_that_is_too_heavy(tmp_path):
+    """Zero, not NaN, with its uncertainty; and F_L of nothing."""
+    words = ("--channel", "B+ -> K*+", "--out", tmp_path, "--no-figures", "--observable")
+    observables = ("branching_ratio", "f_l")
+    run("predict", "sm", *words, *observables)
+    sm = strict_json(tmp_path / "result.json")["predictions"]
+    done = run("predict", "scalar", "--set", "mass=4.9", *words, *observables)
+    assert (done.code, done.err) == (0, "")
+    for row, other in zip(strict_json(tmp_path / "result.json")["predictions"], sm, strict=True):
+        assert row["value"] == pytest.approx(other["value"], rel=1e-9)
+        assert row["uncertainty"] == pytest.approx(other["uncertainty"], rel=1e-6)
+
+
 # ---------------------------------------------------------------- bad input
 
 
@@ -514,11 +704,70 @@ def test_an_interrupt_has_code_130(monkeypatch):
         ("fit resonance --fix =2", ("--fix '=2'", "NAME=VALUE")),
         ("fit resonance --fix mass=2 mass=3", ("--fix", "'mass'", "two values")),
         ("data show belle2-2052", ("'belle2-2052'", "did you mean 'belle2-2025'")),
+        ("fit vector --fix mass=-1", ("mass = -1 GeV", "[0.001, 10] GeV")),
+        ("fit vector --fix mass=2 g_S=1e-8", ("parameter 'g_S'", "'vector'", "h_V")),
+        ("fit vector --fix h_V=1e-8+2j", ("--fix 'h_V=1e-8+2j'", "number")),
+        ("fit vector --basis chirl", ("basis 'chirl'", "did you mean 'chiral'", "'vector'")),
+        ("fit wet --basis chiral", ("'wet'", "'basis'", "wilson_coefficients")),
+        ("fit resonance --long-distance", ("'resonance'", "'long_distance'", "no options")),
+        ("fit sm --form-factors bsz", ("form-factor set 'bsz'", "did you mean 'bsz-2015'")),
+        ("fit sm --inputs eos", ("set of inputs 'eos'", "eos-1.0.21")),
+        ("fit wet --wilson-coefficients no/such.json", ("no/such.json",)),
+        ("fit scalar --wilson-coefficients c.json", ("'scalar'", "'wilson_coefficients'")),
+        ("predict vectr", ("model 'vectr'", "did you mean 'vector'")),
+        ("predict vector --set g_S=1e-8", ("parameter 'g_S'", "'vector'", "h_V")),
+        ("predict vector --set mass=-1", ("mass = -1 GeV", "[0.001, 10] GeV")),
+        ("predict vector --set mass=nan", ("mass = nan",)),
+        ("predict vector --set h_V=1j", ("--set 'h_V=1j'", "number")),
+        ("predict vector --set mass=2 mass=3", ("--set", "'mass'", "two values")),
+        ("predict sm --set ff_Kstar_0=1", ("'ff_Kstar_0'", "'sm'")),
+        ("predict sm --observable br", ("observable 'br'", "branching_ratio")),
+        ("predict sm --observable f_l", ("'f_l'", "'B+ -> K+'", "B0 -> K*0")),
+        ("predict sm --observable r_kstar", ("'r_kstar'", "'B+ -> K+'", "'r_k'")),
+        ("predict sm --observable dbr_dq2", ("'dbr_dq2'", "needs q2")),
+        ("predict sm --observable dbr_dq2 --q2 0,4", ("'dbr_dq2'", "(0.0, 4.0)")),
+        ("predict sm --channel B->K", ("channel 'B->K'", "'B+ -> K+'")),
+        ("predict sm --q2 4,0", ("(4.0, 0.0)", "not a bin")),
+        ("predict sm --q2 4", ("'branching_ratio'", "a bin (lower, upper)")),
+        ("predict sm --q2 0,4,8", ("--q2 '0,4,8'", "--q2 0,4 4,8")),
+        ("predict sm --q2 a,b", ("--q2 'a,b'", "GeV^2")),
+        ("predict resonance --channel phi", ("channel 'phi'", "Bs -> phi")),
     ],
 )
 def test_bad_options(words, named):
     sentence = refusal(*words.split())
     assert not [w for w in named if w not in sentence], sentence
+
+
+def test_channels_that_do_not_fit():
+    """What has blanks in it."""
+    sentence = refusal("predict", "sm", "--observable", "r_k", "--channel", "B+ -> K*+")
+    assert "'r_kstar'" in sentence
+    sentence = refusal("predict", "resonance", "--channel", "B0 -> K0")
+    assert "'resonance' is a spectrum of B+ -> K+" in sentence
+    sentence = refusal("predict", "wet", "--channel", "Bs -> invisible", "--q2", "0,4")
+    assert "m_Bs^2" in sentence
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "named"),
+    [
+        ("wet", {"scale": 160}, ("160 GeV", "m_b", "wcxf.run")),
+        ("wet-rhn", {"eft": "WET-4"}, ("'WET-4'", "no b quark")),
+        ("wet-rhn", {"basis": "Warsaw", "eft": "SMEFT"}, ("'SMEFT'", "wcxf.run")),
+        ("wet-rhn", {"values": {"C7_bs": 0.1}}, ("sbnunu", "C7_bs")),
+        ("wet-rhn", {"values": {"CL_bsnuenue": "one"}}, ("CL_bsnuenue", "'one'", "number")),
+        ("wet-rhn", {"values": {"CL_bsnuenue": [[1, 2], [3, 4]]}}, ("CL_bsnuenue", "number")),
+        ("wet", {"values": {"CL_bsnuenue": 1.0}}, ("differs between flavours", "[e, e]")),
+        ("wet", {"values": {"CR_bsnuenue": {"Re": 0, "Im": 1}}}, ("differs",)),
+    ],
+)
+def test_bad_coefficients(tmp_path, model, changes, named):
+    content = {"eft": "WET", "basis": "flavio", "scale": 4.8, "values": {"CL_bsnuenue": 1.0}}
+    (tmp_path / "c.json").write_text(json.dumps(content | changes))
+    for command in ("fit", "predict"):
+        sentence = refusal(command, model, "--wilson-coefficients", tmp_path / "c.json")
+        assert not [w for w in named if w not in sentence], sentence
 
 
 def at(spec: Any, *path: str | int) -> Any:
@@ -696,16 +945,21 @@ def test_bad_options_of_the_import(folder, tmp_path, words, named):
 # ---------------------------------------------------------------- the other commands
 
 
-def test_models(capsys):
+def test_models():
     done = run("models")
     assert (done.code, done.err) == (0, "")
     for name in models.available():
+        assert name in done.out
         for parameter in models.load(name).parameters:
-            assert name in done.out
-            assert parameter.name in done.out
-            assert parameter.unit in done.out
+            if not re.fullmatch("C_.*_(e|mu|tau){2}", parameter.name):
+                assert parameter.name in done.out
+                assert parameter.unit in done.out
     assert "0 (fixed)" in done.out
     assert "[0, 4.78385]" in done.out
+    # Entries of flavour matrices are one line.
+    (line,) = [line for line in done.out.splitlines() if "_tautau" in line]
+    assert "C_L_ee ... C_TRR_tautau" in line
+    assert "the 90 single entries" in line
 
 
 def test_data(folder):
@@ -725,6 +979,7 @@ def test_version_and_help(capsys):
         (["--help"], "usage: bknn"),
         (["fit", "--help"], "bknn fit resonance --fix mass=2.1 --out results/"),
         (["export", "--help"], "--set"),
+        (["predict", "--help"], "bknn predict vector --set mass=2.1 h_V=7e-9 --observable"),
         (["data", "import", "--help"], "--q2-edges"),
     ):
         with pytest.raises(SystemExit) as stopped:

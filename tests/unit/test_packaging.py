@@ -105,6 +105,7 @@ def test_metadata(installed):
     assert set(metadata.get_all("Provides-Extra")) == {
         "test",
         "peers",
+        "wilson",
         "distributed",
         "cuda12",
         "cuda13",
@@ -155,7 +156,7 @@ def test_constraints_pin_every_requirement():
     loose = [str(pin) for pin in pins if not re.fullmatch(r"==[^,*]+", str(pin.specifier))]
     assert not loose, "not pinned to one version"
 
-    extras = ("test", "peers", "distributed", "docs")  # the CUDA extras follow jax
+    extras = ("test", "peers", "wilson", "distributed", "docs")  # the CUDA extras follow jax
     optional = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
     for python in ("3.11", "3.12", "3.13"):
