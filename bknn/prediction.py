@@ -240,7 +240,7 @@ def _values(
             own = [p.name for p in model.parameters]
             raise errors.unknown("parameter", name, own, f"model {model.name!r}", list(known))
         if not isinstance(x, jax.core.Tracer):
-            known[name].check(x)  # type: ignore[arg-type]
+            known[name].check(x)
     values: dict[str, Any] = {n: params.get(n, p.init) for n, p in known.items()}
     floating = {n: values[n] for n, p in known.items() if p.constraint is not None}
     sigma = [p.constraint[1] for p in known.values() if p.constraint is not None]

@@ -31,14 +31,15 @@ def branching_ratio(where: Channel, inputs: Inputs) -> Array:
     assert where.daughter is not None
     m_b, m_tau = jnp.asarray(inputs.masses["B+"]), jnp.asarray(inputs.mass_tau)
     gamma = (
-        (inputs.g_fermi * jnp.asarray(inputs.v_ub) * inputs.decay_constant_b) ** 2
+        (jnp.asarray(inputs.g_fermi) * inputs.v_ub * inputs.decay_constant_b) ** 2
         * m_b
         * m_tau**2
         * (1.0 - m_tau**2 / m_b**2) ** 2
         / (8.0 * jnp.pi)
     )
     branching_ratio_tau = jnp.asarray(inputs.tau_branching_ratios[where.daughter])
-    return gamma * inputs.lifetimes["B+"] * branching_ratio_tau
+    lifetime = jnp.asarray(inputs.lifetimes["B+"])
+    return gamma * lifetime * branching_ratio_tau
 
 
 def endpoint(where: Channel, inputs: Inputs) -> Array:
