@@ -493,10 +493,13 @@ def convert(
 
     wanted = matrix(couplings) @ np.array([float(params.get(c.name, 0.0)) for c in couplings])
     equations = matrix(others)
-    # Each in its own power of Lambda, so that none drowns in the rounding of another.
-    size = np.abs(equations).max(axis=1)
-    found, *_ = np.linalg.lstsq(equations / size[:, None], wanted / size, rcond=None)
-    return {c.name: float(x) for c, x in zip(others, found, strict=True)}
+    # Each coupling in units of its start, each equation in units of what it then holds: none drowns
+    # in the rounding of another.
+    unit = np.array([c.start for c in others])
+    size = np.abs(equations * unit[None, :]).max(axis=1)
+    scaled = equations * unit[None, :] / size[:, None]
+    found, *_ = np.linalg.lstsq(scaled, wanted / size, rcond=None)
+    return {c.name: float(x) for c, x in zip(others, found * unit, strict=True)}
 
 
 def light_mass(

@@ -29,6 +29,14 @@ hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("default")
 
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_what_was_compiled():
+    """Thousands of compiled programs would take gigabytes until the end of the run."""
+    yield
+    jax.clear_caches()
+
+
 PEERS = Path(__file__).parent / "peers"
 PEERS_REQUIRED = os.environ.get("BKNN_PEERS_REQUIRED", "0") not in ("", "0")
 

@@ -27,8 +27,8 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 #: Settings that differ from matplotlib's, in force while a figure is made or written. Those that
 #: repeat a default are here because a user's matplotlibrc may say otherwise.
 STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    # By name: "sans-serif" is looked up when a figure is drawn, and EOS makes it another font.
+    "font.family": ["DejaVu Sans"],
     "font.size": 7.5,
     "mathtext.fontset": "dejavusans",
     "text.usetex": False,
