@@ -160,9 +160,7 @@ class Analysis:
 
         jax.eval_shape(look, jnp.zeros(len(self.parameters)))
         spectrum = found[0]
-        sm = spectrum.standard_model
-        uses_sm = not (isinstance(sm, int | float) and sm == 0)
-        return uses_sm, spectrum.continuum is not None or bool(spectrum.lines)
+        return spectrum.uses_template, spectrum.continuum is not None or bool(spectrum.lines)
 
     def _spectrum(self, physics: Array, channel: str) -> Spectrum:
         params: dict[str, Any] = dict(self.constants)

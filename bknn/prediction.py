@@ -149,7 +149,7 @@ def _amount(model: Any, spectrum: Spectrum, q2: Q2, where: Channel) -> Array:
         for part in spectrum.continua:
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
             total = total + _integral(part.density, start, high, edges)
-        if _has_template(spectrum):
+        if spectrum.uses_template:
             null = _integral(standard_model.dbr_dq2, jnp.maximum(low, 0.0), high, edges)
             total = total + spectrum.standard_model * null
     for line in spectrum.lines:
@@ -170,11 +170,6 @@ def _pieces(model: Any, where: Channel) -> tuple[ArrayLike, ...]:
     if hasattr(model, "kinks"):
         return tuple(model.kinks(where.name))
     return (endpoint(HPQCD_2022.mass_b, HPQCD_2022.mass_k),)
-
-
-def _has_template(spectrum: Spectrum) -> bool:
-    sm = spectrum.standard_model
-    return not (isinstance(sm, int | float) and sm == 0)
 
 
 def _integral(
@@ -205,7 +200,7 @@ def _density(spectrum: Spectrum, q2: Array) -> Array:
     total = jnp.zeros_like(flat)
     for part in spectrum.continua:
         total = total + part.density(flat)
-    if _has_template(spectrum):
+    if spectrum.uses_template:
         total = total + spectrum.standard_model * standard_model.dbr_dq2(flat)
     for line in spectrum.lines:
         if not line.known_narrow:

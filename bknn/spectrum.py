@@ -165,6 +165,11 @@ class Spectrum(eqx.Module):
             )
 
     @property
+    def uses_template(self) -> bool:
+        """Whether there is a multiple of the measurement's own template, the number 0 apart."""
+        return not (_is_number(self.standard_model) and self.standard_model == 0)
+
+    @property
     def continua(self) -> tuple[Continuum, ...]:
         """The continua that this spectrum is a sum of; a bare function has threshold None."""
         return tuple(f if isinstance(f, Continuum) else Continuum(f) for f in self._functions)

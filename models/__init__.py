@@ -1,4 +1,4 @@
-"""What may be invisible: each file one model, with its parameters."""
+"""What may be invisible: models, with their parameters and priors."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from bknn.models.pairs import (
     ScalarPair,
     VectorPair,
 )
+from bknn.models.particles import Scalar, Vector
 from bknn.models.resonance import Resonance
-from bknn.models.scalar import Scalar
 from bknn.models.signal_strength import SignalStrength
 from bknn.models.sm import StandardModel
-from bknn.models.vector import Vector
 from bknn.models.wet import WET
 from bknn.models.wet_rhn import WETWithRightHandedNeutrinos
 from bknn.parameters import Parameter

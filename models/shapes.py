@@ -11,7 +11,7 @@ whatever the number of q2 at which it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -78,23 +78,28 @@ def shapes(
         both = np.union1d(touched[i][quarks[0]], touched[i][quarks[1]])
         return list(combinations_with_replacement([int(k) for k in both], 2))
 
+    def entries(
+        q2: Array, unit: Mapping[str, Array], couplings: Callable[[Any], rate.Couplings]
+    ) -> Iterator[tuple[Wave, rate.Term, int, int]]:
+        """What is summed over, in the order that weights and shapes share."""
+        for state in states:
+            for i, wave in enumerate(at(q2, unit)):
+                for term in rate.terms(wave, couplings(state), state.densities(q2)):
+                    for k, n in pairs(i, term.quarks):
+                        yield wave, term, k, n
+
     def rows(q2: Array, unit: Mapping[str, Array]) -> Array:
         physical = rate.inside(q2, **masses)
         q2 = jnp.where(physical, q2, 0.0)
         p = momentum(masses["mass_parent"], masses["mass_daughter"], q2)
         common = factor * p / (16.0 * jnp.pi**2 * masses["mass_parent"] ** 2)
         found = []
-        for state in states:
-            ones = dict.fromkeys(state.couplings, 1.0)
-            for i, wave in enumerate(at(q2, unit)):
-                for term in rate.terms(wave, ones, state.densities(q2)):
-                    one, two = (wave.amplitudes[q].value for q in term.quarks)
-                    weight = common * term.density * rate.roots(q2, wave, *term.quarks)
-                    for k, n in pairs(i, term.quarks):
-                        product = one[k] * two[n]
-                        if k != n:
-                            product = product + one[n] * two[k]
-                        found.append(weight * product)
+        for wave, term, k, n in entries(q2, unit, lambda s: dict.fromkeys(s.couplings, 1.0)):
+            one, two = (wave.amplitudes[q].value for q in term.quarks)
+            product = one[k] * two[n]
+            if k != n:
+                product = product + one[n] * two[k]
+            found.append(common * term.density * rate.roots(q2, wave, *term.quarks) * product)
         return jnp.where(physical[None, :], jnp.stack(found), 0.0)
 
     def functions(q2: np.ndarray) -> np.ndarray:
@@ -103,12 +108,8 @@ def shapes(
         with jax.ensure_compile_time_eval():
             return np.asarray(jax.jit(rows)(jnp.asarray(q2), unit))
 
-    # The same order as in `rows`.
     weights = [
         term.strength * parameters[k] * parameters[n]
-        for state in states
-        for i, wave in enumerate(at(here, design(_SOMEWHERE)))
-        for term in rate.terms(wave, state.couplings, state.densities(here))
-        for k, n in pairs(i, term.quarks)
+        for _, term, k, n in entries(here, design(_SOMEWHERE), lambda s: s.couplings)
     ]
     return Shapes(jnp.stack(weights), functions)

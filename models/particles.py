@@ -1,4 +1,4 @@
-"""A light invisible scalar: B -> K phi from g_S, B -> K* phi from g_P."""
+"""One light invisible particle: a scalar phi, or a vector V."""
 
 from __future__ import annotations
 
@@ -70,3 +70,42 @@ class Scalar(LightParticles):
     def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
         density = one_particle.scalar()
         return (Particle(couplings, density, params["mass"], params["width"]),)
+
+
+class Vector(LightParticles):
+    """SM + B -> K(*) V with L = h_V (sbar g_m b) V^m + h_A (sbar g_m g5 b) V^m
+    + h_T (sbar sigma_mn b) V^mn + h_T5 (sbar sigma_mn g5 b) V^mn + h.c.; dipoles in GeV^-1.
+
+    In the chiral basis C_V_X goes with (sbar g_m P_X b) V^m and v/sqrt2 C_T_X with
+    (sbar sigma_mn P_X b) V^mn (C_T_X in GeV^-2).
+
+    A longitudinal V with h_V or h_A makes the rate grow like 1/mass^2, so the mass ends at 1 MeV.
+    """
+
+    name = "vector"
+    description = "SM + B -> K(*) V, V an invisible vector"
+    couplings_by_basis: ClassVar[CouplingsByBasis] = {
+        "parity": (
+            Coupling("h_V", {("V", "V"): 1.0}, 7e-9, 1e-5, floats=True),
+            Coupling("h_A", {("A", "V"): 1.0}, 7e-9, 1e-5),
+            Coupling("h_T", {("T", "F"): 1.0}, 2e-9, 1e-5, unit="GeV^-1"),
+            Coupling("h_T5", {("T5", "F"): 1.0}, 2e-9, 1e-5, unit="GeV^-1"),
+        ),
+        "chiral": (
+            Coupling("C_V_L", {("V", "V"): 0.5, ("A", "V"): -0.5}, 1.4e-8, 1e-5, floats=True),
+            Coupling("C_V_R", {("V", "V"): 0.5, ("A", "V"): 0.5}, 1.4e-8, 1e-5),
+            Coupling(
+                "C_T_L", {("T", "F"): 0.5 * _V, ("T5", "F"): -0.5 * _V}, 2e-11, 1e-7, unit="GeV^-2"
+            ),
+            Coupling(
+                "C_T_R", {("T", "F"): 0.5 * _V, ("T5", "F"): 0.5 * _V}, 2e-11, 1e-7, unit="GeV^-2"
+            ),
+        ),
+    }
+
+    def mass_parameters(self) -> tuple[Parameter, ...]:
+        return (light_mass(LARGEST_MASS, 2.1, MASSES, least=1e-3), width())
+
+    def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
+        mass = params["mass"]
+        return (Particle(couplings, one_particle.vector(mass), mass, params["width"]),)
