@@ -42,11 +42,15 @@ class Data(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """Entries of the flat vector that act on many bins, those that act on one, and which one."""
+    """Entries of the flat vector that act on many bins, those that act on one, and which one.
+
+    `linear`: whether the rates are linear in a local entry and all others of its kind together.
+    """
 
     shared: np.ndarray
     local: np.ndarray
     local_bin: np.ndarray
+    linear: np.ndarray
 
 
 class Analysis:
@@ -399,7 +403,9 @@ class Analysis:
     @cached_property
     def structure(self) -> Structure:
         """Which entries of the flat vector act on many bins, and which on one only."""
-        shared, local, local_bin = [np.arange(len(self.parameters))], [], []
+        shared, local = [np.arange(len(self.parameters))], []
+        local_bin: list[np.ndarray] = []
+        linear: list[np.ndarray] = []
         first = 0
         for part, source in zip(self.parts, self.sources, strict=True):
             own = part.pdf.structure
@@ -407,8 +413,9 @@ class Analysis:
             shared.append(column[column >= 0])
             local.append(source[own.local])
             local_bin.append(first + own.local_bin)
+            linear.append(own.linear)
             first += part.pdf.n_bins
-        return Structure(*(np.concatenate(x) for x in (shared, local, local_bin)))
+        return Structure(*(np.concatenate(x) for x in (shared, local, local_bin, linear)))
 
     def derivatives(self, vector: Array) -> tuple[Array, Array, Array]:
         """Return rates (bins,) and their derivatives by the entries in `structure`: dense columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import gradient, newton
+from bknn.inference import batch, gradient, newton
 from bknn.inference.newton import Minimum
 from bknn.inference.result import FitResult
 from bknn.models import load
@@ -83,8 +84,10 @@ def fit(
     init: Mapping[str, ArrayLike] | None = None,
     data: Data | None = None,
     method: str | None = None,
-    tolerance: float = 1e-10,
+    tolerance: float | None = None,
     max_steps: int | None = None,
+    chunk: int | None = None,
+    progress: batch.Progress | None = None,
 ) -> FitResult:
     """Maximise a likelihood, constraints included.
 
@@ -95,8 +98,11 @@ def fit(
         data: counts and auxiliary data to fit instead of the observation.
         method: "newton" (the default for an Analysis: Fisher steps through the bins), "lbfgs"
             (the default otherwise), or "adam" (a rough start with Adam, then L-BFGS).
-        tolerance: stop when one more step promises less than this decrease of -log likelihood.
+        tolerance: stop when one more step promises less than this decrease of -log likelihood;
+            1e-16 for newton, 1e-10 otherwise.
         max_steps: give up after so many; 200 for newton, 2000 otherwise.
+        chunk: in a batch, how many fits run together on one device (128 on a CPU, 8192 on a GPU).
+        progress: is called with the number of fits that have been done since the last call.
 
     Values in `fixed` and `init` may be arrays (n,), and the fields of `data` may have a leading
     axis: then n fits are done at once, and everything in the result has a leading axis.
@@ -137,23 +143,34 @@ def fit(
                 )
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
+    if tolerance is None:
+        tolerance = 1e-16 if method == "newton" else 1e-10
     limit = max_steps if max_steps is not None else (200 if method == "newton" else 2000)
-    run = _compiled(target, method, tolerance, limit, _axes(data))
-    best, minima = run(starts, data, moving)
-    picked = jax.tree.map(np.asarray, best)
+    best, minima = batch.run(
+        _compiled(target, method, tolerance, limit),
+        starts,
+        data if data is not None else getattr(target, "data", _NO_DATA),
+        moving,
+        chunk=chunk,
+        progress=progress,
+    )
     if not batched:
-        picked, minima = jax.tree.map(lambda x: x[0], picked), np.asarray(minima)[0]
+        best, minima = Minimum(*(x[0] for x in best)), minima[0]
     return FitResult(
         target,
-        picked.vector,
-        2 * picked.value,
-        2 * picked.decrement,
-        picked.steps,
-        picked.outcome,
+        best.vector,
+        2 * best.value,
+        2 * best.decrement,
+        best.steps,
+        best.outcome,
         moving,
-        2 * np.asarray(minima),
+        2 * minima,
         data,
     )
+
+
+#: A LogDensity has its data inside.
+_NO_DATA = Data(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def fit_null(
@@ -285,61 +302,48 @@ def _checked(data: Data, target: Analysis | LogDensity) -> Data:
     return Data(*arrays)
 
 
-def _axes(data: Data | None) -> int | None:
-    return 0 if data is not None and np.ndim(data[0]) == 2 else None
-
-
-def _compiled(
-    target: Any, method: str, tolerance: float, max_steps: int, data_axis: int | None
-) -> Callable[..., tuple[Minimum, Array]]:
-    """The compiled batch of fits, kept with the target: compiling takes longer than fitting."""
+def _compiled(target: Any, method: str, tolerance: float, max_steps: int) -> batch.Minimise:
+    """The compiled program, kept with the target: compiling takes longer than fitting."""
     cache = target.__dict__.setdefault("_fits", {})
-    key = (method, tolerance, max_steps, data_axis)
-    if key in cache:
-        return cache[key]
-    if method == "newton":
-        where = newton.layout(target)
-
-        def one(start: Array, data: Data | None, moving: Array) -> Minimum:
-            data = target.data if data is None else data
-            return newton.minimise(
-                target, where, start, data, moving, tolerance=tolerance, max_steps=max_steps
-            )
-    else:
-        widths = np.full(len(target.names), np.nan)
-        if isinstance(target, Analysis):
-            widths[target.normal[0]] = target.normal[2]
-            widths[target.poisson[0]] = 1 / np.sqrt(np.maximum(target.poisson[2], 1e-10))
-        unit = gradient.scales(target.init_vector, target.bounds, widths)
-
-        def one(start: Array, data: Data | None, moving: Array) -> Minimum:
-            arguments = () if data is None else (data,)
-            return gradient.minimise(
-                lambda v: -target.log_density(v, *arguments),
-                start,
-                moving,
-                target.bounds,
-                unit,
+    key = (method, tolerance, max_steps)
+    if key not in cache:
+        if method == "newton":
+            minimise = partial(
+                newton.minimise,
+                target,
+                newton.layout(target),
                 tolerance=tolerance,
                 max_steps=max_steps,
-                rough_steps=500 if method == "adam" else 0,
             )
-
-    def several(starts: Array, data: Data | None, moving: Array) -> tuple[Minimum, Array]:
-        if starts.shape[0] == 1:
-            # No batch axis to carry through a single fit.
-            found = jax.tree.map(lambda x: x[None], one(starts[0], data, moving))
         else:
-            found = jax.vmap(one, in_axes=(0, None, None))(starts, data, moving)
-        # A start that failed counts only if all did.
-        rank = jnp.where(jnp.isfinite(found.value), found.value, jnp.inf)
-        best = jnp.argmin(rank)
-        return jax.tree.map(lambda x: x[best], found), found.value
-
-    def run(starts: Array, data: Data | None, moving: Array) -> tuple[Minimum, Array]:
-        if starts.shape[0] == 1 and data_axis is None:
-            return jax.tree.map(lambda x: x[None], several(starts[0], data, moving))
-        return jax.vmap(several, in_axes=(0, data_axis, None))(starts, data, moving)
-
-    cache[key] = jax.jit(run)
+            minimise = _gradient(target, method, tolerance, max_steps)
+        cache[key] = batch.program(minimise)
     return cache[key]
+
+
+def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> batch.Minimise:
+    """Gradient descent, side by side."""
+    widths = np.full(len(target.names), np.nan)
+    if isinstance(target, Analysis):
+        widths[target.normal[0]] = target.normal[2]
+        widths[target.poisson[0]] = 1 / np.sqrt(np.maximum(target.poisson[2], 1e-10))
+    unit = gradient.scales(target.init_vector, target.bounds, widths)
+
+    def one(start: Array, data: Data, moving: Array) -> Minimum:
+        arguments = (data,) if isinstance(target, Analysis) else ()
+        return gradient.minimise(
+            lambda v: -target.log_density(v, *arguments),
+            start,
+            moving,
+            target.bounds,
+            unit,
+            tolerance=tolerance,
+            max_steps=max_steps,
+            rough_steps=500 if method == "adam" else 0,
+        )
+
+    def minimise(starts: Array, data: Data, moving: Array, stragglers: int = 0) -> Minimum:
+        axes = (0, 0 if jnp.ndim(data.counts) == 2 else None, 0)
+        return jax.vmap(one, in_axes=axes)(starts, data, moving)
+
+    return minimise

@@ -1,15 +1,19 @@
-"""Newton steps for Poisson counts with many constrained nuisances.
+"""Newton steps for Poisson counts with many constrained nuisances, for many fits side by side.
 
 The negative log likelihood is sum_b [rate_b - n_b log rate_b] + constraints, with few bins b and
-many parameters. With J = d rate / d parameter, the curvature W of the Poisson terms (diagonal over
-bins) and D of the constraints (diagonal over parameters), the Fisher matrix is J^T W J + D, and by
-the Woodbury identity a step costs one solve in the space of the bins:
+many parameters. Nuisances that move one bin only (the fluctuations of simulated samples) are solved
+for exactly at every step (`settle`): they would be most of the parameters, and the most nonlinear.
+For the rest, with J = d rate / d parameter, the variance V of the rates (diagonal over bins: counts
+and settled nuisances) and the curvature D of the constraints (diagonal over parameters), the Fisher
+matrix is J^T V^-1 J + D, and by the Woodbury identity a step costs one solve in the space of bins:
 
-    (D + J^T W J)^-1 = D^-1 - D^-1 J^T P J D^-1,   P = (W^-1 + J D^-1 J^T)^-1.
+    (D + J^T V^-1 J)^-1 = D^-1 - D^-1 J^T P J D^-1,   P = (V + J D^-1 J^T)^-1.
 
 Unconstrained parameters u (D = 0) come in through their Schur complement, which is J_u^T P J_u.
-A nuisance that moves one bin only ("local", as the fluctuations of simulated samples) adds a
-diagonal term to J D^-1 J^T and needs one derivative, not one for each bin.
+
+Fits stand side by side (toys, points of a grid), as leading axis of every array, and go in step:
+arrays of many small matrices keep the processor busy, and what is computed only now and then (the
+matrix) is computed for all of them at once.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis import Analysis, Data
+from bknn.inference.settle import settled, settler
 from bknn.likelihood.sparse import collect, take
 
 #: Outcomes of a minimisation.
@@ -46,23 +51,20 @@ class Layout(NamedTuple):
     """How the parameters enter: entries of the flat vector, and where their derivatives stand.
 
     Attributes:
-        free: not constrained; first those with a dense column, then those local to a bin.
-        shared: constrained, act on many bins.
-        local: constrained, act on the bin `local_bin`.
-        free_columns, shared_columns: their dense columns.
-        loose, tied: positions of the unconstrained and the constrained among all local ones.
-        loose_bin: the bins of the former.
+        settled: solved for; `settled_at` among the local entries of the structure, on the bin
+            `settled_bin`.
+        rest: all others: first the constrained ones (`tied` of them), then those that are not.
+        dense: columns of the dense derivatives, for each of the rest; -1 for local ones.
+        local: positions among the local entries, for each of the rest; -1 for dense ones.
     """
 
-    free: np.ndarray
-    shared: np.ndarray
+    settled: np.ndarray
+    settled_at: np.ndarray
+    settled_bin: np.ndarray
+    rest: np.ndarray
+    tied: int
+    dense: np.ndarray
     local: np.ndarray
-    local_bin: np.ndarray
-    free_columns: np.ndarray
-    shared_columns: np.ndarray
-    loose: np.ndarray
-    loose_bin: np.ndarray
-    tied: np.ndarray
 
 
 def layout(analysis: Analysis) -> Layout:
@@ -70,30 +72,42 @@ def layout(analysis: Analysis) -> Layout:
     constrained = np.zeros(analysis.size, bool)
     constrained[analysis.normal[0]] = True
     constrained[analysis.poisson[0]] = True
-    dense, local, local_bin = analysis.structure
-    free_columns = np.flatnonzero(~constrained[dense])
-    shared_columns = np.flatnonzero(constrained[dense])
-    loose, tied = np.flatnonzero(~constrained[local]), np.flatnonzero(constrained[local])
+    structure = analysis.structure
+    at = settled(analysis)
+    others = np.setdiff1d(np.arange(len(structure.local)), at)
+    rest = np.concatenate([structure.shared, structure.local[others]])
+    dense = np.concatenate([np.arange(len(structure.shared)), np.full(len(others), -1)])
+    local = np.concatenate([np.full(len(structure.shared), -1), others])
+    order = np.argsort(~constrained[rest], kind="stable")
     return Layout(
-        free=np.concatenate([dense[free_columns], local[loose]]),
-        shared=dense[shared_columns],
-        local=local[tied],
-        local_bin=local_bin[tied],
-        free_columns=free_columns,
-        shared_columns=shared_columns,
-        loose=loose,
-        loose_bin=local_bin[loose],
-        tied=tied,
+        settled=structure.local[at],
+        settled_at=at,
+        settled_bin=structure.local_bin[at],
+        rest=rest[order],
+        tied=int(np.sum(constrained[rest])),
+        dense=dense[order],
+        local=local[order],
     )
 
 
+#: The last few moves, or changes of the gradient, (fits, size) each.
+_Past = tuple[Array, ...]
+
+
 class _State(NamedTuple):
+    """Every fit's own, with the fits as leading axis."""
+
     at: Minimum
+    #: By the rest of the parameters, (fits, rest) as `direction`.
     gradient: Array
-    moves: Array
-    turns: Array
-    #: Steps since the Fisher matrix was computed; negative asks for a new one.
-    age: Array
+    direction: Array
+    #: Decrease that the direction promises: gradient times direction.
+    slope: Array
+    length: Array
+    moves: _Past
+    turns: _Past
+    #: How often in a row no length of the step went downhill.
+    failures: Array
 
 
 def minimise(
@@ -103,219 +117,313 @@ def minimise(
     data: Data,
     moving: Array,
     *,
-    tolerance: float = 1e-10,
+    tolerance: float = 1e-16,
     max_steps: int = 200,
+    stragglers: int = 0,
 ) -> Minimum:
-    """Minimise -log likelihood from `start`, within the bounds, never uphill.
+    """Minimise -log likelihood from each start, within the bounds, never uphill.
 
-    The Fisher matrix leaves out how the rates bend, so its steps alone converge linearly. The last
-    few moves and changes of gradient correct it (limited-memory BFGS with the Fisher matrix in
-    place of the usual multiple of one). The matrix is computed anew only every few steps: those in
-    between cost one gradient each.
+    The Fisher matrix leaves out how the rates bend, and is computed anew only every few steps, so
+    its steps alone converge linearly. The last few moves and changes of gradient correct it
+    (limited-memory BFGS with the Fisher matrix in place of the usual multiple of one). All fits go
+    in step: one evaluation of the likelihood and its gradient each, for those that try a shorter
+    step too.
 
     Args:
-        start: flat vector (size,); entries that do not move keep their value.
-        data: counts and auxiliary data.
-        moving: which entries may move, (size,) of bool.
+        start: flat vectors (fits, size); entries that do not move keep their value.
+        data: counts and auxiliary data, common to all (n,) or one set each (fits, n).
+        moving: which entries may move, (fits, size) of bool.
         tolerance: stop when the next step promises less than this decrease of -log likelihood.
-        max_steps: give up after so many steps.
-
-    A pure function: `vmap` it over starts, data sets or fixed values.
+        max_steps: give up after so many evaluations.
+        stragglers: stop when no more than so many fits have not ended; they are EXHAUSTED.
     """
-    lower, upper = jnp.asarray(analysis.bounds.T)
+    rest = where.rest
+    lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]
+    own_data = jnp.ndim(data.counts) == 2
+    settle = settler(analysis)
+    free = moving[:, rest]
 
-    @jax.value_and_grad
-    def evaluate(vector: Array) -> Array:
-        return -analysis.log_shape(vector, data)
+    def objective(vector: Array, data: Data, moving: Array) -> tuple[Array, Array, Array]:
+        """Settle the vector; return it with -log likelihood and its derivatives by the rest."""
+        vector = settle(vector, data, moving)
+        value, gradient = jax.value_and_grad(lambda v: -analysis.log_shape(v, data))(vector)
+        return vector, value, gradient[rest]
 
-    def blocked(state: _State) -> Array:
-        """At a bound, and pushed against it: stays."""
-        x, gradient = state.at.vector, state.gradient
-        return ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+    over_fits = jax.vmap(objective, in_axes=(0, 0 if own_data else None, 0))
 
-    def step(state: _State, solve: Callable[[Array], Array]) -> _State:
-        at, x = state.at, state.at.vector
-        active = moving & ~blocked(state)
-        gradient = jnp.where(active, state.gradient, 0.0)
+    def evaluate(vector: Array) -> tuple[Array, Array, Array]:
+        return over_fits(vector, data, moving)
 
-        def restricted(v: Array) -> Array:
-            return jnp.where(active, solve(jnp.where(active, v, 0.0)), 0.0)
-
-        plain = -restricted(gradient)
-        direction = -_with_memory(restricted, gradient, state.moves, state.turns)
-        direction = jnp.where(active, direction, 0.0)
-        slope, expected = -jnp.dot(direction, gradient), -jnp.dot(plain, gradient)
+    def aim(
+        metric: _Metric, vector: Array, gradient: Array, moves: _Past, turns: _Past
+    ) -> tuple[Array, Array]:
+        """Return the direction to go, and the decrease it promises per length."""
+        x = vector[:, rest]
+        # At a bound, and pushed against it: stays.
+        stuck = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+        active = free & ~stuck
+        gradient = jnp.where(active, gradient, 0.0)
+        solve = _solver(where, metric, active)
+        plain = -solve(gradient)
+        # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
+        sane = _dot(plain, gradient) <= 0
+        plain = jnp.where(sane[:, None], plain, -gradient / metric.size)
+        direction = jnp.where(active, -_with_memory(solve, gradient, moves, turns), 0.0)
+        slope, expected = -_dot(direction, gradient), -_dot(plain, gradient)
         # The memory may mislead where the problem is not convex; the Fisher step cannot.
-        trusted = (slope > 0.1 * expected) & (slope < 10 * expected)
-        direction = jnp.where(trusted, direction, plain)
+        trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
+        direction = jnp.where(trusted[:, None], direction, plain)
         slope = jnp.where(trusted, slope, expected)
         # One parameter that next to nothing depends on here may want to leave the bounds by far:
         # it stops there, so that the others keep their steps.
         inside = jnp.clip(x + direction, lower, upper) - x
-        inside_slope = -jnp.dot(inside, gradient)
-        far = jnp.any(jnp.abs(direction) > 100.0 * (upper - lower))
+        inside_slope = -_dot(inside, gradient)
+        far = jnp.any(jnp.abs(direction) > 100.0 * (upper - lower), axis=1)
         kept = far & (inside_slope > 0.1 * slope)
-        direction = jnp.where(kept, inside, direction)
-        slope = jnp.where(kept, inside_slope, slope)
+        return jnp.where(kept[:, None], inside, direction), jnp.where(kept, inside_slope, slope)
 
-        # Shorten the step until the function goes down; bounds are kept by projection.
-        def shorter(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            length = carry[0] / 4
-            new = jnp.clip(x + length * direction, lower, upper)
-            return (length, new, *evaluate(new))
+    measure = jax.vmap(
+        lambda vector, data, moving: _measure(analysis, where, vector, data, moving),
+        in_axes=(0, 0 if own_data else None, 0),
+    )
 
-        def uphill(carry: tuple[Array, Array, Array, Array]) -> Array:
-            length, _, value, _ = carry
-            return ~(value <= at.value - 1e-4 * length * slope) & (length > 1e-16)
-
-        # Before the first trial nothing is known, which counts as uphill.
-        unknown = (jnp.full((), 4.0), x, jnp.full((), jnp.nan), state.gradient)
-        _, new, value, new_gradient = jax.lax.while_loop(uphill, shorter, unknown)
-        better = value < at.value
-        # Near the minimum differences drown in rounding: a tiny promised decrease is convergence.
-        done = (slope < 2 * tolerance) | (~better & (slope < 1e-6))
-        # A step that fails with an old matrix is no verdict; with a new one it is.
-        failed = ~better & (state.age == 0)
-        outcome = jnp.where(done, CONVERGED, jnp.where(failed, STALLED, EXHAUSTED))
-        keep = jnp.where(better, 1.0, 0.0)
-        new = jnp.where(better, new, x)
-        new_gradient = jnp.where(better, new_gradient, state.gradient)
-        turn = new_gradient - state.gradient
-        return _State(
-            Minimum(new, jnp.where(better, value, at.value), 0.5 * slope, at.steps + 1, outcome),
-            new_gradient,
-            keep * jnp.concatenate([state.moves[1:], (new - x)[None]]),
-            keep * jnp.concatenate([state.turns[1:], turn[None]]),
-            jnp.where(better, state.age + 1, -1),
+    def step(carry: tuple[Array, _State, _Metric]) -> tuple[Array, _State, _Metric]:
+        count, s, metric = carry
+        at = s.at
+        going = at.outcome == EXHAUSTED
+        # Also when it misleads: many steps were too long, or a fit begins anew.
+        misled = going & ((s.length < 1) | (s.slope == 0))
+        metric = jax.lax.cond(
+            (count % _REFRESH == 0) | (4 * jnp.sum(misled) >= jnp.sum(going)),
+            lambda: measure(at.vector, data, moving),
+            lambda: metric,
         )
+        x = at.vector[:, rest]
+        new_x = jnp.clip(x + s.length[:, None] * s.direction, lower, upper)
+        new_x = jnp.where(free, new_x, x)
+        new, value, gradient = evaluate(at.vector.at[:, rest].set(new_x))
+        moves = (*s.moves[1:], new_x - x)
+        turns = (*s.turns[1:], gradient - s.gradient)
+        direction, slope = aim(metric, new, gradient, moves, turns)
 
-    def going(state: _State) -> Array:
-        return (state.at.outcome == EXHAUSTED) & (state.at.steps < max_steps)
+        # Far out a slope may promise far more than there is; a tenth is always progress.
+        downhill = value <= at.value - jnp.minimum(1e-4 * s.length * s.slope, 0.1)
+        # Near the minimum differences of the values drown in rounding, gradients do not.
+        near = (s.slope > 0) & (s.slope < _NEAR)
+        closer = near & (slope < 0.5 * s.slope) & (value <= at.value + _NEAR)
+        ok = going & (downhill | closer)
+        arrived = ok & (slope < 2 * tolerance)
 
-    def round_of_steps(state: _State) -> _State:
-        tangent = _linearise(analysis, where, state.at.vector, data)
-        solve = _solver(analysis, where, tangent, moving & ~blocked(state))
-        return jax.lax.while_loop(
-            lambda s: going(s) & (s.age >= 0) & (s.age < _REFRESH),
-            lambda s: step(s, solve),
-            state._replace(age=jnp.zeros((), int)),
+        # No step helps: once more without memory, then it is a verdict. A tiny promised decrease
+        # that cannot be had is convergence.
+        length = jnp.where(ok, 1.0, s.length / 4)
+        lost = going & ~ok & (near | (length < 1e-16))
+        failures = jnp.where(ok & (s.slope > 0), 0, s.failures + lost)
+        verdict = jnp.where(s.slope < 1e-6, CONVERGED, STALLED)
+        outcome = jnp.where(going & (failures > 1), verdict, at.outcome)
+        outcome = jnp.where(arrived, CONVERGED, outcome)
+        outcome = jnp.where((count == 0) & ~jnp.isfinite(value), NOT_FINITE, outcome)
+
+        def pick(new: Array, old: Array) -> Array:
+            return jnp.where(ok.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+        def anew(new: Array, old: Array) -> Array:
+            """The same; zero where a fit begins anew, which makes the next step one that stays."""
+            return jnp.where(lost.reshape((-1,) + (1,) * (new.ndim - 1)), 0.0, pick(new, old))
+
+        state = _State(
+            Minimum(
+                pick(new, at.vector),
+                pick(value, at.value),
+                0.5 * pick(slope, s.slope),
+                at.steps + (going & (s.slope > 0)),
+                outcome,
+            ),
+            pick(gradient, s.gradient),
+            anew(direction, s.direction),
+            anew(slope, s.slope),
+            jnp.where(lost, 1.0, length),
+            tuple(anew(a, b) for a, b in zip(moves, s.moves, strict=True)),
+            tuple(anew(a, b) for a, b in zip(turns, s.turns, strict=True)),
+            failures,
         )
+        return count + 1, state, metric
 
-    start = jnp.where(moving, jnp.clip(start, lower, upper), start)
-    value, gradient = evaluate(start)
-    outcome = jnp.where(jnp.isfinite(value), EXHAUSTED, NOT_FINITE)
-    first = Minimum(start, value, jnp.full((), jnp.inf), jnp.zeros((), int), outcome)
-    empty = jnp.zeros((_MEMORY, analysis.size))
-    state = _State(first, gradient, empty, empty, jnp.zeros((), int))
-    end = jax.lax.while_loop(going, round_of_steps, state).at
-    return end._replace(value=end.value + analysis.log_norm(data))
+    def unfinished(carry: tuple[Array, _State, _Metric]) -> Array:
+        count, s, _ = carry
+        return (count <= max_steps) & (jnp.sum(s.at.outcome == EXHAUSTED) > stragglers)
+
+    # The first step stays where it is, and finds the first direction.
+    inside = jnp.clip(start[:, rest], lower, upper)
+    vector = start.at[:, rest].set(jnp.where(free, inside, start[:, rest]))
+    n_fits, n, n_bins = len(start), len(rest), analysis.n_bins
+    zeros = jnp.zeros((n_fits, n))
+    none = jnp.zeros(n_fits, int)
+    at = Minimum(vector, jnp.full(n_fits, jnp.inf), jnp.zeros(n_fits), none, none + EXHAUSTED)
+    past = (zeros,) * _MEMORY
+    state = _State(at, zeros, zeros, at.decrement, jnp.ones(n_fits), past, past, none)
+    metric = _Metric(
+        jnp.zeros((n_fits, where.tied)),
+        jnp.zeros((n_fits, n_bins, n_bins)),
+        jnp.zeros((n_fits, n_bins, where.tied)),
+        jnp.zeros((n_fits, n_bins, n - where.tied)),
+        jnp.ones((n_fits, n)),
+    )
+    end = jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), state, metric))[1].at
+    norm = jax.vmap(analysis.log_norm)(data) if own_data else analysis.log_norm(data)
+    return end._replace(value=end.value + norm)
 
 
-#: After how many steps the Fisher matrix is computed anew.
-_REFRESH = 2
+#: After how many steps the metric is computed anew.
+_REFRESH = 6
 
 #: How many moves the memory holds.
-_MEMORY = 2
+_MEMORY = 5
+
+#: Below this promised decrease gradients decide whether a step helped, values no longer.
+_NEAR = 1e-8
+
+#: Up to so many unconstrained parameters have derivatives of their own in every fit.
+_OWN = 8
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return jnp.sum(a * b, axis=1)
 
 
 def _with_memory(
-    solve: Callable[[Array], Array], gradient: Array, moves: Array, turns: Array
+    solve: Callable[[Array], Array], gradient: Array, moves: _Past, turns: _Past
 ) -> Array:
-    """Return the BFGS direction from the last moves and changes of gradient, (memory, size)."""
-    along = jnp.sum(moves * turns, axis=1)
-    usable = along > 1e-10 * jnp.sqrt(jnp.sum(moves**2, axis=1) * jnp.sum(turns**2, axis=1))
-    usable &= along > 0
-    inverse = jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)
-
-    def down(q: Array, pair: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        move, turn, factor = pair
-        weight = factor * jnp.dot(move, q)
-        return q - weight * turn, weight
-
-    def up(r: Array, pair: tuple[Array, Array, Array, Array]) -> tuple[Array, None]:
-        move, turn, factor, weight = pair
-        return r + (weight - factor * jnp.dot(turn, r)) * move, None
-
-    q, weights = jax.lax.scan(down, gradient, (moves, turns, inverse), reverse=True)
-    r, _ = jax.lax.scan(up, solve(q), (moves, turns, inverse, weights))
+    """Return the BFGS direction from the last moves and changes of gradient, (fits, rest) each."""
+    pairs = []
+    for move, turn in zip(moves, turns, strict=True):
+        along = _dot(move, turn)
+        usable = along > 1e-10 * jnp.sqrt(_dot(move, move) * _dot(turn, turn))
+        usable &= along > 0
+        pairs.append((move, turn, jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)))
+    q, weights = gradient, []
+    for move, turn, factor in reversed(pairs):
+        weights.append(factor * _dot(move, q))
+        q = q - weights[-1][:, None] * turn
+    r = solve(q)
+    for (move, turn, factor), weight in zip(pairs, reversed(weights), strict=True):
+        r = r + (weight - factor * _dot(turn, r))[:, None] * move
     return r
 
 
-class _Tangent(NamedTuple):
-    """First derivatives of the rates (bins, .), by kind of parameter, and curvatures."""
+class _Metric(NamedTuple):
+    """The Fisher matrix, of every fit its own.
+
+    Attributes:
+        diagonal: curvature of the constraints (fits, tied).
+        project: P (fits, bins, bins).
+        tied, free: derivatives of the rates by the rest of the parameters, those that are
+            constrained (fits, bins, tied) and those that are not (fits, bins, free).
+        size: diagonal of the whole matrix (fits, rest).
+    """
 
     diagonal: Array
-    weight: Array
-    shared: Array
+    project: Array
+    tied: Array
     free: Array
-    local: Array
+    size: Array
 
 
-def _linearise(analysis: Analysis, where: Layout, x: Array, data: Data) -> _Tangent:
-    rates, columns, by_local = analysis.derivatives(x)
-    safe = jnp.maximum(rates, 1e-10)
-    in_bin = (np.arange(analysis.n_bins)[:, None] == where.loose_bin).astype(float)
-    loose = in_bin * take(by_local, where.loose)[None, :]
-    diagonal = jnp.zeros(analysis.size)
+def _measure(
+    analysis: Analysis, where: Layout, vector: Array, data: Data, moving: Array
+) -> _Metric:
+    """Compute the Fisher matrix at a vector (size,)."""
+    n_bins, n = analysis.n_bins, where.tied
+    rates, dense, local = analysis.derivatives(vector)
+    safe = jnp.maximum(rates, 1e-4)
+    # Curvature of the Poisson terms: n/rate^2, within a factor of 2 of the expected 1/rate.
+    variance = safe / jnp.clip(data.counts / safe, 0.5, 2.0)
     index, _, sigma = analysis.normal
-    if index.size:
-        diagonal = diagonal.at[index].set(1 / sigma**2)
+    widths = np.zeros(analysis.size)
+    widths[index] = sigma
+    spread = jnp.where(moving[where.settled], local[where.settled_at] * widths[where.settled], 0.0)
+    variance = variance + collect(spread**2, where.settled_bin, n_bins)
+
+    curvature = np.zeros(analysis.size)
+    curvature[index] = 1 / sigma**2
+    curvature = jnp.asarray(curvature)
     index, _, _ = analysis.poisson
     if index.size:
-        parameter = jnp.maximum(take(x, index), 1e-10)
-        diagonal = diagonal.at[index].set(jnp.maximum(data.poisson, 0.5) / parameter**2)
-    return _Tangent(
-        diagonal,
-        # Curvature of the Poisson terms: n/rate^2, within a factor of 2 of the expected 1/rate.
-        jnp.clip(data.counts / safe, 0.5, 2.0) / safe,
-        take(columns.T, where.shared_columns).T,
-        jnp.concatenate([take(columns.T, where.free_columns).T, loose], axis=1),
-        take(by_local, where.tied),
-    )
+        parameter = jnp.maximum(take(vector, index), 1e-10)
+        curvature = curvature.at[index].set(jnp.maximum(data.poisson, 0.5) / parameter**2)
+    diagonal = curvature[where.rest[:n]]
+    # Dense columns, and columns of one entry.
+    columns = take(dense.T, np.maximum(where.dense, 0)).T
+    at = np.flatnonzero(where.local >= 0)
+    if at.size:
+        in_bin = np.zeros((n_bins, len(where.rest)))
+        in_bin[analysis.structure.local_bin[where.local[at]], at] = 1.0
+        alone = in_bin * local[where.local][None, :]
+        columns = jnp.where((where.local >= 0)[None, :], alone, columns)
+    columns = jnp.where(moving[where.rest][None, :], columns, 0.0)
+    tied, free = columns[:, :n], columns[:, n:]
+    root = 1 / jnp.sqrt(variance)
+    core = root[:, None] * ((tied / diagonal[None, :]) @ tied.T) * root[None, :]
+    project = root[:, None] * inverse(core + jnp.eye(n_bins)) * root[None, :]
+    size = jnp.concatenate([diagonal, jnp.zeros(len(where.rest) - n)])
+    size = size + jnp.sum(columns**2 / variance[:, None], axis=0)
+    return _Metric(diagonal, project, tied, free, jnp.where(size > 0, size, 1.0))
 
 
-def _solver(
-    analysis: Analysis, where: Layout, tangent: _Tangent, active: Array
-) -> Callable[[Array], Array]:
-    """Return the function v -> (Fisher matrix)^-1 v over the active parameters."""
-    n_bins = analysis.n_bins
-    shared, free, local = where.shared, where.free, where.local
-    j_shared = jnp.where(take(active, shared)[None, :], tangent.shared, 0.0)
-    j_free = jnp.where(take(active, free)[None, :], tangent.free, 0.0)
-    j_local = jnp.where(take(active, local), tangent.local, 0.0)
-    d_shared, d_local = take(tangent.diagonal, shared), take(tangent.diagonal, local)
-    root = jnp.sqrt(tangent.weight)
+def _solver(where: Layout, metric: _Metric, active: Array) -> Callable[[Array], Array]:
+    """Return the function v -> (Fisher matrix)^-1 v over the active of the rest, (fits, rest).
 
-    in_bins = (j_shared / d_shared[None, :]) @ j_shared.T
-    in_bins += jnp.diag(collect(j_local**2 / d_local, where.local_bin, n_bins))
-    core = jnp.eye(n_bins) + root[:, None] * in_bins * root[None, :]
-    cholesky = jnp.linalg.cholesky(core)
-
-    def project(v: Array) -> Array:
-        """P v for a matrix over bins (bins, n)."""
-        scaled = root[:, None] * v
-        return root[:, None] * jax.scipy.linalg.cho_solve((cholesky, True), scaled)
-
-    projected = project(j_free)
-    schur = j_free.T @ projected
-    size = jnp.sqrt(jnp.diag(schur))
+    Constrained parameters that are not active are left out by crossing out their rows and columns
+    of the inverse: not exact, but downhill.
+    """
+    n = where.tied
+    n_free = len(where.rest) - n
+    j_free = jnp.where(active[:, None, n:], metric.free, 0.0)
+    projected = jnp.einsum("ibc,icf->ibf", metric.project, j_free)
+    schur = jnp.einsum("ibf,ibg->ifg", j_free, projected)
+    size = jnp.sqrt(jnp.diagonal(schur, axis1=1, axis2=2))
+    # A parameter that moves nothing here (the mass of an absent line) stays.
     moves = size > 0
     size = jnp.where(moves, size, 1.0)
-    schur = schur / size[:, None] / size[None, :] + 1e-9 * jnp.eye(free.size)
+    schur = schur / size[:, :, None] / size[:, None, :]
+    inverted = inverse(schur + 1e-9 * jnp.eye(n_free)[None])
 
     def solve(v: Array) -> Array:
-        z_shared, z_local = take(v, shared) / d_shared, take(v, local) / d_local
-        moved = j_shared @ z_shared + collect(j_local * z_local, where.local_bin, n_bins)
-        y = project(moved[:, None])[:, 0]
-        result = jnp.zeros(analysis.size)
-        if free.size:
-            rhs = take(v, free) - projected.T @ moved
-            # A parameter that moves nothing here (the mass of an absent line) stays.
-            part = jnp.where(moves, jnp.linalg.solve(schur, rhs / size) / size, 0.0)
-            result = result.at[free].set(part)
-            y = y + projected @ part
-        result = result.at[shared].set(z_shared - j_shared.T @ y / d_shared)
-        result = result.at[local].set(z_local - j_local * take(y, where.local_bin) / d_local)
-        return jnp.where(active, result, 0.0)
+        z = v[:, :n] / metric.diagonal
+        moved = jnp.einsum("it,ibt->ib", z, metric.tied)
+        y = jnp.einsum("ibc,ic->ib", metric.project, moved)
+        rhs = (v[:, n:] - jnp.einsum("ibf,ib->if", projected, moved)) / size
+        part = jnp.where(moves, jnp.einsum("ifg,ig->if", inverted, rhs) / size, 0.0)
+        y = y + jnp.einsum("ibf,if->ib", projected, part)
+        tied = z - jnp.einsum("ib,ibt->it", y, metric.tied) / metric.diagonal
+        return jnp.where(active, jnp.concatenate([tied, part], axis=1), 0.0)
 
     return solve
+
+
+def inverse(matrix: Array) -> Array:
+    """Return the inverse of symmetric positive matrices (..., n, n).
+
+    By halves, so that it is all products of matrices, as fast as LAPACK for n of some ten. And
+    LAPACK calls that run at the same time in XLA's pool of threads can wait for each other forever
+    (jaxlib 0.10: a batch of 256 fits never ended).
+    """
+    n = matrix.shape[-1]
+    if n <= 4:
+        for k in range(n):
+            # Gauss-Jordan: one row and column after the other is replaced by that of the inverse.
+            unit = np.zeros((*(1,) * (matrix.ndim - 2), n, 1))
+            unit[..., k, 0] = 1.0
+            column = matrix[..., :, k : k + 1] - unit
+            row = matrix[..., k : k + 1, :] + np.swapaxes(unit, -1, -2)
+            matrix = matrix - column * (row / matrix[..., k : k + 1, k : k + 1])
+        return matrix
+    h = n // 2
+    b = matrix[..., :h, h:]
+    first = inverse(matrix[..., :h, :h])
+    carried = first @ b
+    second = inverse(matrix[..., h:, h:] - jnp.swapaxes(b, -1, -2) @ carried)
+    across = carried @ second
+    top = jnp.concatenate([first + across @ jnp.swapaxes(carried, -1, -2), -across], -1)
+    bottom = jnp.concatenate([-jnp.swapaxes(across, -1, -2), second], -1)
+    return jnp.concatenate([top, bottom], -2)

@@ -41,11 +41,16 @@ class Derivatives(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Which parameters act where, and lookup tables (bins, cells of a bin)."""
+    """Which parameters act where, and lookup tables (bins, cells of a bin).
+
+    `linear` tells of each local parameter whether the rates are linear in it and all others of its
+    kind together.
+    """
 
     shared: np.ndarray
     local: np.ndarray
     local_bin: np.ndarray
+    linear: np.ndarray
     local_cells: np.ndarray
     spread_cells: np.ndarray
     scale_bin: np.ndarray
@@ -80,6 +85,9 @@ class Structure:
         rank = np.full(pdf.size, -1)
         rank[local] = np.arange(len(local))
         is_local = (flat >= 0) & (rank[flat] >= 0)
+        # Two local factors on one cell make a product, which is not linear.
+        crowded = np.sum(is_local.reshape(c.binwise.shape), axis=0) > 1
+        products = np.unique(c.binwise[:, crowded])
         scale_bin = np.zeros(pdf.n_scales, int)
         has_scale = pdf.scale >= 0
         scale_bin[pdf.scale[has_scale]] = c.bin[has_scale]
@@ -87,6 +95,7 @@ class Structure:
             shared=shared,
             local=local,
             local_bin=np.array([next(iter(bins[int(p)])) for p in local], int),
+            linear=~np.isin(local, products),
             local_cells=padded(np.where(is_local, rank[flat], -1), len(local)),
             spread_cells=np.flatnonzero((flat >= 0) & ~is_local),
             scale_bin=scale_bin,

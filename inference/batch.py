@@ -1,0 +1,166 @@
+"""Many fits as chunks of one compiled program, on all cores and devices.
+
+A chunk is as large as the processor's cache likes, whatever the number of fits: memory does not
+grow with it, and one program serves all sizes (a few, for the last and smaller chunks). Several
+devices share each chunk; on processors with several cores chunks run side by side.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from bknn.analysis import Data
+from bknn.inference.newton import EXHAUSTED, Minimum
+
+#: Reports how many more fits are done.
+Progress = Callable[[int], None]
+
+#: (starts (fits, size), data, moving (fits, size), stragglers=0) -> Minimum
+Minimise = Callable[..., Minimum]
+
+
+def chunk_size() -> int:
+    """Return how many fits run together on one device."""
+    return 128 if jax.default_backend() == "cpu" else 8192
+
+
+def workers() -> int:
+    """Return how many chunks run side by side."""
+    if jax.default_backend() != "cpu":
+        return 1
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return max(1, cores // len(jax.devices()))
+
+
+def program(minimise: Minimise) -> Minimise:
+    """Compile a function of fits side by side, shared among the devices there are."""
+    devices = np.array(jax.devices())
+    if len(devices) == 1:
+        return jax.jit(minimise, static_argnames="stragglers")
+    mesh = Mesh(devices, ("fits",))
+
+    @partial(jax.jit, static_argnames="stragglers")
+    def run(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
+        data_axis = P("fits") if np.ndim(data.counts) == 2 else P()
+        each = partial(minimise, stragglers=stragglers // len(devices))
+        share = jax.shard_map(
+            each,
+            mesh=mesh,
+            in_specs=(P("fits"), data_axis, P("fits")),
+            out_specs=P("fits"),
+            check_vma=False,
+        )
+        return share(starts, data, moving)
+
+    return run
+
+
+def run(
+    program: Minimise,
+    starts: np.ndarray,
+    data: Data,
+    moving: np.ndarray,
+    *,
+    chunk: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Minimum, np.ndarray]:
+    """Fit from every start and keep the lowest minimum of each fit.
+
+    Args:
+        program: from `program`.
+        starts: (fits, starts, size).
+        data: common (n,), or one set a fit (fits, n).
+        moving: common (size,), or of each fit (fits, size).
+        chunk: fits from one start that run together on one device.
+        progress: is told how many more fits are done.
+
+    Returns:
+        The best Minimum of each fit, and -log likelihood from every start (fits, starts).
+    """
+    n, n_starts, size = starts.shape
+    moving = np.broadcast_to(moving, (n, size))
+    own_data = np.ndim(data.counts) == 2
+    lanes = (chunk or chunk_size()) * len(jax.devices())
+    together = max(1, lanes // n_starts)
+    # Equal shares, so that the last chunk is not a small one.
+    parts = np.array_split(np.arange(n), -(-n // together)) if n else []
+
+    # A second program for stragglers takes seconds to compile, which must pay.
+    allowed = together * n_starts // 8 if len(parts) >= 16 else 0
+
+    def one(part: np.ndarray) -> tuple[Minimum, np.ndarray]:
+        own = Data(*(np.repeat(x[part], n_starts, axis=0) for x in data)) if own_data else data
+        found = _all(
+            program,
+            starts[part].reshape(-1, size),
+            own,
+            np.repeat(moving[part], n_starts, axis=0),
+            allowed,
+        )
+        value = np.where(np.isfinite(found.value), found.value, np.inf)
+        # A start that failed counts only if all did.
+        value = value.reshape(-1, n_starts)
+        best = np.argmin(value, axis=1) + n_starts * np.arange(len(part))
+        if progress is not None:
+            progress(len(part))
+        return Minimum(*(x[best] for x in found)), found.value.reshape(-1, n_starts)
+
+    # The first chunk compiles, the others find it done.
+    results = [one(part) for part in parts[:1]]
+    with ThreadPoolExecutor(workers()) as pool:
+        results += pool.map(one, parts[1:])
+    best = Minimum(*(np.concatenate(x) for x in zip(*(r[0] for r in results), strict=True)))
+    return best, np.concatenate([r[1] for r in results])
+
+
+def _all(
+    program: Minimise, starts: np.ndarray, data: Data, moving: np.ndarray, allowed: int
+) -> Minimum:
+    """Fit a chunk. The few that take long go on without the others, which would only wait."""
+    found = _padded(program, starts, data, moving, len(starts), allowed)
+    left = np.flatnonzero(found.outcome == EXHAUSTED)
+    if 0 < left.size <= allowed:
+        own = Data(*(x[left] for x in data)) if np.ndim(data.counts) == 2 else data
+        more = _padded(program, found.vector[left], own, moving[left], allowed, 0)
+        for old, new in zip(
+            found, more._replace(steps=more.steps + found.steps[left]), strict=True
+        ):
+            old[left] = new
+    return found
+
+
+def _padded(
+    program: Minimise,
+    starts: np.ndarray,
+    data: Data,
+    moving: np.ndarray,
+    room: int,
+    stragglers: int,
+) -> Minimum:
+    """Run the program on a power of two of fits, at least `room`: it is compiled for few sizes."""
+    n = len(starts)
+    devices = len(jax.devices())
+    extra = devices * (1 << (-(-room // devices) - 1).bit_length()) - n
+
+    def pad(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x, np.repeat(x[-1:], extra, axis=0)])
+
+    if np.ndim(data.counts) == 2:
+        data = Data(*(pad(np.asarray(x)) for x in data))
+    # Nothing moves in fits that fill up, so they end at once.
+    floats = pad(moving)
+    floats[n:] = False
+    found = program(pad(starts), data, floats, stragglers=stragglers)
+    return Minimum(*(np.array(x)[:n] for x in found))
