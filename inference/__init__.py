@@ -2,8 +2,9 @@
 
 from bknn.inference.fit import LogDensity, fit, fit_null
 from bknn.inference.result import FitResult
+from bknn.inference.toys import throw
 
-__all__ = ["FitResult", "LogDensity", "fit", "fit_null"]
+__all__ = ["FitResult", "LogDensity", "fit", "fit_null", "throw"]
 
 
 def __dir__() -> list[str]:
