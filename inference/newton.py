@@ -161,26 +161,44 @@ def minimise(
         x = vector[:, rest]
         # At a bound, and pushed against it: stays.
         stuck = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
-        active = free & ~stuck
-        gradient = jnp.where(active, gradient, 0.0)
-        solve = _solver(where, metric, active)
-        plain = -solve(gradient)
-        # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
-        sane = _dot(plain, gradient) <= 0
-        plain = jnp.where(sane[:, None], plain, -gradient / metric.size)
-        direction = jnp.where(active, -_with_memory(solve, gradient, moves, turns), 0.0)
-        slope, expected = -_dot(direction, gradient), -_dot(plain, gradient)
-        # The memory may mislead where the problem is not convex; the Fisher step cannot.
-        trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
-        direction = jnp.where(trusted[:, None], direction, plain)
-        slope = jnp.where(trusted, slope, expected)
-        # One parameter that next to nothing depends on here may want to leave the bounds by far:
-        # it stops there, so that the others keep their steps.
-        inside = jnp.clip(x + direction, lower, upper) - x
-        inside_slope = -_dot(inside, gradient)
-        far = jnp.any(jnp.abs(direction) > 100.0 * (upper - lower), axis=1)
-        kept = far & (inside_slope > 0.1 * slope)
-        return jnp.where(kept[:, None], inside, direction), jnp.where(kept, inside_slope, slope)
+        stuck = stuck | ~free
+
+        def solved(stopped: Array) -> tuple[Array, Array]:
+            """Direction and slope when some go no farther than their bounds."""
+            active = ~(stuck | stopped)
+            g = jnp.where(active, gradient, 0.0)
+            solve = _solver(where, metric, active)
+            plain = -solve(g)
+            # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
+            sane = _dot(plain, g) <= 0
+            plain = jnp.where(sane[:, None], plain, -g / metric.size)
+            direction = jnp.where(active, -_with_memory(solve, g, moves, turns), 0.0)
+            slope, expected = -_dot(direction, g), -_dot(plain, g)
+            # The memory may mislead where the problem is not convex; the Fisher step cannot.
+            trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
+            direction = jnp.where(trusted[:, None], direction, plain)
+            to_bound = jnp.where(gradient > 0, lower, upper) - x
+            direction = jnp.where(
+                stopped, jnp.where(jnp.isfinite(to_bound), to_bound, 0.0), direction
+            )
+            return direction, -_dot(direction, jnp.where(stuck, 0.0, gradient))
+
+        # Who would cross a bound stops there, and the others find their steps without: a coupling
+        # whose square is all that counts would leave by far, and turn their steps uphill.
+        def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+            stopped, _, _, tries = carry
+            direction, slope = solved(stopped)
+            new = x + direction
+            crossing = ((new < lower) & (gradient > 0)) | ((new > upper) & (gradient < 0))
+            return stopped | crossing, direction, slope, jnp.where(jnp.any(crossing), tries + 1, 9)
+
+        def more(carry: tuple[Array, Array, Array, Array]) -> Array:
+            return carry[3] < 4
+
+        nobody = jnp.zeros_like(stuck)
+        start = (nobody, jnp.zeros_like(x), jnp.zeros(len(x)), jnp.zeros((), int))
+        _, direction, slope, _ = jax.lax.while_loop(more, again, start)
+        return direction, slope
 
     measure = jax.vmap(
         lambda vector, data, moving: _measure(analysis, where, vector, data, moving),
@@ -202,14 +220,18 @@ def minimise(
         new_x = jnp.clip(x + s.length[:, None] * s.direction, lower, upper)
         new_x = jnp.where(free, new_x, x)
         new, value, gradient = evaluate(at.vector.at[:, rest].set(new_x))
-        moves = (*s.moves[1:], new_x - x)
-        turns = (*s.turns[1:], gradient - s.gradient)
+        # Where full steps were too long the past misleads; all but the last of it is forgotten.
+        full = jnp.where(s.length < 1, 0.0, 1.0)[:, None]
+        moves = (*(full * m for m in s.moves[1:]), new_x - x)
+        turns = (*(full * t for t in s.turns[1:]), gradient - s.gradient)
         direction, slope = aim(metric, new, gradient, moves, turns)
 
-        # Far out a slope may promise far more than there is; a tenth is always progress.
-        downhill = value <= at.value - jnp.minimum(1e-4 * s.length * s.slope, 0.1)
+        # What the move itself promises: bounds may have cut it short.
+        promise = -_dot(s.gradient, new_x - x)
+        # Far out that may be far more than there is; a tenth is always progress.
+        downhill = value <= at.value - jnp.clip(1e-4 * promise, 0.0, 0.1)
         # Near the minimum differences of the values drown in rounding, gradients do not.
-        near = (s.slope > 0) & (s.slope < _NEAR)
+        near = (s.slope > 0) & (jnp.abs(promise) < _NEAR)
         closer = near & (slope < 0.5 * s.slope) & (value <= at.value + _NEAR)
         ok = going & (downhill | closer)
         arrived = ok & (slope < 2 * tolerance)
