@@ -1,10 +1,50 @@
 """What one asks of a likelihood: a flat vector in, a log density out, no physics."""
 
+from bknn.inference.contours import Contours, contours
+from bknn.inference.feldman_cousins import FeldmanCousins, feldman_cousins
 from bknn.inference.fit import LogDensity, fit, fit_null
+from bknn.inference.goodness import GoodnessOfFit, goodness_of_fit
+from bknn.inference.impacts import Impacts, impacts
+from bknn.inference.intervals import Interval, Intervals, intervals
+from bknn.inference.limits import Limit, TwoSided, limit, two_sided
+from bknn.inference.profile import Profile, profile
 from bknn.inference.result import FitResult
-from bknn.inference.toys import throw
+from bknn.inference.significance import Significance, significance
+from bknn.inference.studies import bias, coverage, pulls
+from bknn.inference.toys import Toys, asimov, throw, toys
 
-__all__ = ["FitResult", "LogDensity", "fit", "fit_null", "throw"]
+__all__ = [
+    "Contours",
+    "FeldmanCousins",
+    "FitResult",
+    "GoodnessOfFit",
+    "Impacts",
+    "Interval",
+    "Intervals",
+    "Limit",
+    "LogDensity",
+    "Profile",
+    "Significance",
+    "Toys",
+    "TwoSided",
+    "asimov",
+    "bias",
+    "contours",
+    "coverage",
+    "feldman_cousins",
+    "fit",
+    "fit_null",
+    "goodness_of_fit",
+    "impacts",
+    "intervals",
+    "limit",
+    "profile",
+    "pulls",
+    "significance",
+    "throw",
+    "toys",
+    "two_sided",
+]
 
 
 def __dir__() -> list[str]:

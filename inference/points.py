@@ -1,0 +1,315 @@
+"""Fits with some parameters held, at many points; profiles, intervals, contours use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.analysis import Analysis, Data
+from bknn.inference import batch
+from bknn.inference.fit import _checked, _compiled, _starts
+from bknn.inference.newton import CONVERGED
+from bknn.inference.result import FitResult
+
+#: Few fits are filled up to so many, so that they share the program of many.
+LANES = 128
+
+#: So many fits are in memory at once, at most.
+_MOST = 4096
+
+#: Minima whose -2 log L differ by less are the same minimum.
+DISTINCT = 1e-4
+
+#: A fit that did not converge and is lower than one that did by less than this is no lower.
+_LOWER = 1e-6
+
+
+class Found(NamedTuple):
+    """The lowest minimum at each of n points.
+
+    Attributes:
+        vector: (n, size).
+        twice_nll: -2 log L (n,).
+        slope: its derivatives by the parameters that are held, everything else following (n, held).
+        outcome: code of `bknn.inference.newton` (n,).
+        second: -2 log L of the next higher minimum that was found, NaN if none was (n,).
+    """
+
+    vector: np.ndarray
+    twice_nll: np.ndarray
+    slope: np.ndarray
+    outcome: np.ndarray
+    second: np.ndarray
+
+    @property
+    def converged(self) -> np.ndarray:
+        return self.outcome == CONVERGED
+
+    def at(self, index: np.ndarray) -> Found:
+        """Return some of the points."""
+        return Found(*(x[index] for x in self))
+
+
+class _Ends(NamedTuple):
+    """Where fits from several starts ended, (n, starts, ...) each, as a `newton.Minimum`."""
+
+    vector: np.ndarray
+    value: np.ndarray
+    decrement: np.ndarray
+    steps: np.ndarray
+    outcome: np.ndarray
+
+
+class Points:
+    """An analysis in which some parameters are held, at whatever values are asked for.
+
+    Args:
+        analysis: what is fitted.
+        names: the parameters that are held.
+        fixed: {name: value} of others that do not float either.
+        data: one data set to fit instead of the observation.
+        best: the fit with `names` floating, if it has been done.
+        chunk: as for `fit`.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        names: Sequence[str],
+        *,
+        fixed: Mapping[str, ArrayLike] | None = None,
+        data: Data | None = None,
+        best: FitResult | None = None,
+        chunk: int | None = None,
+    ) -> None:
+        if not isinstance(analysis, Analysis):
+            raise errors.ParameterError(
+                f"profiles are made of an Analysis, and {analysis!r} is none; it has no nuisances "
+                "that one could tell from other parameters."
+            )
+        self.analysis = analysis
+        self.names = tuple(names)
+        self.index = np.array([analysis.index(name) for name in names], int)
+        self.fixed = dict(fixed or {})
+        if twice := [name for name in names if name in self.fixed]:
+            raise errors.ParameterError(
+                f"parameter {twice[0]!r} is fixed and varied at the same time; leave it out of "
+                "`fixed`."
+            )
+        self.given = None if data is None else _checked(data, analysis)
+        if self.given is not None and self.given.counts.ndim == 2:
+            raise errors.ParameterError(
+                f"{len(self.given.counts)} data sets came; a profile is of one. Take them one by "
+                "one, as in Data(*(x[0] for x in data))."
+            )
+        self.data = analysis.data if self.given is None else self.given
+        #: Several devices share the lanes, so that they are as many as on one.
+        devices = len(jax.devices())
+        self.chunk = chunk or max(1, batch.chunk_size() // devices)
+        lanes = self.chunk * devices
+        #: Fits in memory at once. Below 16 chunks stragglers need no program of their own, and
+        #: there are none: neighbouring points need the same number of steps.
+        self.most = max(1, min(_MOST, 14 * lanes))
+        free, self._floating, batched = _starts(analysis, self.fixed, {})
+        if batched:
+            raise errors.ParameterError(
+                "`fixed` has lists of values; a profile holds them at one value each. To vary a "
+                "parameter, put it into `over`."
+            )
+        self.moving = self._floating.copy()
+        self.moving[self.index] = False
+        self._begin: tuple[np.ndarray, np.ndarray] | None = None
+        if best is None:
+            best = self.fit(free[0])
+        self._check(best)
+        self.best = best
+        if best.converged:
+            # What the data say about nuisances depends little on the point.
+            own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance]
+            away = np.setdiff1d(np.flatnonzero(self.moving), own)
+            self._begin = away, np.asarray(best.vector)[away]
+
+    def _check(self, best: FitResult) -> None:
+        """Refuse a best fit of something else."""
+        if best.target is not self.analysis or np.ndim(best.vector) != 1:
+            raise errors.ParameterError(
+                f"`best` is {best!r}; give one fit of {self.analysis!r}, or leave it out."
+            )
+        same = (best.data is None) == (self.given is None)
+        if same and self.given is not None:
+            same = all(map(np.array_equal, best.data, self.given))
+        start = _starts(self.analysis, self.fixed, {})[0][0, 0]
+        held = ~self._floating
+        if (
+            not same
+            or not np.array_equal(best.moving, self._floating)
+            or not np.array_equal(best.vector[held], start[held])
+        ):
+            raise errors.ParameterError(
+                "`best` is a fit with other parameters fixed, or to other data, than this profile; "
+                "make it with the same `fixed` and `data`, or leave it out."
+            )
+
+    def fit(self, starts: np.ndarray) -> FitResult:
+        """Return the fit with everything floating, from the starts (starts, size)."""
+        found = self._minimise(starts[None], self._floating)
+        k = int(_lowest(found)[0])
+        one = _Ends(*(x[0, k] for x in found))
+        return FitResult(
+            self.analysis,
+            one.vector,
+            2 * one.value,
+            2 * one.decrement,
+            one.steps,
+            one.outcome,
+            self._floating,
+            2 * found.value[0],
+            self.given,
+        )
+
+    def improve(self, vector: np.ndarray) -> None:
+        """Take over a better best fit, found downhill from a vector (size,)."""
+        result = self.fit(np.asarray(vector)[None])
+        if result.twice_nll < self.best.twice_nll or not self.best.converged:
+            self.best = result
+
+    def starts(self, values: np.ndarray, *, plain: bool = False) -> np.ndarray:
+        """Return where fits at the values (n, held) begin, (n, starts, size).
+
+        Nuisances begin at the best fit or, if `plain`, at their own starts.
+        """
+        held = {name: values[:, i] for i, name in enumerate(self.names)}
+        result, _, _ = _starts(self.analysis, {**self.fixed, **held}, {})
+        if self._begin is not None and not plain:
+            where, nuisances = self._begin
+            result[:, :, where] = nuisances
+        return result
+
+    @property
+    def n_starts(self) -> int:
+        """From how many points a fit begins."""
+        held = dict.fromkeys(self.names, 0.0) | self.fixed
+        floating = [p.starts for p in self.analysis.parameters if p.starts and p.name not in held]
+        return int(np.prod([len(s) for s in floating], initial=1))
+
+    def moved(self, vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return vectors (n, size) with the held parameters at the values (n, held)."""
+        result = np.array(vectors)
+        result[:, self.index] = values
+        return result
+
+    def find(
+        self,
+        values: np.ndarray,
+        vectors: Sequence[np.ndarray] = (),
+        *,
+        fresh: bool = True,
+        progress: batch.Progress | None = None,
+    ) -> Found:
+        """Return the lowest minimum at each of the values (n, held).
+
+        Args:
+            values: (n, held).
+            vectors: further starts, (n, size) each; their held parameters are set.
+            fresh: whether to begin at the starts of the model, too.
+            progress: as for `fit`.
+        """
+        values = np.asarray(values, float).reshape(-1, len(self.names))
+        each = max(1, self.most // (len(vectors) + (self.n_starts if fresh else 0)))
+        parts = []
+        for first in range(0, len(values), each):
+            part = values[first : first + each]
+            starts = [self.moved(v[first : first + each], part)[:, None] for v in vectors]
+            if fresh:
+                starts.append(self.starts(part))
+            together = np.concatenate(starts, axis=1)
+            parts.append(self._reduced(self._minimise(together, self.moving, progress)))
+        if not parts:
+            return self._reduced(self._minimise(self.starts(values), self.moving))
+        return (
+            parts[0] if len(parts) == 1 else Found(*map(np.concatenate, zip(*parts, strict=True)))
+        )
+
+    def _minimise(
+        self, starts: np.ndarray, moving: np.ndarray, progress: batch.Progress | None = None
+    ) -> _Ends:
+        """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
+        n, n_starts, size = starts.shape
+        flat = starts.reshape(-1, size)
+        floats = np.broadcast_to(moving, flat.shape)
+        if 0 < (extra := LANES - len(flat)) < LANES:
+            flat = np.concatenate([flat, np.repeat(flat[-1:], extra, axis=0)])
+            floats = np.concatenate([floats, np.zeros((extra, size), bool)])
+        if not len(flat):
+            none = np.zeros((n, n_starts))
+            return _Ends(starts, none, none, none.astype(int), none.astype(int))
+        program = _compiled(self.analysis, "newton", 1e-16, 200)
+        found, _ = batch.run(program, flat[:, None], self.data, floats, chunk=self.chunk)
+        if progress is not None:
+            progress(n)
+        count = n * n_starts
+        return _Ends(*(np.asarray(x)[:count].reshape(n, n_starts, *x.shape[1:]) for x in found))
+
+    def _reduced(self, found: _Ends) -> Found:
+        n = len(found.value)
+        chosen = np.arange(n), _lowest(found)
+        twice = 2 * found.value
+        others = np.where(
+            (found.outcome == CONVERGED) & (twice > twice[chosen][:, None] + DISTINCT),
+            twice,
+            np.inf,
+        ).min(axis=1)
+        vector = found.vector[chosen]
+        return Found(
+            vector,
+            twice[chosen],
+            self.slopes(vector),
+            found.outcome[chosen],
+            np.where(np.isfinite(others), others, np.nan),
+        )
+
+    def slopes(self, vectors: np.ndarray) -> np.ndarray:
+        """Return d(-2 log L)/d(held parameters) (n, held) at vectors (n, size).
+
+        At a minimum over everything else it is the slope of the profile.
+        """
+        n = len(vectors)
+        program = _slope(self.analysis)
+        result = np.zeros((n, len(self.index)))
+        for first in range(0, n, LANES):
+            part = vectors[first : first + LANES]
+            missing = LANES - len(part)
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            found = program(filled, self.data, self.index)
+            result[first : first + LANES] = np.asarray(found)[: len(part)]
+        return result
+
+
+def _lowest(found: _Ends) -> np.ndarray:
+    """Return which start of each point (n,) found its minimum.
+
+    A fit that did not converge counts where it is lower than all that did: the minimum is lower
+    still, so theirs is not it.
+    """
+    value = np.where(np.isfinite(found.value), 2 * found.value, np.inf)
+    return np.argmin(np.where(found.outcome == CONVERGED, value, value + _LOWER), axis=1)
+
+
+def _slope(analysis: Analysis) -> Any:
+    """The compiled derivative of -2 log L by some entries of vectors; kept with the analysis."""
+    cache = analysis.__dict__.setdefault("_slopes", {})
+    if "run" not in cache:
+
+        def one(vector: Array, data: Data, index: Array) -> Array:
+            return jax.jacfwd(
+                lambda held: -2 * analysis.log_shape(vector.at[index].set(held), data)
+            )(vector[index])
+
+        cache["run"] = jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+    return cache["run"]
