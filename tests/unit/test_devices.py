@@ -1,0 +1,164 @@
+"""Fits shared among several devices are those of one device.
+
+JAX counts its devices once, when it starts, so each number of them has a process of its own: this
+file is also the script that runs there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import bknn
+from bknn import inference, models
+from bknn.analysis import Data
+from bknn.inference import batch
+from bknn.inference.fit import _compiled
+from bknn.inference.newton import CONVERGED, Minimum
+
+#: An odd number of fits, in chunks of two a device.
+FITS, CHUNK = 7, 2
+
+
+def results() -> dict[str, np.ndarray]:
+    """Return what batches of fits of the small measurement find, on the devices there are."""
+    import small  # beside this file, which runs as a script here
+
+    resonance = bknn.Analysis(models.load("resonance"), small.measurement())
+    strength = bknn.Analysis(models.load("signal-strength"), small.measurement())
+    truth = strength.init_vector
+    toys = inference.throw(strength, truth, FITS, seed=3)
+    ratios, strengths = np.linspace(2e-6, 2e-5, FITS), np.linspace(0.5, 2.0, FITS)
+    found = {
+        # Each from 24 starts.
+        "grid": inference.fit(resonance, fixed={"branching_ratio": ratios}, chunk=24 * CHUNK),
+        "toys": inference.fit(strength, data=toys, chunk=CHUNK),
+        "own data, own mu": inference.fit(
+            strength, data=toys, fixed={"mu": strengths}, chunk=CHUNK
+        ),
+    }
+    arrays = {f"toys thrown: {name}": x for name, x in toys._asdict().items()}
+    for label, result in found.items():
+        assert np.all(result.converged), (label, result.status)
+        arrays[f"{label}: twice_nll"] = result.twice_nll
+        # These data say next to nothing about a mass, and so does its last digit.
+        if label != "grid":
+            arrays[f"{label}: vector"] = result.vector
+    # What moves may differ by fit.
+    starts = np.tile(truth, (FITS, 1))
+    moving = np.ones_like(starts, bool)
+    for k in range(FITS):
+        starts[k, k] *= 1.05
+        moving[k, k] = False
+    program = _compiled(strength, "newton", 1e-16, 200)
+    held, _ = batch.run(program, starts[:, None, :], strength.data, moving, chunk=CHUNK)
+    assert np.all(held.outcome == CONVERGED)
+    np.testing.assert_array_equal(held.vector[~moving], starts[~moving])
+    arrays["one held: twice_nll"] = 2 * held.value
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def by_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
+    """{devices: results}, each from a process of its own."""
+    folder = tmp_path_factory.mktemp("devices")
+    processes = {}
+    for n in (1, 2):
+        environment = {
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={n}",
+        }
+        processes[n] = subprocess.Popen(
+            [sys.executable, __file__, str(folder / f"{n}.npz"), str(n)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    found = {}
+    for n, process in processes.items():
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output
+        with np.load(folder / f"{n}.npz") as arrays:
+            found[n] = dict(arrays)
+    return found
+
+
+def test_two_devices_find_what_one_finds(by_devices):
+    one, two = by_devices[1], by_devices[2]
+    assert list(one) == list(two)
+    assert len(one) == 9
+    for label in one:
+        assert one[label].shape == two[label].shape
+        np.testing.assert_allclose(two[label], one[label], rtol=1e-8, atol=1e-8, err_msg=label)
+
+
+def test_toys_are_the_same_on_two_devices(by_devices):
+    for name in Data._fields:
+        label = f"toys thrown: {name}"
+        np.testing.assert_array_equal(by_devices[2][label], by_devices[1][label])
+
+
+# How fits are dealt out shows without a fit: a stand-in that returns what it was given.
+
+
+def stand_in(starts: jax.Array, data: Data, moving: jax.Array, stragglers: int = 0) -> Minimum:
+    """-log L is the distance of the first entry from the first count."""
+    counts = data.counts if data.counts.ndim == 2 else data.counts[None, :]
+    value = jnp.abs(starts[:, 0] - counts[:, 0])
+    none = jnp.zeros(len(starts), int)
+    return Minimum(starts, value, value, none, none + CONVERGED)
+
+
+def data_of(counts: np.ndarray) -> Data:
+    return Data(counts[..., None], np.zeros((*counts.shape, 0)), np.zeros((*counts.shape, 0)))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 129])
+@pytest.mark.parametrize("n_starts", [1, 5])
+def test_every_fit_gets_its_own(n, n_starts):
+    random = np.random.default_rng(n)
+    starts = random.normal(size=(n, n_starts, 2))
+    data = data_of(random.normal(size=n))
+    done: list[int] = []
+    best, minima = batch.run(
+        batch.program(stand_in), starts, data, np.ones(2, bool), chunk=8, progress=done.append
+    )
+    distance = np.abs(starts[:, :, 0] - data.counts)
+    np.testing.assert_array_equal(minima, distance)
+    np.testing.assert_array_equal(best.value, distance.min(axis=1))
+    np.testing.assert_array_equal(best.vector, starts[np.arange(n), distance.argmin(axis=1)])
+    assert sum(done) == n
+
+
+def test_one_data_set_for_all():
+    starts = np.random.default_rng(0).normal(size=(9, 1, 2))
+    best, _ = batch.run(
+        batch.program(stand_in), starts, data_of(np.array(0.5)), np.ones(2, bool), chunk=3
+    )
+    np.testing.assert_array_equal(best.value, np.abs(starts[:, 0, 0] - 0.5))
+
+
+def test_each_device_has_its_share():
+    n = len(jax.devices())
+    assert n >= 2
+    starts = np.zeros((4 * n, 3))
+    found = batch.program(stand_in)(starts, data_of(np.zeros(4 * n)), np.ones((4 * n, 3), bool))
+    for array in found:
+        assert len(array.sharding.device_set) == n
+        assert {shard.data.shape[0] for shard in array.addressable_shards} == {4}
+
+
+if __name__ == "__main__":
+    bknn.enable_x64()
+    # Compiled fast rather than well: it is the numbers that count.
+    jax.config.update("jax_disable_most_optimizations", True)
+    assert len(jax.devices()) == int(sys.argv[2])
+    np.savez(sys.argv[1], **results())
