@@ -90,6 +90,10 @@ class Conditional:
         self.rows = rows * self.n
         self._program = _compiled(analysis, "newton", 1e-16, 200)
 
+    def floats(self, name: str) -> bool:
+        """Whether a parameter floats where the parameter of interest is held."""
+        return bool(self._held_moving[self.analysis.index(name)])
+
     def observation(self, data: Data | None) -> Data:
         """Return the data that limits are asked for, after a look at their shape."""
         data = self.analysis.data if data is None else _checked(data, self.analysis)

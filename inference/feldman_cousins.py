@@ -73,7 +73,7 @@ class FeldmanCousins:
     @property
     def accepted(self) -> np.ndarray:
         """Which values belong to the intervals (l, n) of bool; none where a fit failed."""
-        return self.observed[None, :] <= self.critical + EQUAL
+        return np.asarray(self.observed[None, :] <= self.critical + EQUAL)
 
     def regions(self, level: float) -> tuple[Ends, ...]:
         """Return the accepted regions of a level, in order.
@@ -107,8 +107,16 @@ class FeldmanCousins:
             low, low_error = self._end(first - 1, level) if first > 0 else (self.grid[0], 0.0)
             end = len(inside) - 1
             high, high_error = self._end(last, level) if last < end else (self.grid[-1], 0.0)
-            numbers = (float(x) for x in (low, high, low_error, high_error))
-            found.append(Ends(*numbers, bool(first == 0), bool(last == end)))
+            found.append(
+                Ends(
+                    float(low),
+                    float(high),
+                    float(low_error),
+                    float(high_error),
+                    bool(first == 0),
+                    bool(last == end),
+                )
+            )
         return tuple(found)
 
     def interval(self, level: float) -> Ends:

@@ -307,6 +307,7 @@ def _compiled(target: Any, method: str, tolerance: float, max_steps: int) -> bat
     cache = target.__dict__.setdefault("_fits", {})
     key = (method, tolerance, max_steps)
     if key not in cache:
+        minimise: batch.Minimise
         if method == "newton":
             minimise = partial(
                 newton.minimise,

@@ -77,7 +77,7 @@ class Limit:
     @property
     def ok(self) -> np.ndarray:
         """Whether all six limits were found (n,)."""
-        return np.isfinite([self.observed, *self.expected.values()]).all(axis=0)
+        return np.asarray(np.isfinite([self.observed, *self.expected.values()]).all(axis=0))
 
     @property
     def sentence(self) -> str:
@@ -199,7 +199,7 @@ def limit(
                 status[i] = found.status(fits.poi, fits.bound_high)
             else:
                 limits[:, i] = np.nan
-                if status[i] == _OK:
+                if status[i].startswith(_OK):
                     status[i] = "failed: no fit at the tested values converged."
             scans.append(found)
     return Limit(
@@ -306,7 +306,8 @@ def two_sided(
         np.where(best.ok, best.vector[:, fits.index], np.nan),
         low,
         high,
-        *at_bound,
+        at_bound[0],
+        at_bound[1],
         tuple(status),
     )
 
@@ -336,7 +337,17 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:
             f"everything above {fits.poi} = {fits.lowest:g} is excluded ({which}): such data "
             "lie so far below the background."
         )
-    return " ".join(words) or _OK
+    if not words:
+        words.append(_OK)
+    analysis = fits.analysis
+    floating = [p.name for p in analysis.parameters if p.starts and fits.floats(p.name)]
+    if floating:
+        words[-1] = words[-1].rstrip(".")
+        words.append(
+            f"({', '.join(floating)} floats and the likelihood has several minima in it, so the "
+            "asymptotic formulas need not hold: put it on the grid, or throw toys)"
+        )
+    return " ".join(words)
 
 
 def _check_level(cl: float) -> None:

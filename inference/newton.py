@@ -19,7 +19,7 @@ matrix) is computed for all of them at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,14 +37,15 @@ CONVERGED, STALLED, EXHAUSTED, NOT_FINITE = range(4)
 class Minimum(NamedTuple):
     """Where a minimisation ended: the vector, -log likelihood there, and how it ended.
 
-    `decrement` is the decrease of -log likelihood that one more step would promise.
+    `decrement` is the decrease of -log likelihood that one more step would promise. JAX arrays
+    within programs, NumPy arrays outside.
     """
 
-    vector: Array
-    value: Array
-    decrement: Array
-    steps: Array
-    outcome: Array
+    vector: Any
+    value: Any
+    decrement: Any
+    steps: Any
+    outcome: Any
 
 
 class Layout(NamedTuple):
@@ -366,9 +367,7 @@ def _measure(
     spread = jnp.where(moving[where.settled], local[where.settled_at] * widths[where.settled], 0.0)
     variance = variance + collect(spread**2, where.settled_bin, n_bins)
 
-    curvature = np.zeros(analysis.size)
-    curvature[index] = 1 / sigma**2
-    curvature = jnp.asarray(curvature)
+    curvature = jnp.asarray(np.where(widths > 0, 1 / np.where(widths > 0, widths, 1.0) ** 2, 0.0))
     index, _, _ = analysis.poisson
     if index.size:
         parameter = jnp.maximum(take(vector, index), 1e-10)

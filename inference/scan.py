@@ -278,20 +278,26 @@ def _project(analysis: Analysis, vector: Array, data: Data, moving: Array, rates
     structure = analysis.structure
     variance = rates / jnp.clip(data.counts / rates, 0.5, 2.0)
     index, _, sigma = analysis.normal
-    prior = np.full(analysis.size, np.inf)
+    prior = np.zeros(analysis.size)
     prior[index] = sigma**2
+    tied = prior > 0
     spread = jnp.asarray(prior)
     index, _, _ = analysis.poisson
     if index.size:
+        tied[index] = True
         spread = spread.at[index].set(take(vector, index) ** 2 / jnp.maximum(data.poisson, 0.5))
     in_bin = np.arange(analysis.n_bins)[:, None] == structure.local_bin
     columns = jnp.concatenate([dense, jnp.where(in_bin, local[None, :], 0.0)], axis=1)
     where = np.concatenate([structure.shared, structure.local])
-    columns = jnp.where(moving[where][None, :], columns, 0.0)
-    # What nothing constrains may do what it wants: a million times what the data tell.
-    told = jnp.sum(columns**2 / variance[:, None], axis=0)
-    widest = 1e6 / jnp.where(told > 0, told, 1.0)
-    spread = jnp.minimum(spread[where], widest)
     root = jnp.sqrt(variance)
-    core = (columns * spread[None, :]) @ columns.T / root[:, None] / root[None, :]
-    return inverse(core + jnp.eye(analysis.n_bins)) / root[:, None] / root[None, :]
+    columns = jnp.where(moving[where][None, :], columns, 0.0) / root[:, None]
+    core = (columns * spread[where][None, :]) @ columns.T + jnp.eye(analysis.n_bins)
+    result = inverse(core)
+    # What nothing constrains takes its direction in the space of bins with it.
+    free = columns[:, np.flatnonzero(~tied[where])]
+    size = jnp.sqrt(jnp.sum(free**2, axis=0))
+    free = jnp.where(size > 0, free / jnp.where(size > 0, size, 1.0), 0.0)
+    along = result @ free
+    schur = free.T @ along + jnp.diag(jnp.where(size > 0, 1e-9, 1.0))
+    result = result - along @ inverse(schur) @ along.T
+    return result / root[:, None] / root[None, :]

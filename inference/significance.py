@@ -13,12 +13,12 @@ from scipy import stats
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference import toys as ensembles
 from bknn.inference.fit import _checked, fit
 from bknn.inference.result import FitResult
 from bknn.inference.scan import Scan, meaningless
 from bknn.inference.studies import Fraction, exceeding
-from bknn.inference.toys import SAME, Search, Toys, throw
+from bknn.inference.toys import SAME, Failures, Search, Toys, identity, throw
+from bknn.inference.toys import toys as fitted_toys
 
 #: The label of the null in the toys of a significance.
 NULL = "null"
@@ -146,9 +146,9 @@ class Significance:
         return 0 if self.toys is None else self.toys.n
 
     @property
-    def failed(self) -> ensembles.Failures:
+    def failed(self) -> Failures:
         """Toys whose fits failed; they are in no p."""
-        return ensembles.Failures((), 0, {}) if self.toys is None else self.toys.failed
+        return Failures((), 0, {}) if self.toys is None else self.toys.failed
 
     def __repr__(self) -> str:
         lines = [f"t = {self.t:.3f}; local: z = {self.z:.2f}, p = {self.p:.2e}. {self.statement}"]
@@ -243,7 +243,7 @@ def significance(
         ensemble = toys
         _check(ensemble, analysis, null, values, fixed)
     elif toys:
-        ensemble = ensembles.toys(
+        ensemble = fitted_toys(
             analysis,
             null.vector,
             int(toys),
@@ -300,7 +300,7 @@ def _check(
     fixed: Mapping[str, float],
 ) -> None:
     """Refuse toys that were not thrown at this null, or not fitted with it."""
-    if toys.sha256 != ensembles.identity(analysis) or dict(toys.fixed) != dict(fixed):
+    if toys.sha256 != identity(analysis) or dict(toys.fixed) != dict(fixed):
         raise errors.DataError(
             f"the toys are of {toys.analysis} with {dict(toys.fixed) or 'nothing'} fixed, not of "
             f"this analysis and data ({analysis!r}, {dict(fixed) or 'nothing'} fixed); throw toys "

@@ -1,28 +1,42 @@
-"""Pictures of a fit: counts and what was fitted to them, nuisances, the spectrum; and predictions.
+"""Pictures of a fit (counts, nuisances, spectrum), of predictions, and of what inference finds.
 
-`bins`, `nuisances` and `spectrum` take a `FitResult`, `prediction` a model; each returns a
-`matplotlib.figure.Figure`. `save` writes one as PDF and PNG, `fit_figures` and `prediction_figures`
-make and write all. Nothing here touches pyplot or leaves global
-settings behind, so it works in scripts, notebooks and threads alike. `docs/figures.md` says how to
-read the figures and where their labels come from.
+`bins`, `nuisances` and `spectrum` take a `FitResult`, `prediction` a model; `profile`, `contours`,
+`limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit` and `ranking` take what
+the functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save` writes
+one as PDF and PNG, `fit_figures` and `prediction_figures` make and write all. Nothing here touches
+pyplot or leaves global settings behind, so it works in scripts, notebooks and threads alike.
+`docs/figures.md` says how to read the figures and where their labels come from.
 """
 
 from __future__ import annotations
 
 from bknn.plot.bins import bins
 from bknn.plot.files import fit_figures, save
+from bknn.plot.limits import acceptance, limits, scan
 from bknn.plot.nuisances import nuisances
 from bknn.plot.prediction import prediction, prediction_figures
+from bknn.plot.profile import contours, profile
+from bknn.plot.ranking import ranking
 from bknn.plot.spectrum import spectrum
 from bknn.plot.style import STYLE
+from bknn.plot.toys import goodness_of_fit, significance, toys
 
 __all__ = [
     "STYLE",
+    "acceptance",
     "bins",
+    "contours",
     "fit_figures",
+    "goodness_of_fit",
+    "limits",
     "nuisances",
     "prediction",
     "prediction_figures",
+    "profile",
+    "ranking",
     "save",
+    "scan",
+    "significance",
     "spectrum",
+    "toys",
 ]

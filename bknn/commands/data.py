@@ -1,0 +1,23 @@
+"""`bknn data`: list, show and import data sets; `bknn.data.command` does it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bknn.commands import options
+
+
+def add(commands: Any) -> None:
+    """Add the command and its actions."""
+    from bknn.data import command
+
+    parser = options.command(commands, "data", run, help="list, show and import data sets")
+    command.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked."""
+    from bknn.data import command
+
+    return command.run(args)

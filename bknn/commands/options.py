@@ -1,0 +1,296 @@
+"""The options that several commands have, and how to read them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Container, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bknn import errors
+
+if TYPE_CHECKING:
+    from bknn.analysis import Analysis
+    from bknn.models import Model
+
+
+def command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], **words: str
+) -> argparse.ArgumentParser:
+    """Add a command; the examples in its `epilog` keep their lines."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, formatter_class=argparse.RawDescriptionHelpFormatter, **words
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+# What to add ---------------------------------------------------------------------------------
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model, with which form factors and inputs."""
+    parser.add_argument("model", metavar="MODEL", help="one of `bknn models`")
+    parser.add_argument(
+        "--form-factors",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="sets of form factors in place of the default ones (docs/form_factors.md)",
+    )
+    parser.add_argument(
+        "--inputs", metavar="NAME", help="'standard' (default), 'eos-1.0.21', 'flavio-2.7.1'"
+    )
+    parser.add_argument(
+        "--basis", metavar="NAME", help="of the couplings: 'parity' (default) or 'chiral'"
+    )
+    parser.add_argument(
+        "--long-distance",
+        action="store_true",
+        help="add B -> tau nu, tau -> K nu to charged channels (counted as background otherwise)",
+    )
+    parser.add_argument(
+        "--wilson-coefficients",
+        metavar="FILE",
+        help="WCxf file with coefficients for 'wet' or 'wet-rhn'",
+    )
+
+
+def add_analysis(
+    parser: argparse.ArgumentParser, *, seed: str = "recorded; nothing here is random"
+) -> None:
+    """The options that say which model meets which data, and how."""
+    add_model(parser)
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=["belle2-2025"],
+        metavar="SET",
+        help="names from `bknn data list`, directories of `bknn data import`, or pyhf workspaces",
+    )
+    parser.add_argument(
+        "--channels",
+        metavar="NAME[,NAME...]",
+        help="only these channels: names, their beginnings, or groups such as 'inclusive'",
+    )
+    parser.add_argument(
+        "--response",
+        default="smooth",
+        metavar="KIND",
+        help="'smooth' (default) or 'reweighting' (arXiv:2402.08417)",
+    )
+    parser.add_argument(
+        "--free",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="let parameters float that are fixed by default",
+    )
+    parser.add_argument("--seed", type=int, default=0, help=seed)
+
+
+#: Of commands that throw toys.
+SEED = "of the toys (default 0): one seed, the same toys on every machine"
+
+
+def add_fix(parser: argparse.ArgumentParser) -> None:
+    """Parameters that do not float."""
+    parser.add_argument(
+        "--fix", nargs="+", default=[], metavar="NAME=VALUE", help="keep parameters"
+    )
+
+
+def add_over(parser: argparse.ArgumentParser, text: str, *, required: bool) -> None:
+    """Grids of parameters."""
+    parser.add_argument(
+        "--over",
+        nargs="+",
+        action="extend",
+        default=None if required else [],
+        required=required,
+        metavar="NAME=GRID",
+        help=f"{text}: LOW:HIGH:POINTS, LOW:HIGH:POINTS:log, or A,B,C",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Where results go."""
+    parser.add_argument("--out", metavar="DIR", help="write result.json, arrays and figures there")
+    parser.add_argument("--no-figures", action="store_true", help="do not draw")
+
+
+# How to read it ------------------------------------------------------------------------------
+
+
+def values(texts: Sequence[str], option: str) -> dict[str, float]:
+    """Read NAME=VALUE pairs."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name.strip() in found:
+            raise errors.ParameterError(
+                f"{option} gives {name.strip()!r} two values; leave one out."
+            )
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise errors.ParameterError(
+                f"{option} {text!r} is not of the form NAME=VALUE with a number; for example "
+                f"{option} mass=2.1."
+            )
+    return found
+
+
+def grids(texts: Sequence[str], option: str = "--over") -> dict[str, np.ndarray]:
+    """Read NAME=LOW:HIGH:POINTS, NAME=LOW:HIGH:POINTS:log or NAME=A,B,C.
+
+    >>> grids(["mass=1:3:5", "branching_ratio=1e-6,1e-5"])
+    {'mass': array([1. , 1.5, 2. , 2.5, 3. ]), 'branching_ratio': array([1.e-06, 1.e-05])}
+    """
+    found: dict[str, np.ndarray] = {}
+    for text in texts:
+        name, _, words = text.partition("=")
+        name = name.strip()
+        if name in found:
+            raise errors.ParameterError(f"{option} gives {name!r} two grids; leave one out.")
+        if not name or not words:
+            raise errors.ParameterError(
+                f"{option} {text!r} is not of the form NAME=LOW:HIGH:POINTS; for example {option} "
+                "mass=0.1:4.7:200."
+            )
+        found[name] = grid(words, f"{option} {name}")
+    return found
+
+
+def grid(text: str, option: str) -> np.ndarray:
+    """Read LOW:HIGH:POINTS, LOW:HIGH:POINTS:log or A,B,C.
+
+    >>> grid("1:100:3:log", "--over mass")
+    array([  1.,  10., 100.])
+    """
+    values = _grid(text)
+    if values is None:
+        raise errors.ParameterError(
+            f"{option}: {text!r} is no grid; write LOW:HIGH:POINTS, with :log at the end for even "
+            "steps of the logarithm, or A,B,C; for example 0.1:4.7:200."
+        )
+    if not np.isfinite(values).all():
+        raise errors.ParameterError(
+            f"{option}: {text!r} has values that are not finite (the logarithm needs positive "
+            "ends); correct the grid."
+        )
+    return values
+
+
+def _grid(text: str) -> np.ndarray | None:
+    """The values that a grid names, or None if it cannot be read."""
+    parts = [part.strip() for part in text.split(":")]
+    try:
+        if len(parts) == 1:
+            return np.array([float(x) for x in parts[0].split(",")])
+        if len(parts) not in (3, 4) or parts[3:] not in ([], ["log"]):
+            return None
+        low, high, points = float(parts[0]), float(parts[1]), int(parts[2])
+    except ValueError:
+        return None
+    if points < 1:
+        return None
+    if len(parts) == 3:
+        # 0.15, not 0.15000000000000002.
+        return np.array([float(f"{x:.15g}") for x in np.linspace(low, high, points)])
+    return np.geomspace(low, high, points) if low > 0 and high > 0 else np.full(points, np.nan)
+
+
+def number(count: int, option: str, least: int = 1) -> int:
+    """Return a number of things that there must be `least` of."""
+    if count < least:
+        raise errors.ParameterError(f"{option} {count} is too few; give at least {least}.")
+    return count
+
+
+# What to make of it --------------------------------------------------------------------------
+
+
+def model(args: argparse.Namespace) -> Model:
+    """Load the model with the options that were given."""
+    from bknn import models
+
+    given = {
+        "form_factors": tuple(args.form_factors),
+        "inputs": args.inputs,
+        "basis": args.basis,
+        "long_distance": args.long_distance,
+        "wilson_coefficients": args.wilson_coefficients,
+    }
+    return models.load(args.model, **{k: v for k, v in given.items() if v})
+
+
+def model_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of the model, as they were given."""
+    names = ("form_factors", "inputs", "basis", "long_distance", "wilson_coefficients")
+    return {name: getattr(args, name) for name in names}
+
+
+def settings(args: argparse.Namespace, **own: Any) -> dict[str, Any]:
+    """The options of a command, as they were given, for the record."""
+    common = {"free": args.free, "channels": args.channels, "seed": args.seed}
+    return {**own, **common, **model_settings(args)}
+
+
+def prepare() -> None:
+    """Double precision, compiled programs kept between runs, no detour through another thread."""
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+    from bknn import enable_x64
+
+    enable_x64()
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "bknn" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def analysis(args: argparse.Namespace, named: Iterable[str]) -> Analysis:
+    """Build the analysis; parameters that the user names take part."""
+    from bknn import data
+    from bknn.analysis import Analysis
+
+    prepare()
+    physics = model(args)
+    measurements = [data.load(item) for item in args.data]
+    if args.channels:
+        wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
+        measurements = [m.select(wanted) for m in measurements]
+    fixed = {p.name for p in physics.parameters if p.fixed}
+    free = [*args.free, *(n for n in named if n in fixed and n not in args.free)]
+    return Analysis(physics, measurements, response=args.response, free=free)
+
+
+def of_interest(analysis: Analysis, fixed: Container[str], given: str | None) -> str:
+    """The parameter of interest: the one that was given, or the only one that there is."""
+    own = [
+        p.name
+        for p in analysis.parameters
+        if not (p.nuisance or p.constraint is not None or p.name in fixed)
+    ]
+    if given is not None:
+        analysis.index(given)
+        if given in fixed:
+            raise errors.ParameterError(
+                f"--poi {given}: it is kept by --fix; choose another, or let it float."
+            )
+        return given
+    if len(own) != 1:
+        raise errors.ParameterError(
+            f"{analysis.model.name} has {len(own)} parameters that may be of interest"
+            f"{' (' + ', '.join(own) + ')' if own else ''}; say which with --poi NAME."
+        )
+    return own[0]

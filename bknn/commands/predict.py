@@ -1,0 +1,118 @@
+"""`bknn predict`: branching fractions, spectra, polarisation of a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bknn import errors
+from bknn.commands import options, output
+
+_EXAMPLES = """\
+examples:
+  bknn predict sm --channel "B+ -> K+" "B0 -> K*0"
+  bknn predict vector --set mass=2.1 h_V=7e-9 --observable branching_ratio f_l \\
+      --channel "B+ -> K*+"
+  bknn predict wet --set C_TL=8 --observable f_l --channel "B0 -> K*0" --q2 0,4 4,8 8,16
+  bknn predict sm --observable dbr_dq2 --q2 1 5 10 --form-factors hpqcd-2022 --out results/
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "predict",
+        run,
+        help="branching fractions, spectra, polarisation of a model",
+        description="Predict observables of a model at a point of its parameters, with the "
+        "uncertainty of form factors and inputs.",
+        epilog=_EXAMPLES,
+    )
+    options.add_model(parser)
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the point; the start elsewhere"
+    )
+    parser.add_argument(
+        "--observable",
+        nargs="+",
+        default=["branching_ratio"],
+        metavar="NAME",
+        help="branching_ratio (default), dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l",
+    )
+    parser.add_argument(
+        "--channel",
+        nargs="+",
+        default=["B+ -> K+"],
+        metavar="CHANNEL",
+        help='"B+ -> K+" (default), "B0 -> K0", "B+ -> K*+", "B0 -> K*0", "Bs -> phi", '
+        '"Bs -> invisible"',
+    )
+    parser.add_argument(
+        "--q2",
+        nargs="+",
+        default=[],
+        metavar="A,B",
+        help="bins A,B or points A in GeV^2; all of phase space by default",
+    )
+    parser.add_argument("--out", metavar="DIR", help="write result.json and figures there")
+    parser.add_argument("--no-figures", action="store_true", help="do not draw")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, print, write."""
+    point = options.values(args.set, "--set")
+    regions: list[tuple[float, float] | float | None] = [_region(text) for text in args.q2]
+    regions = regions or [None]
+
+    options.prepare()
+    from bknn import report
+    from bknn.prediction import predict
+
+    model = options.model(args)
+    rows = []
+    for channel in args.channel:
+        for observable in args.observable:
+            for region in regions:
+                found = predict(model, observable, channel, point, region)
+                q2 = region if isinstance(region, tuple) or region is None else (region, region)
+                rows.append(
+                    {
+                        "observable": observable,
+                        "channel": channel,
+                        "q2": None if q2 is None else list(q2),
+                        "value": float(found.value),
+                        "uncertainty": float(found.uncertainty),
+                    }
+                )
+    out = output.directory(args.out)
+    print(report.predictions_table(model, rows))
+    if out is not None:
+        params = {p.name: point.get(p.name, p.init) for p in model.parameters}
+        settings = options.model_settings(args)
+        content = report.predictions_json(model, rows, params, settings=settings)
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.prediction_figures(model, point, args.channel, folder)
+
+        print()
+        output.write(out, content, {}, None if args.no_figures else figures)
+    return 0
+
+
+def _region(text: str) -> tuple[float, float] | float:
+    """Read a bin A,B or a point A."""
+    try:
+        numbers = [float(x) for x in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers[0], numbers[1]
+    raise errors.ParameterError(
+        f"--q2 {text!r} is neither a bin A,B nor a point A in GeV^2; for example --q2 0,4 4,8."
+    )

@@ -1,0 +1,175 @@
+"""`bknn toys`: many data sets as they could have come out, each fitted; bias, pulls, coverage."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bknn import errors
+from bknn.commands import options, output, progress
+
+if TYPE_CHECKING:
+    from bknn.analysis import Analysis
+    from bknn.inference import FitResult
+
+_EXAMPLES = """\
+examples:
+  bknn toys signal-strength -n 2000 --set mu=1 --out toys-1/
+  bknn toys signal-strength -n 2000 --set mu=1 --first 2000 --out toys-2/
+  bknn toys signal-strength --merge toys-1/toys.nc toys-2/toys.nc --out all/
+  bknn toys resonance --goodness-of-fit -n 1000
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "toys",
+        run,
+        help="throw and fit toys: bias, pulls, coverage, goodness of fit",
+        description="Throw data sets (counts and auxiliary data) at a point of the parameters and "
+        "fit each: bias, pulls and coverage of the fit. The nuisances of the truth are as they fit "
+        "the data best at that point.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser, seed=options.SEED)
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the truth; the best fit to the data elsewhere",
+    )
+    parser.add_argument(
+        "--nominal",
+        action="store_true",
+        help="nuisances of the truth where their constraints have them, not where the data do",
+    )
+    parser.add_argument(
+        "-n",
+        "--number",
+        type=int,
+        metavar="N",
+        help="how many toys (default 1000; none with --merge)",
+    )
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        metavar="I",
+        help="number of the first toy (default 0), where several jobs share the toys of a seed",
+    )
+    parser.add_argument(
+        "--merge", nargs="+", default=[], metavar="FILE", help="toys.nc of other jobs, to be added"
+    )
+    parser.add_argument(
+        "--goodness-of-fit",
+        action="store_true",
+        help="how often toys thrown at the best fit are fitted worse than the data (saturated "
+        "statistic)",
+    )
+    parser.add_argument(
+        "--no-uncertainties",
+        action="store_true",
+        help="leave out the uncertainty of each fit (a few ms a toy), and with it the pulls",
+    )
+    options.add_fix(parser)
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Throw, fit, print, write."""
+    point, fixed = options.values(args.set, "--set"), options.values(args.fix, "--fix")
+    if both := sorted(set(point) & set(fixed)):
+        raise errors.ParameterError(
+            f"--set and --fix both give {both[0]!r}; --set is the truth, --fix the truth and every "
+            "fit. Leave one out."
+        )
+    number = args.number if args.number is not None else (0 if args.merge else 1000)
+    options.number(number, "-n", 0 if args.merge else 1)
+    options.number(args.first, "--first", 0)
+    if args.nominal and not number:
+        raise errors.ParameterError("--nominal is about toys to throw; say how many with -n.")
+    if args.goodness_of_fit and not number:
+        raise errors.ParameterError(
+            "--goodness-of-fit throws toys of its own; say how many with -n."
+        )
+    analysis = options.analysis(args, [*point, *fixed])
+
+    from bknn import report
+    from bknn.inference import fit
+    from bknn.inference.goodness import goodness_of_fit
+    from bknn.inference.toys import Toys, toys
+
+    parts = [Toys.load(path) for path in args.merge]
+    out = output.directory(args.out)
+    result = fit(analysis, fixed=fixed).check()
+    if number:
+        truth = _truth(analysis, result, {**fixed, **point}, args.nominal)
+        own = [p.name for p in analysis.parameters if not p.nuisance and p.constraint is None]
+        # The likelihood ratios of the true values, for the coverage.
+        hypotheses = {name: {name: truth[name]} for name in own if name not in fixed}
+        with progress.bar("toys", number, "toys") as done:
+            thrown = toys(
+                analysis,
+                truth,
+                number,
+                seed=args.seed,
+                first=args.first,
+                hypotheses=hypotheses,
+                fixed=fixed,
+                uncertainties=not args.no_uncertainties,
+                progress=done,
+            )
+        parts.insert(0, thrown)
+    found = Toys.merge(*parts)
+    quality = None
+    if args.goodness_of_fit:
+        with progress.bar("goodness of fit", number, "toys") as done:
+            quality = goodness_of_fit(
+                analysis, n=number, seed=args.seed, fixed=fixed, progress=done
+            )
+    print(report.toys_table(found, quality, result))
+    if out is not None:
+        settings = options.settings(
+            args,
+            set=point,
+            fix=fixed,
+            nominal=args.nominal,
+            number=number,
+            first=args.first,
+            merge=args.merge,
+            goodness_of_fit=args.goodness_of_fit,
+        )
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            paths = plot.save(plot.toys(found), folder / "toys")
+            if quality is not None:
+                paths += plot.save(plot.goodness_of_fit(quality), folder / "goodness_of_fit")
+            return paths
+
+        output.write(
+            out,
+            report.toys_json(found, quality, result, settings=settings),
+            {"toys.nc": found.save},
+            None if args.no_figures else figures,
+        )
+    return 0
+
+
+def _truth(
+    analysis: Analysis, result: FitResult, held: Mapping[str, float], nominal: bool
+) -> dict[str, Any]:
+    """The point at which toys are thrown: everything else as it fits the data best, or nominal."""
+    from bknn.inference import fit
+
+    if nominal:
+        own = {p.name for p in analysis.parameters if not p.nuisance and p.constraint is None}
+        best = {name: value for name, value in result.params.items() if name in own}
+        return {**analysis.init, **best, **held}
+    return dict(fit(analysis, fixed=held).check().params) if held else dict(result.params)

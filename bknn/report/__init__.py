@@ -1,0 +1,39 @@
+"""What a command says and leaves behind: tables to read, `result.json`, arrays.
+
+`docs/result.md` describes the files.
+"""
+
+from bknn.report.files import write_json
+from bknn.report.fit import fit_json, fit_table, write_arrays
+from bknn.report.impacts import impacts_json, impacts_table, write_impacts
+from bknn.report.limit import limit_json, limit_table, write_limit
+from bknn.report.numbers import in_digits
+from bknn.report.prediction import predictions_json, predictions_table
+from bknn.report.profile import profile_json, profile_table, write_profile
+from bknn.report.provenance import provenance
+from bknn.report.significance import significance_json, significance_table
+from bknn.report.toys import toys_json, toys_table
+
+__all__ = [
+    "fit_json",
+    "fit_table",
+    "impacts_json",
+    "impacts_table",
+    "in_digits",
+    "limit_json",
+    "limit_table",
+    "predictions_json",
+    "predictions_table",
+    "profile_json",
+    "profile_table",
+    "provenance",
+    "significance_json",
+    "significance_table",
+    "toys_json",
+    "toys_table",
+    "write_arrays",
+    "write_impacts",
+    "write_json",
+    "write_limit",
+    "write_profile",
+]

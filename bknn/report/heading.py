@@ -1,0 +1,73 @@
+"""What tables begin with: which model, which data, the values of the fit."""
+
+from __future__ import annotations
+
+import math
+
+from bknn.analysis import Analysis
+from bknn.inference.result import FitResult
+from bknn.report.numbers import in_digits
+from bknn.tables import table
+
+
+def heading(analysis: Analysis) -> list[str]:
+    """Return the lines that say what meets what."""
+    return [
+        f"{analysis.model.name}: {analysis.model.description}",
+        *(
+            f"data: {m.name} ({counted(len(m.channels), 'channel')}, "
+            f"{counted(m.n_bins, 'bin')}), "
+            f"{analysis.response} response"
+            for m in analysis.measurements
+        ),
+    ]
+
+
+def parameters_table(result: FitResult) -> str:
+    """Return a table of the model's parameters at a fit."""
+    analysis: Analysis = result.target
+    sigma = result.uncertainty_vector
+    rows: list[tuple[str, ...]] = []
+    for i, p in enumerate(analysis.parameters):
+        if p.nuisance:
+            continue
+        if not result.moving[i]:
+            note = "fixed"
+        elif p.name in result.at_bounds:
+            note = "at its bound"
+        elif not math.isfinite(sigma[i]):
+            note = "uncertainty unknown"
+        else:
+            note = ""
+        value, error = in_digits(
+            float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
+        )
+        rows.append((p.name, value, error, p.unit, note))
+    rows += _constants(analysis)
+    return table(("parameter", "value", "uncertainty", "unit", ""), rows)
+
+
+def _constants(analysis: Analysis) -> list[tuple[str, ...]]:
+    """Rows for the parameters that a model keeps fixed; many zeros are one row."""
+    units = {p.name: p.unit for p in analysis.model.parameters}
+    zeros = [name for name, x in analysis.constants.items() if x == 0]
+    shown = [n for n in analysis.constants if n not in zeros or len(zeros) <= _MANY]
+    rows: list[tuple[str, ...]] = [
+        (n, f"{analysis.constants[n]:g}", "", units.get(n, ""), "fixed") for n in shown
+    ]
+    if len(zeros) > _MANY:
+        rows.append((f"{zeros[0]}, {zeros[1]}, ...", "0", "", "", f"fixed, all {len(zeros)}"))
+    return rows
+
+
+#: More parameters fixed at zero than this are not listed one by one.
+_MANY = 12
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "bin"), counted(30, "bin")
+    ('1 bin', '30 bins')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,122 @@
+"""What `bknn impacts` says and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn.inference.impacts import COLUMNS, Impacts
+from bknn.report import files
+from bknn.report.fit import content
+from bknn.report.heading import heading
+from bknn.report.numbers import in_digits, number
+from bknn.tables import table
+
+
+def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of `result.json` for impacts; `docs/result.md` describes it."""
+    rows = []
+    for row in found.table:
+        numbers = {column: number(row[column]) for column in COLUMNS}
+        rows.append({"name": row["name"], **numbers, "remark": row.get("remark")})
+    more = {
+        "parameter": found.poi,
+        "impacts": rows,
+        "groups": {label: number(value) for label, value in found.groups.items()},
+        "total": number(found.total),
+        "expected_groups": {label: number(x) for label, x in found.expected_groups.items()},
+        "expected_total": number(found.expected_total),
+    }
+    return content(found.result, "impacts", settings, more)
+
+
+def write_impacts(found: Impacts, path: Path) -> None:
+    """Write the ranking as NetCDF."""
+    title = f"bknn impacts on {found.poi} of {found.result.target.model.name}"
+    with files.arrays(path, title) as file:
+        file.dimension("parameter", len(found.names))
+        file.put_texts("name", found.names, "parameter")
+        for column in COLUMNS:
+            file.put(column, getattr(found, column), "parameter")
+
+
+def impacts_table(found: Impacts, top: int = 20) -> str:
+    """Return the table that `bknn impacts` prints: the strongest nuisances, and the groups."""
+    analysis = found.result.target
+    unit = next((p.unit for p in analysis.parameters if p.name == found.poi), "")
+    scale, power = _scale(found)
+    refits = bool(np.isfinite(found.post_up).any())
+    rows = []
+    for row in found.table[:top]:
+        shifts = [row["pre"], row["post"]]
+        if refits:
+            shifts += [row["post_up"], row["post_down"]]
+        rows.append(
+            (
+                row["name"],
+                _text(row["pull"], "+.2f"),
+                _text(row["constraint"], ".2f"),
+                *(_text(shift / scale, "+.3f") for shift in shifts),
+                row.get("remark", ""),
+            )
+        )
+    head = ["nuisance", "pull", "post/pre", "pre", "post"]
+    if refits:
+        head += ["refit up", "down"]
+    value, error = in_digits(found.value, found.hessian)
+    note = "at its bound" if found.poi in found.result.at_bounds else "uncertainty unknown"
+    text = f"{value} +- {error}" if error else f"{value} ({note})"
+    lines = [
+        *heading(analysis),
+        "",
+        f"{found.poi} = {text}{' ' + unit if unit else ''}",
+        "shifts when a nuisance moves by +1 sigma" + (f", in units of {power}" if power else ""),
+        "",
+        table((*head, ""), rows),
+    ]
+    if (rest := len(found.names) - len(rows)) > 0:
+        lines.append(f"... and {rest} more, each with less")
+    if np.isfinite(found.total):
+        expected = found.expected_groups
+        shares = [
+            (
+                label,
+                f"{x / scale:.3f}",
+                f"{100 * (x / found.total) ** 2:.1f} %",
+                f"{expected[label] / scale:.3f}",
+            )
+            for label, x in found.groups.items()
+        ]
+        together = (f"{x / scale:.3f}" for x in (found.total, found.expected_total))
+        shares.append(("together", next(together), "", next(together)))
+        shares.append(("from the curvature", f"{found.hessian / scale:.3f}", "", ""))
+        head = ["group", "around the data", "of the variance", "around the fit"]
+        lines += ["", table(head, shares)]
+    lines += ["", f"fit              {found.result.status}"]
+    if found.poi in found.remarks:
+        lines.append(f"impacts          {found.remarks[found.poi]}")
+    for name in [n for n in found.remarks if n != found.poi][:_REMARKS]:
+        lines.append(f"impacts          {name} {found.remarks[name]}.")
+    if (rest := len(found.remarks) - _REMARKS) > 0:
+        lines.append(f"                 and {rest} more remarks; result.json has all (--out).")
+    return "\n".join(lines)
+
+
+#: So many remarks are printed.
+_REMARKS = 3
+
+
+def _scale(found: Impacts) -> tuple[float, str]:
+    """The power of ten that shifts are given in, and its name, empty for 1."""
+    size = found.hessian if found.hessian > 0 else float(np.nanmax(np.abs(found.post_up)))
+    if not (np.isfinite(size) and size > 0):
+        return 1.0, ""
+    power = int(np.floor(np.log10(size)))
+    return (1.0, "") if -2 <= power <= 2 else (10.0**power, f"1e{power:+03d}")
+
+
+def _text(value: float, form: str) -> str:
+    return format(value, form) if np.isfinite(value) else "-"

@@ -1,0 +1,175 @@
+"""What `bknn profile` says and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn.inference import newton
+from bknn.inference.contours import Contours
+from bknn.inference.intervals import Intervals
+from bknn.inference.profile import Profile
+from bknn.report import files
+from bknn.report.fit import content
+from bknn.report.heading import counted, heading, parameters_table
+from bknn.report.numbers import in_digits, nested, number
+from bknn.tables import table
+
+#: How the fit of a point ended, in a word or two.
+OUTCOMES = {
+    newton.CONVERGED: "converged",
+    newton.STALLED: "stalled",
+    newton.EXHAUSTED: "not converged",
+    newton.NOT_FINITE: "not finite",
+}
+
+
+#: What the status of an interval is if there is nothing to be said.
+CLOSED = "closed on both sides."
+
+
+def profile_json(
+    found: Profile,
+    limits: Intervals | None,
+    plane: Contours | None,
+    *,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the content of `result.json` for a profile; `docs/result.md` describes it."""
+    axes = [nested(axis) for axis in found.axes]
+    numbers = {
+        "parameters": list(found.parameters),
+        "grid": axes[0] if len(axes) == 1 else axes,
+        "twice_nll": nested(found.twice_nll),
+        "delta": nested(found.delta),
+        **{name: nested(values) for name, values in found.values.items()},
+        "second": nested(found.second_delta),
+        "status": _words(found.outcome),
+    }
+    more: dict[str, Any] = {"profile": numbers}
+    if limits is not None:
+        more["intervals"] = intervals_json(limits)
+    if plane is not None:
+        more["contours"] = {
+            f"{n:g}": {"delta": plane.levels[n], "lines": [nested(x) for x in lines]}
+            for n, lines in plane.lines.items()
+        }
+    return content(found.best, "profile", settings, more)
+
+
+def _words(outcome: np.ndarray) -> Any:
+    if outcome.ndim == 0:
+        return OUTCOMES.get(int(outcome), "not fitted")
+    return [_words(row) for row in outcome]
+
+
+def intervals_json(limits: Intervals) -> dict[str, Any]:
+    """Return `{name: {"value", "68", "95", "regions", "status"}}`."""
+    result = {}
+    for name in limits.names:
+        own = {str(round(100 * level)): limits[name, level] for level in limits.levels}
+        result[name] = {
+            "value": number(float(limits.value[name])),
+            **{label: [number(x.low), number(x.high)] for label, x in own.items()},
+            "at_bound": {
+                label: [bool(x.low_at_bound), bool(x.high_at_bound)] for label, x in own.items()
+            },
+            "regions": {label: nested(x.regions) for label, x in own.items()},
+            "status": {label: x.status for label, x in own.items()},
+        }
+    return result
+
+
+def write_profile(found: Profile, path: Path) -> None:
+    """Write a profile as NetCDF, each parameter a dimension and its values a coordinate."""
+    title = f"bknn profile of {found.target.model.name} over {', '.join(found.parameters)}"
+    with files.arrays(path, title) as file:
+        for name, axis in zip(found.parameters, found.axes, strict=True):
+            file.dimension(name, len(axis))
+            file.put(name, axis, name)
+        file.put("twice_nll", found.twice_nll, *found.parameters)
+        file.put("delta", found.delta, *found.parameters)
+        file.put("second", found.second_delta, *found.parameters)
+        file.put("converged", found.converged, *found.parameters)
+        for name, values in found.values.items():
+            file.put(name, values, *found.parameters)
+
+
+def profile_table(found: Profile, limits: Intervals | None, plane: Contours | None) -> str:
+    """Return the table that `bknn profile` prints."""
+    analysis = found.target
+    units = {p.name: p.unit for p in analysis.parameters}
+    lines = [*heading(analysis), "", parameters_table(found.best), ""]
+    if limits is not None:
+        lines += [_intervals_table(limits, units), ""]
+    for name, axis in zip(found.parameters, found.axes, strict=True):
+        unit = f" {units[name]}" if units.get(name) else ""
+        lines.append(
+            f"{name:<16} {axis[0]:g} ... {axis[-1]:g}{unit}, {counted(len(axis), 'point')}"
+        )
+    lines.append(f"-2 log L         {found.twice_nll_min:.4f} at the lowest")
+    if np.isfinite(found.delta).any():
+        where = np.unravel_index(np.nanargmin(found.delta), found.shape)
+        at = ", ".join(
+            f"{name} = {axis[i]:.6g}"
+            for name, axis, i in zip(found.parameters, found.axes, where, strict=True)
+        )
+        lines.append(f"on the grid      {found.delta[where]:.4f} higher, at {at}")
+    for at, height in _other_minima(found):
+        lines.append(f"other minimum    {height:.4f} higher, near {at}")
+    lines.append(f"profile          {found.status}")
+    if limits is not None:
+        for x in limits:
+            if x.status != CLOSED:
+                lines.append(f"interval         {x.name} at {100 * x.level:.3g}%: {x.status}")
+    if plane is not None:
+        for n, curves in plane.lines.items():
+            kind = "closed" if all(np.array_equal(c[0], c[-1]) for c in curves) else "open"
+            lines.append(
+                f"contour          {n:g} sigma (-2 log L + {plane.levels[n]:.2f}): "
+                + (f"{counted(len(curves), 'line')}, {kind}" if curves else "outside of the grid")
+            )
+        if lost := sum(plane.lost.values()):
+            lines.append(f"contours         {lost} vertices were not found; the lines have gaps.")
+    return "\n".join(lines)
+
+
+#: Minima higher than three standard deviations do not interest.
+_WORTH_NAMING = 9.0
+
+
+def _other_minima(found: Profile, most: int = 4) -> list[tuple[str, float]]:
+    """Where the curve has other local minima: grid points lower than their neighbours."""
+    if len(found.axes) != 1 or len(found.axes[0]) < 3:
+        return []
+    (name,), (axis,), delta = found.parameters, found.axes, found.delta
+    inner = np.flatnonzero((delta[1:-1] < delta[:-2]) & (delta[1:-1] < delta[2:])) + 1
+    lowest = int(np.nanargmin(delta))
+    others = sorted(
+        (float(delta[i]), f"{name} = {axis[i]:.4g}")
+        for i in inner
+        if i != lowest and delta[i] < _WORTH_NAMING
+    )
+    return [(at, height) for height, at in others[:most]]
+
+
+def _intervals_table(limits: Intervals, units: Mapping[str, str]) -> str:
+    rows = []
+    for name in limits.names:
+        row = [name, ""]
+        for level in limits.levels:
+            x = limits[name, level]
+            error = max(x.high - x.low, 0.0) / 2
+            row[1] = row[1] or in_digits(float(limits.value[name]), error)[0]
+            spans = x.regions or ((x.low, x.high),)
+            row.append(" and ".join(_span(low, high, error) for low, high in spans))
+        rows.append((*row, units.get(name, "")))
+    head = ["parameter", "value", *(f"{100 * level:.3g}%" for level in limits.levels), "unit"]
+    return table(head, rows)
+
+
+def _span(low: float, high: float, error: float) -> str:
+    return f"{in_digits(low, error)[0]} ... {in_digits(high, error)[0]}"
