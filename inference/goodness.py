@@ -107,7 +107,7 @@ def goodness_of_fit(
         >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
         >>> good = inference.goodness_of_fit(analysis, n=100)
         >>> print(f"{good.statistic:.2f}, {good.dof}")
-        31.45, 29
+        26.64, 29
     """
     best = best_fit(analysis, fixed=fixed, data=data)
     observed = analysis.data if data is None else data

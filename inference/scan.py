@@ -259,7 +259,7 @@ class Scan:
                     found.append(slope @ (scales_there - scales))
             return jnp.concatenate(found)
 
-        shifts = jax.vmap(shift)(self.grid)
+        shifts = jax.vmap(shift)(jnp.asarray(self.grid))
         u = shifts @ (data.counts / rates - 1)
         return u, jnp.sum((shifts @ project) * shifts, axis=1)
 
@@ -296,7 +296,7 @@ def _project(analysis: Analysis, vector: Array, data: Data, moving: Array, rates
     # What nothing constrains takes its direction in the space of bins with it.
     free = columns[:, np.flatnonzero(~tied[where])]
     size = jnp.sqrt(jnp.sum(free**2, axis=0))
-    free = jnp.where(size > 0, free / jnp.where(size > 0, size, 1.0), 0.0)
+    free = free / jnp.where(size > 0, size, 1.0)[None, :]
     along = result @ free
     schur = free.T @ along + jnp.diag(jnp.where(size > 0, 1e-9, 1.0))
     result = result - along @ inverse(schur) @ along.T

@@ -273,15 +273,15 @@ def best_fit(
     data: Data | None = None,
 ) -> FitResult:
     """Return the best fit, searched as in toys: what they find must be found in the data, too."""
-    best = fit(analysis, fixed=fixed, data=data)
-    if Scan.of(analysis, fixed or {}) is None:
-        return best
-    search = Search(analysis, np.asarray(best.vector), {}, fixed or {})
     given = analysis.data if data is None else _checked(data, analysis)
     if np.ndim(given.counts) != 1:
         raise errors.ParameterError(
             f"{len(given.counts)} data sets came; give one, as in Data(*(x[0] for x in data))."
         )
+    best = fit(analysis, fixed=fixed, data=data)
+    if Scan.of(analysis, fixed or {}) is None:
+        return best
+    search = Search(analysis, np.asarray(best.vector), {}, fixed or {})
     found, _ = search.fit(Data(*(np.asarray(x)[None] for x in given)))
     if best.converged and 2 * found.value[0] > best.twice_nll - SAME:
         return best

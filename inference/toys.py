@@ -59,9 +59,9 @@ def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, firs
             normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
             index, _, factor = analysis.poisson
             return Data(
-                jax.random.poisson(of_counts, rates).astype(float),
+                _poisson(of_counts, rates),
                 normal,
-                jax.random.poisson(of_poisson, vector[index] * factor).astype(float),
+                _poisson(of_poisson, vector[index] * factor),
             )
 
         def run(seed: Array, numbers: Array, vector: Array) -> Data:
@@ -72,6 +72,19 @@ def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, firs
         cache["run"] = jax.jit(run)
     thrown = cache["run"](seed, np.arange(first, first + n), vector)
     return Data(*(np.asarray(x) for x in thrown))
+
+
+def _poisson(key: Array, rate: Array) -> Array:
+    """Throw counts. JAX's own lose their variance beyond 1e5 (1.46 of it at 1e8, jax 0.10); there
+    a rounded normal distribution is as good as it gets."""
+    small = jax.random.poisson(key, jnp.minimum(rate, _MANY)).astype(float)
+    normal = jax.random.normal(jax.random.fold_in(key, 1), rate.shape)
+    large = jnp.round(rate + jnp.sqrt(rate) * normal)
+    return jnp.where(rate > _MANY, large, small)
+
+
+#: Counts beyond this are thrown as rounded normal numbers.
+_MANY = 1e5
 
 
 def asimov(analysis: Analysis, params: Parameters) -> Data:
@@ -124,8 +137,8 @@ def saturated(analysis: Analysis, data: Data) -> np.ndarray:
 #: Numbers in memory at once for the starts of the fits, at most.
 _NUMBERS = 2**22
 
-#: Fewer fits than one of these are filled up to it.
-_ROOMS = (16, 128)
+#: Fewer fits are filled up to so many, so that they share the program of many.
+_LANES = 128
 
 #: Toys in memory at once, at most.
 _BLOCK = 4096
@@ -233,7 +246,9 @@ class Search:
                 )
         self.scan = Scan.of(analysis, self.fixed)
         #: {what floats not: (starts (starts, size), moving (size,))}
-        self._plain = {None: self._begin(self.fixed)}
+        self._plain: dict[str | None, tuple[np.ndarray, np.ndarray]] = {
+            None: self._begin(self.fixed)
+        }
         for label, values in self.hypotheses.items():
             self._plain[label] = self._begin({**self.fixed, **values})
         most = max(len(s) for s, _ in self._plain.values())
@@ -249,8 +264,8 @@ class Search:
         for i, p in enumerate(self.analysis.parameters):
             if p.starts and len(starts[0]) > 1:
                 result[:, i] = starts[0, :, i]
-        for i in np.flatnonzero(~moving):
-            result[:, i] = starts[0, 0, i]
+        for j in np.flatnonzero(~moving):
+            result[:, j] = starts[0, 0, j]
         if len(result) > 1:
             # The truth is one more start.
             true = np.where(moving, self.truth, result[0])
@@ -335,8 +350,8 @@ class Search:
         """
         n, each = starts.shape[:2]
         row, column = np.nonzero(worth)
-        # Few sizes, so that few programs are compiled; nothing moves in fits that fill up.
-        room = next((r for r in _ROOMS if len(row) <= r), len(row))
+        # Nothing moves in fits that fill up.
+        room = max(len(row), _LANES)
         filled = np.append(row, np.full(room - len(row), row[-1] if len(row) else 0))
         chosen = filled, np.append(column, np.full(room - len(row), column[-1] if len(row) else 0))
         floats = np.broadcast_to(moving, (room, len(moving))).copy()
@@ -726,7 +741,8 @@ class Toys:
             ) from None
         for name in ("seeds", "numbers", "outcome"):
             lists[name] = lists[name].astype(int)
-        return cls(**settings, **lists, **tables)
+        arguments: dict[str, Any] = {**settings, **lists, **tables}
+        return cls(**arguments)
 
 
 _FORMAT = "bknn toys 1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,10 +36,10 @@ from bknn.plot.style import (
 _LEFT, _RIGHT, _ABOVE, _BELOW, _TALL, _ACROSS = 0.55, 0.12, 0.12, 0.42, 2.4, 3
 _SINGLE = 4.6
 
-_TOYS: dict[str, object] = {"facecolor": tint(SKY, 0.55), "edgecolor": BLUE, "linewidth": 0.7}
-_CURVE: dict[str, object] = {"color": BLACK, "linewidth": 1.0}
-_OTHER: dict[str, object] = {"color": BLACK, "linewidth": 1.0, "linestyle": (0, (3, 2))}
-_DATA: dict[str, object] = {"color": VERMILLION, "linewidth": 1.4}
+_TOYS: dict[str, Any] = {"facecolor": tint(SKY, 0.55), "edgecolor": BLUE, "linewidth": 0.7}
+_CURVE: dict[str, Any] = {"color": BLACK, "linewidth": 1.0}
+_OTHER: dict[str, Any] = {"color": BLACK, "linewidth": 1.0, "linestyle": (0, (3, 2))}
+_DATA: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.4}
 
 
 def significance(found: Significance) -> Figure:
@@ -49,9 +50,11 @@ def significance(found: Significance) -> Figure:
     one tested parameter came out below its null value have a negative t.
 
     Raises:
-        ParameterError: there are no toys.
+        ParameterError: there are no toys, or all of them failed.
     """
     t = found.statistics
+    if not t.size:
+        raise errors.ParameterError(f"there is nothing to draw: {found.failed}.")
     observed = found.sign * found.t
     signed = bool((t < 0).any()) or observed < 0
     with style():
@@ -66,7 +69,7 @@ def significance(found: Significance) -> Figure:
         )
         figure, (ax,) = _panels(1, text)
         _histogram(ax, t, edges)
-        handles = [Patch(label=f"{len(t)} toys of the null", **_TOYS)]
+        handles: list[Patch | Line2D] = [Patch(label=f"{len(t)} toys of the null", **_TOYS)]
         # A parameter at its bound, or with a sign: half of the toys on either side.
         share = 0.5 if found.dof == 1 else 1.0
 
@@ -123,7 +126,9 @@ def goodness_of_fit(found: GoodnessOfFit) -> Figure:
         )
         figure, (ax,) = _panels(1, text)
         _histogram(ax, values, edges)
-        handles = [Patch(label=f"{len(values)} toys of the best fit", **_TOYS)]
+        handles: list[Patch | Line2D] = [
+            Patch(label=f"{len(values)} toys of the best fit", **_TOYS)
+        ]
         if found.dof > 0:
             _curve(ax, edges, lambda x: stats.chi2.cdf(x, found.dof), len(values), _CURVE)
             handles.append(Line2D([], [], label=f"$\\chi^2$, {found.dof} d.o.f.", **_CURVE))
@@ -245,7 +250,7 @@ def _curve(
     edges: np.ndarray,
     below: Callable[[np.ndarray], np.ndarray],
     n: int,
-    look: dict[str, object],
+    look: dict[str, Any],
 ) -> None:
     """Draw what a distribution expects in every bin, as a curve through the bins' centres.
 

@@ -129,7 +129,7 @@ def limit_table(
         row.append(_text(found.best[i]))
         row.append(_text(found.observed[i], found.observed_error[i]))
         row.append(_text(found.expected[0][i], found.expected_error[0][i]))
-        row += [f"{_text(found.expected[-k][i])} ... {_text(found.expected[k][i])}" for k in (1, 2)]
+        row += [_expected(found, -k, i) + " ... " + _expected(found, k, i) for k in (1, 2)]
         if both is not None:
             row.append(f"{_text(both.low[i])} ... {_text(both.high[i])}")
         rows.append(row)
@@ -145,11 +145,6 @@ def limit_table(
         lines.append(f"intervals        {both.sentence}")
     if unified is not None:
         lines.append(f"Feldman-Cousins  {unified.sentence}")
-    if found.failed.any():
-        lines.append(
-            f"toys             {int(found.failed.sum())} fits failed; they are left out of the "
-            "fractions."
-        )
     return "\n".join(lines)
 
 
@@ -174,6 +169,10 @@ def _unified_lines(unified: FeldmanCousins) -> list[str]:
 
 def _error(error: float) -> str:
     return f" +- {error:.1g}" if error > 0 else ""
+
+
+def _expected(found: Limit, sigma: int, i: int) -> str:
+    return _text(found.expected[sigma][i], found.expected_error[sigma][i])
 
 
 def _text(value: float, error: float = 0.0) -> str:

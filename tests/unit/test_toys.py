@@ -10,6 +10,8 @@ import hashlib
 import importlib
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -20,7 +22,7 @@ from bknn import errors, inference, models
 from bknn.analysis import Data
 from bknn.inference import goodness, scan, studies
 from bknn.inference.newton import CONVERGED, EXHAUSTED
-from bknn.inference.toys import Toys, asimov, saturated, throw, toys
+from bknn.inference.toys import Toys, _poisson, asimov, saturated, throw, toys
 
 from . import small
 
@@ -92,6 +94,17 @@ def test_counts_are_poisson_and_auxiliary_data_too(whole):
         error = np.sqrt(variance / 20000)
         assert np.abs((values.mean(axis=0) - mean) / error).max() < 4.5
         np.testing.assert_allclose(values.var(axis=0), variance, rtol=0.06)
+
+
+@pytest.mark.parametrize("rate", [3.0, 1e4, 1e6, 1e8])
+def test_counts_of_any_size_have_the_variance_of_their_mean(rate):
+    """JAX's own Poisson numbers do not, beyond 1e5."""
+    counts = np.asarray(_poisson(jax.random.key(3), jnp.full(40_000, rate)))
+    assert (counts == np.round(counts)).all()
+    assert counts.mean() == pytest.approx(rate, abs=5 * np.sqrt(rate / 40_000))
+    # The variance of a variance: 2/n, and 1/(n rate) for few counts.
+    error = np.sqrt((2 + 1 / rate) / 40_000)
+    assert counts.var() / rate == pytest.approx(1.0, abs=5 * error)
 
 
 def test_asimov_data_fit_the_truth(whole):
