@@ -47,12 +47,13 @@ def workers() -> int:
 def program(minimise: Minimise) -> Minimise:
     """Compile a function of fits side by side, shared among the devices there are."""
     devices = np.array(jax.devices())
+    alone = jax.jit(minimise, static_argnames="stragglers")
     if len(devices) == 1:
-        return jax.jit(minimise, static_argnames="stragglers")
+        return alone
     mesh = Mesh(devices, ("fits",))
 
     @partial(jax.jit, static_argnames="stragglers")
-    def run(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
+    def shared(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
         data_axis = P("fits") if np.ndim(data.counts) == 2 else P()
         each = partial(minimise, stragglers=stragglers // len(devices))
         share = jax.shard_map(
@@ -64,7 +65,21 @@ def program(minimise: Minimise) -> Minimise:
         )
         return share(starts, data, moving)
 
+    def run(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
+        even = len(starts) % len(devices) == 0
+        chosen = shared if even and _is_shared(len(starts)) else alone
+        return chosen(starts, data, moving, stragglers=stragglers)
+
     return run
+
+
+def _is_shared(fits: int) -> bool:
+    """Whether so many fits are worth more than one device."""
+    return len(jax.devices()) > 1 and fits >= _WORTH * len(jax.devices())
+
+
+#: Fewer fits a device are not worth the sharing.
+_WORTH = 8
 
 
 def run(
@@ -151,7 +166,7 @@ def _padded(
 ) -> Minimum:
     """Run the program on a power of two of fits, at least `room`: it is compiled for few sizes."""
     n = len(starts)
-    devices = len(jax.devices())
+    devices = len(jax.devices()) if _is_shared(room) else 1
     extra = devices * (1 << (-(-room // devices) - 1).bit_length()) - n
 
     def pad(x: np.ndarray) -> np.ndarray:

@@ -430,15 +430,17 @@ def inverse(matrix: Array) -> Array:
     (jaxlib 0.10: a batch of 256 fits never ended).
     """
     n = matrix.shape[-1]
-    if n <= 4:
-        for k in range(n):
-            # Gauss-Jordan: one row and column after the other is replaced by that of the inverse.
-            unit = np.zeros((*(1,) * (matrix.ndim - 2), n, 1))
-            unit[..., k, 0] = 1.0
-            column = matrix[..., :, k : k + 1] - unit
-            row = matrix[..., k : k + 1, :] + np.swapaxes(unit, -1, -2)
-            matrix = matrix - column * (row / matrix[..., k : k + 1, k : k + 1])
-        return matrix
+    if n <= 8:
+        # Gauss-Jordan: one row and column after the other is replaced by that of the inverse.
+        unit = jnp.eye(n).reshape((n,) + (1,) * (matrix.ndim - 2) + (n,))
+
+        def sweep(k: Array, a: Array) -> Array:
+            row = jax.lax.dynamic_index_in_dim(a, k, -2)
+            column = jax.lax.dynamic_index_in_dim(a, k, -1)
+            pivot = jax.lax.dynamic_index_in_dim(row, k, -1)
+            return a - (column - unit[k][..., :, None]) * ((row + unit[k][..., None, :]) / pivot)
+
+        return jax.lax.fori_loop(0, n, sweep, matrix)
     h = n // 2
     b = matrix[..., :h, h:]
     first = inverse(matrix[..., :h, :h])

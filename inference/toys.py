@@ -21,8 +21,14 @@ from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
 from bknn.inference import batch
 from bknn.inference.fit import _compiled, _starts
-from bknn.inference.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, Minimum
-from bknn.inference.result import FitResult
+from bknn.inference.newton import (
+    CONVERGED,
+    EXHAUSTED,
+    NOT_FINITE,
+    STALLED,
+    Minimum,
+    inverse,
+)
 from bknn.inference.scan import PEAKS, Scan
 
 
@@ -464,19 +470,9 @@ class Search:
         own = {p.name: i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]}
         sigma: dict[str, np.ndarray] = {}
         if uncertainties:
-            result = FitResult(
-                analysis,
-                free.vector,
-                2 * free.value,
-                2 * free.decrement,
-                free.steps,
-                free.outcome,
-                moving,
-                2 * free.value[:, None],
-                data,
-            )
-            found = result.uncertainty_vector
-            sigma = {name: found[:, i] for name, i in own.items()}
+            index = np.array(list(own.values()), int)
+            found = _uncertainties(analysis, index, free.vector, data, moving)
+            sigma = {name: found[:, i] for i, name in enumerate(own)}
         outcome = np.array(free.outcome)
         for minimum in under.values():
             outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
@@ -496,6 +492,59 @@ class Search:
             saturated=saturated(analysis, data),
             outcome=outcome,
         )
+
+
+#: Toys whose uncertainties are computed together.
+_TOGETHER = 32
+
+
+def _uncertainties(
+    analysis: Analysis, own: np.ndarray, vectors: np.ndarray, data: Data, moving: np.ndarray
+) -> np.ndarray:
+    """Return the uncertainties of some entries (n, own) at the best fits (n, size) of data sets.
+
+    As those of a FitResult, but many at a time: parameters at a bound count as fixed and get 0;
+    where the Hessian is not positive definite all are NaN.
+    """
+    cache = analysis.__dict__.setdefault("_uncertainties", {})
+    key = tuple(own.tolist())
+    if key not in cache:
+        lower, upper = analysis.bounds.T
+        unit = np.eye(analysis.size)
+
+        def one(vector: Array, data: Data, moving: Array) -> Array:
+            hessian = jax.hessian(lambda v: -analysis.log_shape(v, data))(vector)
+            free = moving & (vector > lower) & (vector < upper)
+            # Unit diagonal: parameters of 1e-6 stand beside those of 1.
+            size = jnp.sqrt(jnp.abs(jnp.diag(hessian)))
+            size = jnp.where(free & (size > 0), size, 1.0)
+            both = free[:, None] & free[None, :]
+            matrix = jnp.where(both, hessian / size[:, None] / size[None, :], unit)
+            result = inverse(matrix)
+            # The nuisances have constraints; what is not positive shows in these entries.
+            variance = jnp.diag(result)
+            positive = jnp.all(variance > 0) & _positive(result[own[:, None], own[None, :]])
+            sigma = jnp.where(free, jnp.sqrt(jnp.abs(variance)) / size, 0.0)[own]
+            return jnp.where(positive, sigma, jnp.nan)
+
+        cache[key] = jax.jit(jax.vmap(one, in_axes=(0, 0, None)))
+    parts = []
+    for first in range(0, len(vectors), _TOGETHER):
+        rows = np.minimum(np.arange(first, first + _TOGETHER), len(vectors) - 1)
+        found = cache[key](vectors[rows], Data(*(np.asarray(x)[rows] for x in data)), moving)
+        parts.append(np.asarray(found)[: len(vectors) - first])
+    return np.concatenate(parts)
+
+
+def _positive(matrix: Array) -> Array:
+    """Return whether a small symmetric matrix is positive definite, by Gauss's pivots."""
+    result = jnp.array(True)
+    for k in range(matrix.shape[0]):
+        pivot = matrix[k, k]
+        result &= pivot > 0
+        column = matrix[:, k] / jnp.where(pivot > 0, pivot, 1.0)
+        matrix = matrix - column[:, None] * matrix[k][None, :]
+    return result
 
 
 def identity(analysis: Analysis) -> str:

@@ -7,6 +7,7 @@ Two virtual CPU devices, double precision, no silent rank promotion; warnings ar
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 # XLA reads this once, when JAX makes its first array; so it stands before every other import.
@@ -14,6 +15,11 @@ DEVICES = "--xla_force_host_platform_device_count"
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=2".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What one worker or module has compiled the others need not compile again. Kept for one run only:
+# a run from nothing must work from nothing.
+CACHE = tempfile.TemporaryDirectory(prefix="bknn-xla-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", CACHE.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import hypothesis
 import jax

@@ -64,7 +64,7 @@ def significance(found: Significance) -> Figure:
         text = _caption(
             found.best.target,
             f"{_p(p)}, z {_z(p)} of the null, wherever the best fit is; at one place "
-            f"p = {_short(found.p)}, z = {found.z:.2f}",
+            f"p = {number(found.p)}, z = {found.z:.2f}",
             found.toys,
         )
         figure, (ax,) = _panels(1, text)
@@ -90,7 +90,9 @@ def significance(found: Significance) -> Figure:
                 several = crossings.mean * np.exp(-(x - crossings.level) / 2)
                 return np.minimum(local(x) + several, 1.0)
 
-            _curve(ax, edges, lambda x: 1 - tail(x), len(t), _OTHER)
+            # A bound, of small probabilities only.
+            far = edges[tail(edges) < 0.5]
+            _curve(ax, far, lambda x: 1 - tail(x), len(t), _OTHER)
             label = f"with {crossings.mean:.1f} upcrossings of {crossings.level:g}"
             handles.append(Line2D([], [], label=label, **_OTHER))
         ax.axvline(observed, **_DATA)
@@ -180,7 +182,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
     else:
         pull = (values[known] - truth) / sigma[known]
         reach = max(4.0, min(8.0, float(np.abs(pull).max())))
-        edges = np.linspace(-reach, reach, 41)
+        edges = np.linspace(-reach, reach, 49)
         _histogram(ax, np.clip(pull, -reach, reach), edges)
         _curve(ax, edges, stats.norm.cdf, len(pull), _CURVE)
         ax.set_xlabel(f"pull of {plain(name)}")
@@ -191,10 +193,12 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
             f"width {number(width, width / math.sqrt(2 * n))}"
         )
         if not known.all():
-            said += f"\n{int(np.sum(~known))} toys without\nan uncertainty"
+            said += f"\nwithout uncertainty: {int(np.sum(~known))}"
+        if beyond := int(np.sum(np.abs(pull) > reach)):
+            said += f"\nbeyond {reach:g}: {beyond}, in the last bins"
     ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(0, 1.45 * ax.get_ylim()[1])
-    ax.text(0.03, 0.97, said, transform=ax.transAxes, va="top", fontsize=6, linespacing=1.3)
+    ax.set_ylim(0, 1.55 * ax.get_ylim()[1])
+    ax.text(0.04, 0.96, said, transform=ax.transAxes, va="top", fontsize=6, linespacing=1.3)
 
 
 def _panels(n: int, text: Caption) -> tuple[Figure, list[Axes]]:
@@ -229,10 +233,6 @@ def _z(p: Fraction) -> str:
     return f"= {number(p.z, p.z_error)}" if p.k else f"> {p.z:.2f}"
 
 
-def _short(p: float) -> str:
-    return number(float(f"{p:.2g}"))
-
-
 def _range(values: np.ndarray, observed: float, low: float | None) -> tuple[float, float]:
     """Return the range that holds the toys and the data, with some room."""
     least, most = min(values.min(), observed), max(values.max(), observed)
@@ -265,4 +265,8 @@ def _curve(
 def _labelled(ax: Axes, edges: np.ndarray, handles: list[Patch | Line2D]) -> None:
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylabel("toys", labelpad=3)
-    ax.legend(handles=handles, loc="upper right", borderaxespad=0.4)
+    # The line of the data may run behind it.
+    legend = ax.legend(
+        handles=handles, loc="upper right", borderaxespad=0.4, frameon=True, framealpha=1.0
+    )
+    legend.get_frame().set_edgecolor("none")

@@ -120,6 +120,7 @@ def test_intervals_of_belle2_are_minos(belle2: bknn.Analysis, at_minimum: Points
         assert theirs.upper == pytest.approx(ours.high - ours.value, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mu", [0.0, 8.0])
 def test_profile_of_belle2_is_that_of_pyhf(
     belle2: bknn.Analysis, at_minimum: Points, calling_peers: Calling, mu: float

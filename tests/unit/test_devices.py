@@ -22,8 +22,8 @@ from bknn.inference import batch
 from bknn.inference.fit import _compiled
 from bknn.inference.newton import CONVERGED, Minimum
 
-#: An odd number of fits, in chunks of two a device.
-FITS, CHUNK = 7, 2
+#: An odd number of fits, in chunks of eight a device, the fewest that are shared.
+FITS, CHUNK = 31, 8
 
 
 def results() -> dict[str, np.ndarray]:
@@ -54,8 +54,9 @@ def results() -> dict[str, np.ndarray]:
     starts = np.tile(truth, (FITS, 1))
     moving = np.ones_like(starts, bool)
     for k in range(FITS):
-        starts[k, k] *= 1.05
-        moving[k, k] = False
+        entry = k % strength.size
+        starts[k, entry] *= 1.05
+        moving[k, entry] = False
     program = _compiled(strength, "newton", 1e-16, 200)
     held, _ = batch.run(program, starts[:, None, :], strength.data, moving, chunk=CHUNK)
     assert np.all(held.outcome == CONVERGED)
