@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
@@ -339,7 +340,7 @@ def _statement(
     """Say whether the asymptotic formula holds."""
     index = [analysis.index(name) for name in tested]
     slopes = np.asarray(
-        jax.jacfwd(lambda x: analysis.rates(null_with(null, index, x)))(null[index])
+        jax.jacfwd(lambda x: analysis.rates(_replaced(null, index, x)))(null[index])
     )
     size = np.abs(slopes).max(axis=0)
     lower, upper = analysis.bounds[index].T
@@ -391,9 +392,9 @@ def _statement(
     return " ".join(said)
 
 
-def null_with(null: np.ndarray, index: list[int], values: jax.Array) -> jax.Array:
+def _replaced(null: np.ndarray, index: list[int], values: jax.Array) -> jax.Array:
     """Return the vector with some entries replaced."""
-    return jax.numpy.asarray(null).at[np.array(index)].set(values)
+    return jnp.asarray(null).at[np.array(index)].set(values)
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

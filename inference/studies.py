@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -26,7 +25,7 @@ class Fraction:
     >>> print(p)
     0.00130 +- 0.00036
     >>> print(Fraction(0, 10_000))
-    0 of 10000, < 0.00030 at 95% CL
+    0 of 10000, < 0.0003 at 95% CL
     """
 
     k: int
@@ -78,7 +77,7 @@ class Fraction:
 
     def __str__(self) -> str:
         if self.n and not self.k:
-            return f"0 of {self.n}, < {self.upper():.2g}0 at 95% CL".replace("00 at", "0 at")
+            return f"0 of {self.n}, < {self.upper():.2g} at 95% CL"
         return f"{self.value:.5f} +- {self.error:.5f}"
 
 
@@ -339,8 +338,3 @@ def _sigma(toys: Toys, name: str) -> np.ndarray:
             "these toys have no uncertainties; fit them with uncertainties=True."
         )
     return toys.uncertainties[name][toys.good]
-
-
-def finite(value: Any) -> float | None:
-    """Return a number for JSON: None where there is none."""
-    return float(value) if math.isfinite(value) else None

@@ -184,8 +184,8 @@ def toys(
             different `first` can be merged.
         hypotheses: {label: {name: value}}; the parameters of each are fixed there.
         fixed: {name: value} of parameters that float in no fit.
-        uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; a few
-            milliseconds a toy.
+        uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; about
+            10 ms a toy.
         progress: is called with the number of toys that have been done since the last call.
 
     Fits begin at the truth. Parameters with several `starts` would make them miss the lowest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from bknn import errors
 from bknn.analysis import Analysis
 from bknn.inference.goodness import GoodnessOfFit
 from bknn.inference.significance import Significance
-from bknn.inference.studies import Fraction
+from bknn.inference.studies import Fraction, pulls
 from bknn.inference.toys import Toys
 from bknn.plot.style import (
     BLACK,
@@ -61,12 +60,12 @@ def significance(found: Significance) -> Figure:
         low, high = _range(t, observed, None if signed else 0.0)
         edges = np.linspace(low, high, 61)
         p = found.fraction
-        text = _caption(
-            found.best.target,
-            f"{_p(p)}, z {_z(p)} of the null, wherever the best fit is; at one place "
-            f"p = {number(found.p)}, z = {found.z:.2f}",
-            found.toys,
-        )
+        local_p = f"p = {number(found.p)}, z = {found.z:.2f}"
+        if found.meaningless:
+            said = f"{_p(p)}, z {_z(p)}, wherever the best fit is; at one place {local_p}"
+        else:
+            said = f"{_p(p)}, z {_z(p)} by toys; {local_p} by the curve"
+        text = _caption(found.best.target, said, found.toys)
         figure, (ax,) = _panels(1, text)
         _histogram(ax, t, edges)
         handles: list[Patch | Line2D] = [Patch(label=f"{len(t)} toys of the null", **_TOYS)]
@@ -100,7 +99,11 @@ def significance(found: Significance) -> Figure:
         ax.set_yscale("log")
         most = ax.get_ylim()[1]
         ax.set_ylim(0.5, 4 * most)
-        ax.set_xlabel(r"$t = -2\,\ln\,(L_{\rm null}\,/\,L_{\rm best})$")
+        label = r"$t = -2\,\ln\,(L_{\rm null}\,/\,L_{\rm best})$"
+        if signed:
+            ((tested, value),) = found.tested.items()
+            label += f", with a minus sign for {plain(tested)} < {value:g}"
+        ax.set_xlabel(label)
         _labelled(ax, edges, handles)
         text.write(figure)
     return figure
@@ -186,11 +189,10 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
         _histogram(ax, np.clip(pull, -reach, reach), edges)
         _curve(ax, edges, stats.norm.cdf, len(pull), _CURVE)
         ax.set_xlabel(f"pull of {plain(name)}")
-        n = len(pull)
-        width = float(np.std(pull, ddof=1))
+        spread = pulls(found, name)
         said = (
-            f"mean {number(float(pull.mean()), width / math.sqrt(n))}\n"
-            f"width {number(width, width / math.sqrt(2 * n))}"
+            f"mean {number(spread.mean, spread.mean_error)}\n"
+            f"width {number(spread.width, spread.width_error)}"
         )
         if not known.all():
             said += f"\nwithout uncertainty: {int(np.sum(~known))}"

@@ -464,7 +464,7 @@ def test_fractions():
     assert none.error == pytest.approx(1.148e-3, rel=1e-2)
     assert none.z == pytest.approx(stats.norm.isf(none.upper()))
     assert math.isnan(none.z_error)
-    assert str(none) == "0 of 1000, < 0.0030 at 95% CL"
+    assert str(none) == "0 of 1000, < 0.003 at 95% CL"
     assert none.interval()[0] == 0.0
     assert studies.Fraction(5, 5).interval()[1] == studies.Fraction(5, 5).upper() == 1.0
     nothing = studies.Fraction(0, 0)
