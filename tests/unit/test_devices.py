@@ -150,11 +150,12 @@ def test_one_data_set_for_all():
 def test_each_device_has_its_share():
     n = len(jax.devices())
     assert n >= 2
-    starts = np.zeros((4 * n, 3))
-    found = batch.program(stand_in)(starts, data_of(np.zeros(4 * n)), np.ones((4 * n, 3), bool))
+    fits = 8 * n
+    starts = np.zeros((fits, 3))
+    found = batch.program(stand_in)(starts, data_of(np.zeros(fits)), np.ones((fits, 3), bool))
     for array in found:
         assert len(array.sharding.device_set) == n
-        assert {shard.data.shape[0] for shard in array.addressable_shards} == {4}
+        assert {shard.data.shape[0] for shard in array.addressable_shards} == {8}
 
 
 if __name__ == "__main__":
