@@ -84,6 +84,7 @@ def as_pyhf(analysis: bknn.Analysis, model: Any, toys: Data) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
+@pytest.mark.slow
 def test_q_of_toys(analysis: bknn.Analysis) -> None:
     """q~ of the same toys, of background with a deficit in every second one."""
     _, model, _ = both([34.0, 27.0])
@@ -104,6 +105,7 @@ def test_q_of_toys(analysis: bknn.Analysis) -> None:
             assert own[i] == pytest.approx(float(theirs), abs=2e-5)
 
 
+@pytest.mark.slow
 def test_cls_by_toys(analysis: bknn.Analysis) -> None:
     """Other toys, other fits: p values at a value of mu within the errors of both."""
     _, model, data = both([34.0, 27.0])

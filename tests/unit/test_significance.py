@@ -269,6 +269,7 @@ def drawn_counts(figure) -> np.ndarray:
     return np.asarray(patch.get_data().values)
 
 
+@pytest.mark.slow
 def test_figures_show_all_toys(found, bump, tmp_path):
     figure = figures.significance(found)
     assert drawn_counts(figure).sum() == 600
