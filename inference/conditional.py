@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import _checked, _compiled, _starts
+from bknn.inference.fit import checked_data, compiled, starting_points
 from bknn.inference.newton import CONVERGED
 from bknn.inference.toys import throw
 from bknn.parameters import real
@@ -84,11 +84,11 @@ class Conditional:
                 f"{self.bound_high:g}] with values above it; limits and intervals start there."
             )
         start = self.lowest if np.isfinite(self.lowest) else float(analysis.init_vector[self.index])
-        self._free, self._free_moving, _ = _starts(analysis, held, {})
-        self._held, self._held_moving, _ = _starts(analysis, {**held, poi: start}, {})
+        self._free, self._free_moving, _ = starting_points(analysis, held, {})
+        self._held, self._held_moving, _ = starting_points(analysis, {**held, poi: start}, {})
         self.n = max((len(v) for v in self.grid.values()), default=1)
         self.rows = rows * self.n
-        self._program = _compiled(analysis, "newton", 1e-16, 200)
+        self._program = compiled(analysis)
 
     def floats(self, name: str) -> bool:
         """Whether a parameter floats where the parameter of interest is held."""
@@ -96,7 +96,7 @@ class Conditional:
 
     def observation(self, data: Data | None) -> Data:
         """Return the data that limits are asked for, after a look at their shape."""
-        data = self.analysis.data if data is None else _checked(data, self.analysis)
+        data = self.analysis.data if data is None else checked_data(data, self.analysis)
         if np.ndim(data.counts) > 1:
             raise errors.ParameterError(
                 f"{len(data.counts)} data sets came; a limit is that of one. Ask for one after "

@@ -131,9 +131,9 @@ def fit(
             "method 'newton' needs an Analysis, whose counts and constraints it knows; "
             "use 'lbfgs' for other log densities."
         )
-    starts, moving, batched = _starts(target, fixed or {}, init or {})
+    starts, moving, batched = starting_points(target, fixed or {}, init or {})
     if data is not None:
-        data = _checked(data, target)
+        data = checked_data(data, target)
         if data[0].ndim == 2:
             n = len(data[0])
             if batched and n != len(starts):
@@ -143,11 +143,8 @@ def fit(
                 )
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
-    if tolerance is None:
-        tolerance = 1e-16 if method == "newton" else 1e-10
-    limit = max_steps if max_steps is not None else (200 if method == "newton" else 2000)
     best, minima = batch.run(
-        _compiled(target, method, tolerance, limit),
+        compiled(target, method, tolerance, max_steps),
         starts,
         data if data is not None else getattr(target, "data", _NO_DATA),
         moving,
@@ -216,7 +213,7 @@ def _translated(data: Data, analysis: Analysis, null: Analysis) -> Data:
     return Data(*fields)
 
 
-def _starts(
+def starting_points(
     target: Analysis | LogDensity, fixed: Mapping[str, ArrayLike], init: Mapping[str, ArrayLike]
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return starting points (batch, starts, size), which parameters move, and whether a batch was
@@ -281,7 +278,7 @@ class _Given(NamedTuple):
         return cls(where, values, batched)
 
 
-def _checked(data: Data, target: Analysis | LogDensity) -> Data:
+def checked_data(data: Data, target: Analysis | LogDensity) -> Data:
     """Return data sets as arrays, after a look at their shapes: (n,) each, or (batch, n)."""
     if not isinstance(target, Analysis):
         raise errors.ParameterError(
@@ -302,8 +299,17 @@ def _checked(data: Data, target: Analysis | LogDensity) -> Data:
     return Data(*arrays)
 
 
-def _compiled(target: Any, method: str, tolerance: float, max_steps: int) -> batch.Minimise:
+def compiled(
+    target: Any,
+    method: str = "newton",
+    tolerance: float | None = None,
+    max_steps: int | None = None,
+) -> batch.Minimise:
     """The compiled program, kept with the target: compiling takes longer than fitting."""
+    if tolerance is None:
+        tolerance = 1e-16 if method == "newton" else 1e-10
+    if max_steps is None:
+        max_steps = 200 if method == "newton" else 2000
     cache = target.__dict__.setdefault("_fits", {})
     key = (method, tolerance, max_steps)
     if key not in cache:

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import _checked, _compiled, _starts
+from bknn.inference.fit import checked_data, compiled, starting_points
 from bknn.inference.newton import CONVERGED
 from bknn.inference.result import FitResult
 
@@ -102,7 +102,7 @@ class Points:
                 f"parameter {twice[0]!r} is fixed and varied at the same time; leave it out of "
                 "`fixed`."
             )
-        self.given = None if data is None else _checked(data, analysis)
+        self.given = None if data is None else checked_data(data, analysis)
         if self.given is not None and self.given.counts.ndim == 2:
             raise errors.ParameterError(
                 f"{len(self.given.counts)} data sets came; a profile is of one. Take them one by "
@@ -116,7 +116,7 @@ class Points:
         #: Fits in memory at once. Below 16 chunks stragglers need no program of their own, and
         #: there are none: neighbouring points need the same number of steps.
         self.most = max(1, min(_MOST, 14 * lanes))
-        free, self._floating, batched = _starts(analysis, self.fixed, {})
+        free, self._floating, batched = starting_points(analysis, self.fixed, {})
         if batched:
             raise errors.ParameterError(
                 "`fixed` has lists of values; a profile holds them at one value each. To vary a "
@@ -144,7 +144,7 @@ class Points:
         same = (best.data is None) == (self.given is None)
         if same and self.given is not None:
             same = all(map(np.array_equal, best.data, self.given))
-        start = _starts(self.analysis, self.fixed, {})[0][0, 0]
+        start = starting_points(self.analysis, self.fixed, {})[0][0, 0]
         held = ~self._floating
         if (
             not same
@@ -185,7 +185,7 @@ class Points:
         Nuisances begin at the best fit or, if `plain`, at their own starts.
         """
         held = {name: values[:, i] for i, name in enumerate(self.names)}
-        result, _, _ = _starts(self.analysis, {**self.fixed, **held}, {})
+        result, _, _ = starting_points(self.analysis, {**self.fixed, **held}, {})
         if self._begin is not None and not plain:
             where, nuisances = self._begin
             result[:, :, where] = nuisances
@@ -249,7 +249,7 @@ class Points:
         if not len(flat):
             none = np.zeros((n, n_starts))
             return _Ends(starts, none, none, none.astype(int), none.astype(int))
-        program = _compiled(self.analysis, "newton", 1e-16, 200)
+        program = compiled(self.analysis)
         found, _ = batch.run(program, flat[:, None], self.data, floats, chunk=self.chunk)
         if progress is not None:
             progress(n)

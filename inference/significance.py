@@ -14,7 +14,7 @@ from scipy import stats
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import _checked, fit
+from bknn.inference.fit import checked_data, fit
 from bknn.inference.result import FitResult
 from bknn.inference.scan import Scan, meaningless
 from bknn.inference.studies import Fraction, exceeding
@@ -274,7 +274,7 @@ def best_fit(
     data: Data | None = None,
 ) -> FitResult:
     """Return the best fit, searched as in toys: what they find must be found in the data, too."""
-    given = analysis.data if data is None else _checked(data, analysis)
+    given = analysis.data if data is None else checked_data(data, analysis)
     if np.ndim(given.counts) != 1:
         raise errors.ParameterError(
             f"{len(given.counts)} data sets came; give one, as in Data(*(x[0] for x in data))."

@@ -20,7 +20,7 @@ from scipy.special import gammaln, xlogy
 from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
 from bknn.inference import batch
-from bknn.inference.fit import _compiled, _starts
+from bknn.inference.fit import compiled, starting_points
 from bknn.inference.newton import (
     CONVERGED,
     EXHAUSTED,
@@ -265,7 +265,7 @@ class Search:
 
     def _begin(self, held: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Return where fits begin with some parameters held, and what moves."""
-        starts, moving, _ = _starts(self.analysis, held, {})
+        starts, moving, _ = starting_points(self.analysis, held, {})
         result = np.tile(self.truth, (len(starts[0]), 1))
         for i, p in enumerate(self.analysis.parameters):
             if p.starts and len(starts[0]) > 1:
@@ -363,7 +363,7 @@ class Search:
         floats = np.broadcast_to(moving, (room, len(moving))).copy()
         floats[len(row) :] = False
         found, _ = batch.run(
-            _compiled(self.analysis, "newton", 1e-16, 200),
+            compiled(self.analysis),
             np.ascontiguousarray(starts)[chosen][:, None],
             Data(*(np.asarray(x)[filled] for x in data)),
             floats,

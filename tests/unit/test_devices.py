@@ -19,7 +19,7 @@ import bknn
 from bknn import inference, models
 from bknn.analysis import Data
 from bknn.inference import batch
-from bknn.inference.fit import _compiled
+from bknn.inference.fit import compiled
 from bknn.inference.newton import CONVERGED, Minimum
 
 #: An odd number of fits, in chunks of eight a device, the fewest that are shared.
@@ -57,7 +57,7 @@ def results() -> dict[str, np.ndarray]:
         entry = k % strength.size
         starts[k, entry] *= 1.05
         moving[k, entry] = False
-    program = _compiled(strength, "newton", 1e-16, 200)
+    program = compiled(strength)
     held, _ = batch.run(program, starts[:, None, :], strength.data, moving, chunk=CHUNK)
     assert np.all(held.outcome == CONVERGED)
     np.testing.assert_array_equal(held.vector[~moving], starts[~moving])
