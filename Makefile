@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python 
 	>/dev/null 2>&1 && { echo "$$python"; break; }; done)
 
 # Options for pytest in `make test` and `make nightly`, e.g. make test PYTEST="-n 8"
-PYTEST ?= -n 2 --durations=10
+PYTEST ?= -n 2 --dist loadfile --durations=10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types format bench nightly clean

@@ -1,6 +1,7 @@
 """What one asks of a likelihood: a flat vector in, a log density out, no physics."""
 
 from bknn.inference.contours import Contours, contours
+from bknn.inference.datasets import asimov, throw
 from bknn.inference.feldman_cousins import FeldmanCousins, feldman_cousins
 from bknn.inference.fit import LogDensity, fit, fit_null
 from bknn.inference.goodness import GoodnessOfFit, goodness_of_fit
@@ -11,7 +12,7 @@ from bknn.inference.profile import Profile, profile
 from bknn.inference.result import FitResult
 from bknn.inference.significance import Significance, significance
 from bknn.inference.studies import bias, coverage, pulls
-from bknn.inference.toys import Toys, asimov, throw, toys
+from bknn.inference.toys import Toys, toys
 
 __all__ = [
     "Contours",

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from bknn.analysis import Data
-from bknn.inference.conditional import Conditional, asimov, rows_of, stacked, taken
+from bknn.inference.conditional import Conditional
+from bknn.inference.datasets import asimov, rows_of, stacked, taken
 from bknn.inference.roots import BEYOND, LOST, crossings
 
 #: Fluctuations of the background, in standard deviations, for which limits are expected.

@@ -24,7 +24,7 @@ from bknn.inference.newton import EXHAUSTED, Minimum
 #: Reports how many more fits are done.
 Progress = Callable[[int], None]
 
-#: (starts (fits, size), data, moving (fits, size), stragglers=0) -> Minimum
+#: (starts (fits, size), data (fits, n), moving (fits, size), stragglers=0) -> Minimum
 Minimise = Callable[..., Minimum]
 
 
@@ -54,12 +54,11 @@ def program(minimise: Minimise) -> Minimise:
 
     @partial(jax.jit, static_argnames="stragglers")
     def shared(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
-        data_axis = P("fits") if np.ndim(data.counts) == 2 else P()
         each = partial(minimise, stragglers=stragglers // len(devices))
         share = jax.shard_map(
             each,
             mesh=mesh,
-            in_specs=(P("fits"), data_axis, P("fits")),
+            in_specs=P("fits"),
             out_specs=P("fits"),
             check_vma=False,
         )
@@ -89,6 +88,8 @@ def run(
     moving: np.ndarray,
     *,
     chunk: int | None = None,
+    fill: int = 1,
+    stragglers: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Minimum, np.ndarray]:
     """Fit from every start and keep the lowest minimum of each fit.
@@ -99,6 +100,9 @@ def run(
         data: common (n,), or one set a fit (fits, n).
         moving: common (size,), or of each fit (fits, size).
         chunk: fits from one start that run together on one device.
+        fill: fewer are filled up to so many, so that they share the program of many: another size
+            would be another program, which takes seconds to compile.
+        stragglers: whether those that take long go on without the others, where it pays.
         progress: is told how many more fits are done.
 
     Returns:
@@ -106,22 +110,22 @@ def run(
     """
     n, n_starts, size = starts.shape
     moving = np.broadcast_to(moving, (n, size))
-    own_data = np.ndim(data.counts) == 2
+    data = Data(*(np.broadcast_to(x, (n, np.shape(x)[-1])) for x in data))
     lanes = (chunk or chunk_size()) * len(jax.devices())
     together = max(1, lanes // n_starts)
     # Equal shares, so that the last chunk is not a small one.
     parts = np.array_split(np.arange(n), -(-n // together)) if n else []
 
     # A second program for stragglers takes seconds to compile, which must pay.
-    allowed = together * n_starts // 8 if len(parts) >= 16 else 0
+    allowed = together * n_starts // 8 if stragglers and len(parts) >= 16 else 0
 
     def one(part: np.ndarray) -> tuple[Minimum, np.ndarray]:
-        own = Data(*(np.repeat(x[part], n_starts, axis=0) for x in data)) if own_data else data
         found = _all(
             program,
             starts[part].reshape(-1, size),
-            own,
+            Data(*(np.repeat(x[part], n_starts, axis=0) for x in data)),
             np.repeat(moving[part], n_starts, axis=0),
+            min(fill, lanes),
             allowed,
         )
         value = np.where(np.isfinite(found.value), found.value, np.inf)
@@ -141,13 +145,13 @@ def run(
 
 
 def _all(
-    program: Minimise, starts: np.ndarray, data: Data, moving: np.ndarray, allowed: int
+    program: Minimise, starts: np.ndarray, data: Data, moving: np.ndarray, fill: int, allowed: int
 ) -> Minimum:
     """Fit a chunk. The few that take long go on without the others, which would only wait."""
-    found = _padded(program, starts, data, moving, len(starts), allowed)
+    found = _padded(program, starts, data, moving, max(len(starts), fill), allowed)
     left = np.flatnonzero(found.outcome == EXHAUSTED)
     if 0 < left.size <= allowed:
-        own = Data(*(x[left] for x in data)) if np.ndim(data.counts) == 2 else data
+        own = Data(*(x[left] for x in data))
         more = _padded(program, found.vector[left], own, moving[left], allowed, 0)
         for old, new in zip(
             found, more._replace(steps=more.steps + found.steps[left]), strict=True
@@ -164,18 +168,26 @@ def _padded(
     room: int,
     stragglers: int,
 ) -> Minimum:
-    """Run the program on a power of two of fits, at least `room`: it is compiled for few sizes."""
+    """Run the program on at least `room` fits."""
     n = len(starts)
     devices = len(jax.devices()) if _is_shared(room) else 1
-    extra = devices * (1 << (-(-room // devices) - 1).bit_length()) - n
+    extra = -(-_size(room) // devices) * devices - n
 
     def pad(x: np.ndarray) -> np.ndarray:
         return np.concatenate([x, np.repeat(x[-1:], extra, axis=0)])
 
-    if np.ndim(data.counts) == 2:
-        data = Data(*(pad(np.asarray(x)) for x in data))
     # Nothing moves in fits that fill up, so they end at once.
     floats = pad(moving)
     floats[n:] = False
-    found = program(pad(starts), data, floats, stragglers=stragglers)
+    found = program(pad(starts), Data(*map(pad, data)), floats, stragglers=stragglers)
     return Minimum(*(np.array(x)[:n] for x in found))
+
+
+def _size(fits: int) -> int:
+    """Return how many fits are done in place of so many: one, 32, or a power of two from 128 on.
+
+    Every size is a program of its own, which takes seconds to compile; 128 fits take 30 ms.
+    """
+    if fits <= 1:
+        return 1
+    return 32 if fits <= 32 else max(128, 1 << (fits - 1).bit_length())

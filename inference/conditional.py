@@ -13,9 +13,9 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
+from bknn.inference.datasets import throw
 from bknn.inference.fit import checked_data, compiled, starting_points
 from bknn.inference.newton import CONVERGED
-from bknn.inference.toys import throw
 from bknn.parameters import real
 
 
@@ -160,29 +160,17 @@ class Conditional:
         starts = np.array(starts, float)
         if values is not None:
             starts[:, :, self.index] = np.broadcast_to(np.asarray(values, float), n)[:, None]
-        data = Data(*(np.broadcast_to(x, (n, np.shape(x)[-1])) for x in data))
-        # Always as many: other numbers would be other programs, which take seconds to compile.
-        lanes = batch.chunk_size() * len(jax.devices())
-        extra = max(min(self.rows, max(1, lanes // n_starts)) - n, 0)
-        float_rows = np.broadcast_to(moving, (n, len(moving)))
-        if extra:
-            starts, *arrays = (
-                np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) for x in (starts, *data)
-            )
-            data = Data(*arrays)
-            float_rows = np.concatenate([float_rows, np.zeros((extra, len(moving)), bool)])
-        # Below 16 chunks stragglers need no program of their own, which takes seconds to compile.
-        most = 14 * max(1, lanes // n_starts)
-        pieces = np.array_split(np.arange(n + extra), -(-(n + extra) // most))
-        found = []
-        for i in pieces:
-            own = Data(*(x[i] for x in data))
-            best, _ = batch.run(self._program, starts[i], own, float_rows[i])
-            ok = (best.outcome == CONVERGED) & np.isfinite(best.value)
-            found.append((np.array(best.vector), 2 * np.asarray(best.value), np.array(ok)))
-            if self.progress is not None:
-                self.progress(int(np.sum(i < n)))
-        return Fits(*(np.concatenate(x)[:n] for x in zip(*found, strict=True)))
+        best, _ = batch.run(
+            self._program,
+            starts,
+            data,
+            moving,
+            fill=self.rows * n_starts,
+            stragglers=False,
+            progress=self.progress,
+        )
+        ok = (best.outcome == CONVERGED) & np.isfinite(best.value)
+        return Fits(np.array(best.vector), 2 * np.asarray(best.value), np.array(ok))
 
     def toys(
         self,
@@ -245,31 +233,6 @@ class Conditional:
         # Along a straight line from nothing, if it is one.
         ok = np.isfinite(reached) & (reached > sigmas)
         return np.where(ok, step * sigmas / np.where(ok, reached, 1.0), step)
-
-
-def asimov(analysis: Analysis, vectors: np.ndarray) -> Data:
-    """Return the data that equal their expectation at vectors (n, size): arXiv:1007.1727."""
-    cache = analysis.__dict__.setdefault("_limits", {})
-    if "rates" not in cache:
-        cache["rates"] = jax.jit(jax.vmap(analysis.rates))
-    of_poisson, _, factor = analysis.poisson
-    counts = np.maximum(np.asarray(cache["rates"](vectors)), 0.0)
-    return Data(counts, vectors[:, analysis.normal[0]], vectors[:, of_poisson] * factor)
-
-
-def rows_of(data: Data, n: int) -> Data:
-    """Return one data set as n equal ones."""
-    return Data(*(np.tile(x, (n, 1)) for x in data))
-
-
-def stacked(*parts: Data) -> Data:
-    """Return batches of data sets as one batch."""
-    return Data(*(np.concatenate(x) for x in zip(*parts, strict=True)))
-
-
-def taken(data: Data, which: np.ndarray) -> Data:
-    """Return some of a batch of data sets."""
-    return Data(*(x[which] for x in data))
 
 
 def seed_of(seed: int, *numbers: int) -> int:

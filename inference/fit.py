@@ -268,7 +268,8 @@ class _Given(NamedTuple):
             ) from None
         known = {p.name: p for p in target.parameters} if isinstance(target, Analysis) else {}
         lower, upper = target.bounds[where].T
-        for row in values:
+        # NaN is the smallest and the largest, too.
+        for row in (values.min(axis=0), values.max(axis=0)):
             if name in known:
                 known[name].check(row[0])
             elif not ((row >= lower) & (row <= upper)).all():
@@ -350,7 +351,6 @@ def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> bat
         )
 
     def minimise(starts: Array, data: Data, moving: Array, stragglers: int = 0) -> Minimum:
-        axes = (0, 0 if jnp.ndim(data.counts) == 2 else None, 0)
-        return jax.vmap(one, in_axes=axes)(starts, data, moving)
+        return jax.vmap(one)(starts, data, moving)
 
     return minimise

@@ -10,10 +10,11 @@ from scipy import stats
 
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
+from bknn.inference.datasets import saturated
 from bknn.inference.result import FitResult
 from bknn.inference.significance import best_fit
 from bknn.inference.studies import Fraction, exceeding
-from bknn.inference.toys import Failures, Toys, saturated, toys
+from bknn.inference.toys import Failures, Toys, toys
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -132,7 +132,7 @@ def minimise(
 
     Args:
         start: flat vectors (fits, size); entries that do not move keep their value.
-        data: counts and auxiliary data, common to all (n,) or one set each (fits, n).
+        data: counts and auxiliary data of each fit, (fits, n).
         moving: which entries may move, (fits, size) of bool.
         tolerance: stop when the next step promises less than this decrease of -log likelihood.
         max_steps: give up after so many evaluations.
@@ -140,7 +140,6 @@ def minimise(
     """
     rest = where.rest
     lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]
-    own_data = jnp.ndim(data.counts) == 2
     settle = settler(analysis)
     free = moving[:, rest]
 
@@ -150,7 +149,7 @@ def minimise(
         value, gradient = jax.value_and_grad(lambda v: -analysis.log_shape(v, data))(vector)
         return vector, value, gradient[rest]
 
-    over_fits = jax.vmap(objective, in_axes=(0, 0 if own_data else None, 0))
+    over_fits = jax.vmap(objective)
 
     def evaluate(vector: Array) -> tuple[Array, Array, Array]:
         return over_fits(vector, data, moving)
@@ -201,10 +200,7 @@ def minimise(
         _, direction, slope, _ = jax.lax.while_loop(more, again, start)
         return direction, slope
 
-    measure = jax.vmap(
-        lambda vector, data, moving: _measure(analysis, where, vector, data, moving),
-        in_axes=(0, 0 if own_data else None, 0),
-    )
+    measure = jax.vmap(lambda vector, data, moving: _measure(analysis, where, vector, data, moving))
 
     def step(carry: tuple[Array, _State, _Metric]) -> tuple[Array, _State, _Metric]:
         count, s, metric = carry
@@ -293,8 +289,7 @@ def minimise(
         jnp.ones((n_fits, n)),
     )
     end = jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), state, metric))[1].at
-    norm = jax.vmap(analysis.log_norm)(data) if own_data else analysis.log_norm(data)
-    return end._replace(value=end.value + norm)
+    return end._replace(value=end.value + jax.vmap(analysis.log_norm)(data))
 
 
 #: After how many steps the metric is computed anew.

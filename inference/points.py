@@ -20,9 +20,6 @@ from bknn.inference.result import FitResult
 #: Few fits are filled up to so many, so that they share the program of many.
 LANES = 128
 
-#: So many fits are in memory at once, at most.
-_MOST = 4096
-
 #: Minima whose -2 log L differ by less are the same minimum.
 DISTINCT = 1e-4
 
@@ -112,10 +109,8 @@ class Points:
         #: Several devices share the lanes, so that they are as many as on one.
         devices = len(jax.devices())
         self.chunk = chunk or max(1, batch.chunk_size() // devices)
-        lanes = self.chunk * devices
-        #: Fits in memory at once. Below 16 chunks stragglers need no program of their own, and
-        #: there are none: neighbouring points need the same number of steps.
-        self.most = max(1, min(_MOST, 14 * lanes))
+        #: So many fits are in memory at once, at most.
+        self.most = 4096
         free, self._floating, batched = starting_points(analysis, self.fixed, {})
         if batched:
             raise errors.ParameterError(
@@ -242,19 +237,22 @@ class Points:
         """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
         n, n_starts, size = starts.shape
         flat = starts.reshape(-1, size)
-        floats = np.broadcast_to(moving, flat.shape)
-        if 0 < (extra := LANES - len(flat)) < LANES:
-            flat = np.concatenate([flat, np.repeat(flat[-1:], extra, axis=0)])
-            floats = np.concatenate([floats, np.zeros((extra, size), bool)])
         if not len(flat):
             none = np.zeros((n, n_starts))
             return _Ends(starts, none, none, none.astype(int), none.astype(int))
-        program = compiled(self.analysis)
-        found, _ = batch.run(program, flat[:, None], self.data, floats, chunk=self.chunk)
+        # Neighbouring points need about the same number of steps: there are no stragglers.
+        found, _ = batch.run(
+            compiled(self.analysis),
+            flat[:, None],
+            self.data,
+            moving,
+            chunk=self.chunk,
+            fill=LANES,
+            stragglers=False,
+        )
         if progress is not None:
             progress(n)
-        count = n * n_starts
-        return _Ends(*(np.asarray(x)[:count].reshape(n, n_starts, *x.shape[1:]) for x in found))
+        return _Ends(*(np.asarray(x).reshape(n, n_starts, *x.shape[1:]) for x in found))
 
     def _reduced(self, found: _Ends) -> Found:
         n = len(found.value)

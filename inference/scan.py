@@ -23,6 +23,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis import Analysis, Data
+from bknn.inference.datasets import taken
 from bknn.inference.newton import inverse
 from bknn.likelihood.sparse import take
 from bknn.parameters import Parameter
@@ -173,7 +174,7 @@ class Scan:
         for first in range(0, len(vectors), _TOGETHER):
             rows = np.arange(first, first + _TOGETHER)
             rows = np.minimum(rows, len(vectors) - 1)
-            found = program(vectors[rows], Data(*(np.asarray(x)[rows] for x in data)), moving)
+            found = program(vectors[rows], taken(data, rows), moving)
             parts.append([np.asarray(x)[: len(vectors) - first] for x in found])
         return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
 

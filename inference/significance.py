@@ -14,11 +14,13 @@ from scipy import stats
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
+from bknn.inference.datasets import rows_of, throw
 from bknn.inference.fit import checked_data, fit
 from bknn.inference.result import FitResult
 from bknn.inference.scan import Scan, meaningless
+from bknn.inference.search import SAME, Search
 from bknn.inference.studies import Fraction, exceeding
-from bknn.inference.toys import SAME, Failures, Search, Toys, identity, throw
+from bknn.inference.toys import Failures, Toys, identity
 from bknn.inference.toys import toys as fitted_toys
 
 #: The label of the null in the toys of a significance.
@@ -283,7 +285,7 @@ def best_fit(
     if Scan.of(analysis, fixed or {}) is None:
         return best
     search = Search(analysis, np.asarray(best.vector), {}, fixed or {})
-    found, _ = search.fit(Data(*(np.asarray(x)[None] for x in given)))
+    found, _ = search.fit(rows_of(given, 1))
     if best.converged and 2 * found.value[0] > best.twice_nll - SAME:
         return best
     names = [*(p.name for p in analysis.parameters), *analysis.nuisances]

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import stats
 
 from bknn import errors
-from bknn.inference.toys import SAME, Failures, Toys
+from bknn.inference.search import SAME
+from bknn.inference.toys import Failures, Toys
 from bknn.tables import table
 
 #: Probability of one standard deviation, two-sided.

@@ -1,4 +1,4 @@
-"""Toys: data as they could have come out, main counts and auxiliary data alike, and their fits."""
+"""Toys: fits of data as they could have come out, main counts and auxiliary data alike."""
 
 from __future__ import annotations
 
@@ -15,150 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from scipy.io import netcdf_file
-from scipy.special import gammaln, xlogy
 
 from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
 from bknn.inference import batch
-from bknn.inference.fit import compiled, starting_points
-from bknn.inference.newton import (
-    CONVERGED,
-    EXHAUSTED,
-    NOT_FINITE,
-    STALLED,
-    Minimum,
-    inverse,
-)
-from bknn.inference.scan import PEAKS, Scan
-
-
-def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, first: int = 0) -> Data:
-    """Return data sets thrown at a point of the parameters, nuisances included.
-
-    Args:
-        analysis: what is measured.
-        params: {name: value} or the flat vector (size,): the truth.
-        n: how many toys.
-        seed: of the random numbers.
-        first: number of the first toy. Toy i of a seed is the same on every machine and device, in
-            whatever pieces the toys are thrown.
-
-    Returns:
-        Data with counts (n, bins) and auxiliary data (n, .) as of `analysis.data`.
-
-    >>> import bknn; bknn.enable_x64()
-    >>> from bknn import inference, models
-    >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
-    >>> toys = inference.throw(analysis, analysis.init, 100, seed=1)
-    >>> toys.counts.shape
-    (100, 30)
-    """
-    if n < 1:
-        raise errors.ParameterError(f"{n} toys were asked for; throw at least one.")
-    vector = analysis.flatten(params)
-    cache = analysis.__dict__.setdefault("_thrower", {})
-    if "run" not in cache:
-
-        def one(key: Array, rates: Array, vector: Array) -> Data:
-            of_counts, of_normal, of_poisson = jax.random.split(key, 3)
-            index, _, sigma = analysis.normal
-            normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
-            index, _, factor = analysis.poisson
-            return Data(
-                _poisson(of_counts, rates),
-                normal,
-                _poisson(of_poisson, vector[index] * factor),
-            )
-
-        def run(seed: Array, numbers: Array, vector: Array) -> Data:
-            rates = jnp.maximum(analysis.rates(vector), 0.0)
-            keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(numbers)
-            return jax.vmap(one, in_axes=(0, None, None))(keys, rates, vector)
-
-        cache["run"] = jax.jit(run)
-    thrown = cache["run"](seed, np.arange(first, first + n), vector)
-    return Data(*(np.asarray(x) for x in thrown))
-
-
-def _poisson(key: Array, rate: Array) -> Array:
-    """Throw counts. JAX's own lose their variance beyond 1e5 (1.46 of it at 1e8, jax 0.10); there
-    a rounded normal distribution is as good as it gets."""
-    small = jax.random.poisson(key, jnp.minimum(rate, _MANY)).astype(float)
-    normal = jax.random.normal(jax.random.fold_in(key, 1), rate.shape)
-    large = jnp.round(rate + jnp.sqrt(rate) * normal)
-    return jnp.where(rate > _MANY, large, small)
-
-
-#: Counts beyond this are thrown as rounded normal numbers.
-_MANY = 1e5
-
-
-def asimov(analysis: Analysis, params: Parameters) -> Data:
-    """Return the data set in which everything came out as expected (arXiv:1007.1727, section 3.2).
-
-    Args:
-        analysis: what is measured.
-        params: {name: value} or the flat vector (size,): the truth.
-
-    >>> import bknn; bknn.enable_x64()
-    >>> from bknn import inference, models
-    >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
-    >>> data = inference.asimov(analysis, {**analysis.init, "mu": 2.0})
-    >>> round(float(inference.fit(analysis, data=data).params["mu"]), 6)
-    2.0
-    """
-    vector = np.asarray(analysis.flatten(params))
-    normal, poisson = analysis.normal, analysis.poisson
-    rates = np.maximum(np.asarray(_jitted(analysis, "rates")(vector)), 0.0)
-    return Data(rates, vector[normal[0]], vector[poisson[0]] * poisson[2])
-
-
-def _jitted(analysis: Analysis, name: str) -> Any:
-    cache = analysis.__dict__.setdefault("_jitted", {})
-    if name not in cache:
-        cache[name] = jax.jit(getattr(analysis, name))
-    return cache[name]
-
-
-def saturated(analysis: Analysis, data: Data) -> np.ndarray:
-    """Return -2 log L_sat of data sets: every count as expected, every constraint at its centre.
-
-    No parameters make the data more probable, so -2 log L minus this measures how well they fit
-    (Baker and Cousins, Nucl. Instrum. Meth. 221 (1984) 437).
-
-    Args:
-        analysis: what is measured.
-        data: one data set, or n of them with a leading axis.
-
-    Returns:
-        -2 log L_sat, () or (n,).
-    """
-    result = np.zeros(np.shape(data.counts)[:-1])
-    for counts in (np.asarray(data.counts, float), np.asarray(data.poisson, float)):
-        result += np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)
-    sigma = analysis.normal[2]
-    return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma)))
-
-
-#: Numbers in memory at once for the starts of the fits, at most.
-_NUMBERS = 2**22
-
-#: Fewer fits are filled up to so many, so that they share the program of many.
-_LANES = 128
-
-#: Toys in memory at once, at most.
-_BLOCK = 4096
-
-#: -2 log L of two fits of the same minimum differ by less.
-SAME = 1e-6
-
-#: Peaks whose -2 log L on the grid is higher than the lowest by more than this do not win when
-#: they are climbed to the top.
-MARGIN = 0.5
-
-#: A search without slopes ends when its steps are so small, in distances of the grid, and after so
-#: many rounds at the latest.
-_CLOSE, _ROUNDS = 1e-4, 60
+from bknn.inference.datasets import saturated, taken, throw
+from bknn.inference.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
+from bknn.inference.search import Search
 
 
 def toys(
@@ -215,283 +78,43 @@ def toys(
         # Blocks of one size, so that one program throws them all.
         thrown = throw(analysis, truth, search.block, seed=seed, first=start)
         count = min(search.block, first + n - start)
-        data = Data(*(x[:count] for x in thrown))
-        parts.append(search.summary(data, seed, start, uncertainties))
+        data = taken(thrown, slice(count))
+        parts.append(_summary(search, data, seed, start, uncertainties))
         if progress is not None:
             progress(count)
     return Toys.merge(*parts)
 
 
-class Search:
-    """Fits of many data sets, that begin near a common truth.
-
-    Args:
-        analysis: what is fitted.
-        truth: where fits begin, (size,).
-        hypotheses: {label: {name: value}} of parameters fixed in each of them.
-        fixed: {name: value} of parameters that float in no fit.
-    """
-
-    def __init__(
-        self,
-        analysis: Analysis,
-        truth: np.ndarray,
-        hypotheses: Mapping[str, Mapping[str, float]],
-        fixed: Mapping[str, float],
-    ) -> None:
-        self.analysis, self.truth = analysis, np.array(truth)
-        self.fixed = {k: float(v) for k, v in fixed.items()}
-        self.hypotheses = {
-            label: {k: float(v) for k, v in values.items()} for label, values in hypotheses.items()
-        }
-        for label, values in self.hypotheses.items():
-            if twice := sorted(set(values) & set(self.fixed)):
-                raise errors.ParameterError(
-                    f"hypothesis {label!r} sets {twice[0]!r}, which is fixed in all fits; leave it "
-                    "out of one of the two."
-                )
-        self.scan = Scan.of(analysis, self.fixed)
-        #: {what floats not: (starts (starts, size), moving (size,))}
-        self._plain: dict[str | None, tuple[np.ndarray, np.ndarray]] = {
-            None: self._begin(self.fixed)
-        }
-        for label, values in self.hypotheses.items():
-            self._plain[label] = self._begin({**self.fixed, **values})
-        most = max(len(s) for s, _ in self._plain.values())
-        if self.scan is not None:
-            self._base = self._begin({**self.fixed, **self.scan.base})
-            most = PEAKS + 1
-        self.block = max(1, min(_BLOCK, _NUMBERS // (most * analysis.size)))
-
-    def _begin(self, held: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Return where fits begin with some parameters held, and what moves."""
-        starts, moving, _ = starting_points(self.analysis, held, {})
-        result = np.tile(self.truth, (len(starts[0]), 1))
-        for i, p in enumerate(self.analysis.parameters):
-            if p.starts and len(starts[0]) > 1:
-                result[:, i] = starts[0, :, i]
-        for j in np.flatnonzero(~moving):
-            result[:, j] = starts[0, 0, j]
-        if len(result) > 1:
-            # The truth is one more start.
-            true = np.where(moving, self.truth, result[0])
-            result = np.concatenate([true[None], result])
-        return result, moving
-
-    def fit(self, data: Data) -> tuple[Minimum, dict[str, Minimum]]:
-        """Return the lowest minima of n data sets, free and under every hypothesis."""
-        scores, seen = None, None
-        if self.scan is not None:
-            seen, scores = self._scores(data)
-        found: dict[str | None, Minimum] = {}
-        for label, (plain, moving) in self._plain.items():
-            starts = np.repeat(plain[None], len(data.counts), axis=0)
-            if scores is not None and seen is not None:
-                starts = self._scanned(label, starts, moving, seen.vector, scores, data)
-            found[label] = self._minimise(starts, data, moving)
-        free = found.pop(None)
-        under = {str(label): minimum for label, minimum in found.items()}
-        return self._rescued(free, under, data), under
-
-    def _scores(self, data: Data) -> tuple[Minimum, tuple[np.ndarray, np.ndarray]]:
-        """Return the null fits of data sets, and what the scan sees from there."""
-        assert self.scan is not None
-        start, moving = self._base
-        seen = self._minimise(start[None], data, moving)
-        return seen, self.scan.scores(seen.vector, data, moving)
-
-    def upcrossings(self, data: Data, level: float) -> np.ndarray:
-        """Return how often t of the score rises through a level along the grid (n,)."""
-        assert self.scan is not None
-        _, scores = self._scores(data)
-        _, gain = self.scan.gain(scores)
-        return np.sum((gain[:, 1:] > level) & (gain[:, :-1] <= level), axis=1)
-
-    def _scanned(
-        self,
-        label: str | None,
-        starts: np.ndarray,
-        moving: np.ndarray,
-        seen: np.ndarray,
-        scores: tuple[np.ndarray, np.ndarray],
-        data: Data,
-    ) -> np.ndarray:
-        """Return where to begin if what the scan is for floats; otherwise the starts as given."""
-        scan = self.scan
-        assert scan is not None
-        if not moving[scan.scanned].all():
-            return starts
-        amplitude = None
-        if not moving[scan.couplings].all():
-            amplitude = scan.amplitude(self.hypotheses[label] if label is not None else {})
-            if amplitude is None:  # not on the line: as without a scan
-                return starts
-            if amplitude == 0.0:  # no signal, nothing to search
-                return starts[:, :1]
-        found, worth = scan.starts(seen, scores, amplitude)
-        # What does not move here stays as it is fixed; the truth is one more start.
-        found = np.where(moving, found, starts[:, :1])
-        found = np.concatenate([starts[:, :1], found], axis=1)
-        worth = np.concatenate([np.ones((len(found), 1), bool), worth], axis=1)
-        # Fits with the scanned parameters held take few steps, and tell which peaks may win.
-        held = moving.copy()
-        held[scan.scanned] = False
-        at = self._all(found, data, held, worth)
-        value = np.where(worth, 2 * at.value, np.inf)
-        value = np.where(np.isfinite(value), value, np.inf)
-        worth = value <= value.min(axis=1, keepdims=True) + MARGIN
-        order = np.argsort(np.where(worth, value, np.inf), axis=1)[:, : worth.sum(axis=1).max()]
-        rows = np.arange(len(order))[:, None]
-        result = at.vector[rows, order]
-        # NaN: not worth a fit.
-        result[~worth[rows, order]] = np.nan
-        return result
-
-    def _all(
-        self, starts: np.ndarray, data: Data, moving: np.ndarray, worth: np.ndarray
-    ) -> Minimum:
-        """Fit n data sets from the starts (n, starts, size) that are worth it (n, starts).
-
-        The fields of the result are (n, starts, ...); the value is inf where nothing was fitted.
-        """
-        n, each = starts.shape[:2]
-        row, column = np.nonzero(worth)
-        # Nothing moves in fits that fill up.
-        room = max(len(row), _LANES)
-        filled = np.append(row, np.full(room - len(row), row[-1] if len(row) else 0))
-        chosen = filled, np.append(column, np.full(room - len(row), column[-1] if len(row) else 0))
-        floats = np.broadcast_to(moving, (room, len(moving))).copy()
-        floats[len(row) :] = False
-        found, _ = batch.run(
-            compiled(self.analysis),
-            np.ascontiguousarray(starts)[chosen][:, None],
-            Data(*(np.asarray(x)[filled] for x in data)),
-            floats,
-        )
-        found = Minimum(*(x[: len(row)] for x in found))
-        result = Minimum(
-            np.array(starts),
-            np.full((n, each), np.inf),
-            np.zeros((n, each)),
-            np.zeros((n, each), int),
-            np.full((n, each), NOT_FINITE),
-        )
-        for whole, own in zip(result, found, strict=True):
-            whole[row, column] = own
-        return result
-
-    def _minimise(self, starts: np.ndarray, data: Data, moving: np.ndarray) -> Minimum:
-        """Fit n data sets from starts (n or 1, starts, size), and keep the lowest of each.
-
-        A start with NaN is left out.
-        """
-        n = len(data.counts)
-        starts = np.broadcast_to(starts, (n, *starts.shape[1:]))
-        found = self._all(starts, data, moving, ~np.isnan(starts[:, :, 0]))
-        value = np.where(np.isfinite(found.value), 2 * found.value, np.inf)
-        # One that did not converge counts if it is lower than all that did: so is the minimum.
-        value = np.where(found.outcome == CONVERGED, value, value + SAME)
-        best = np.arange(n), np.argmin(value, axis=1)
-        return self._again(Minimum(*(x[best] for x in found)), data, moving)
-
-    def _again(self, found: Minimum, data: Data, moving: np.ndarray) -> Minimum:
-        """Go on where fits ended without having converged: without memory, then without slopes."""
-        bad = np.flatnonzero((found.outcome != CONVERGED) & np.isfinite(found.value))
-        if bad.size:
-            own = Data(*(np.asarray(x)[bad] for x in data))
-            more = self._all(found.vector[bad][:, None], own, moving, np.ones((bad.size, 1), bool))
-            for old, new in zip(found, more, strict=True):
-                old[bad] = new[:, 0]
-        bad = np.flatnonzero((found.outcome != CONVERGED) & np.isfinite(found.value))
-        if bad.size and self.scan is not None and moving[self.scan.scanned].all():
-            own = Data(*(np.asarray(x)[bad] for x in data))
-            more = self._compass(Minimum(*(x[bad] for x in found)), own, moving)
-            for old, new in zip(found, more, strict=True):
-                old[bad] = new
-        return found
-
-    def _compass(self, found: Minimum, data: Data, moving: np.ndarray) -> Minimum:
-        """Look to all sides for something lower, ever closer; where nothing is, is a minimum.
-
-        Slopes do not show the way where the scanned parameters make a kink.
-        """
-        assert self.scan is not None
-        scanned, n = self.scan.scanned, len(data.counts)
-        held = moving.copy()
-        held[scanned] = False
-        lower, upper = self.analysis.bounds[scanned].T
-        everyone = np.ones((n, 1), bool)
-        found = Minimum(*(x[:, 0] for x in self._all(found.vector[:, None], data, held, everyone)))
-        sides = np.concatenate([np.eye(len(scanned)), -np.eye(len(scanned))])
-        step = 0.5 * self.scan.spacing * np.ones((n, 1))
-        for _ in range(_ROUNDS):
-            around = np.repeat(found.vector[:, None], len(sides), axis=1)
-            places = around[:, :, scanned] + step[:, None] * sides
-            around[:, :, scanned] = np.clip(places, lower, upper)
-            there = self._all(around, data, held, np.ones(around.shape[:2], bool))
-            rows, best = np.arange(n), np.argmin(there.value, axis=1)
-            better = there.value[rows, best] < found.value
-            for old, new in zip(found, there, strict=True):
-                old[better] = new[rows, best][better]
-            step = np.where(better[:, None], step, 0.3 * step)
-            if np.all(step <= _CLOSE * self.scan.spacing):
-                break
-        unfinished = np.any(step > _CLOSE * self.scan.spacing, axis=1)
-        outcome = np.where(unfinished & (found.outcome == CONVERGED), EXHAUSTED, found.outcome)
-        return found._replace(outcome=outcome)
-
-    def _rescued(self, free: Minimum, under: Mapping[str, Minimum], data: Data) -> Minimum:
-        """Fit again where a hypothesis found less than the free fit, which then missed it."""
-        moving = self._plain[None][1]
-        for minimum in under.values():
-            missed = np.flatnonzero(
-                (2 * minimum.value < 2 * free.value - SAME) & np.isfinite(minimum.value)
-                | (free.outcome != CONVERGED) & (minimum.outcome == CONVERGED)
-            )
-            if not missed.size:
-                continue
-            own = Data(*(np.asarray(x)[missed] for x in data))
-            more = self._minimise(minimum.vector[missed][:, None], own, moving)
-            lower = (
-                more.value
-                < free.value[missed]
-                + ((more.outcome == CONVERGED) & (free.outcome[missed] != CONVERGED)) * SAME
-            )
-            free = Minimum(*(np.array(x) for x in free))
-            for old, new in zip(free, more, strict=True):
-                old[missed[lower]] = new[lower]
-        return free
-
-    def summary(self, data: Data, seed: int, first: int, uncertainties: bool) -> Toys:
-        """Fit data sets and keep what is asked of them later."""
-        analysis = self.analysis
-        free, under = self.fit(data)
-        moving = self._plain[None][1]
-        own = {p.name: i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]}
-        sigma: dict[str, np.ndarray] = {}
-        if uncertainties:
-            index = np.array(list(own.values()), int)
-            found = _uncertainties(analysis, index, free.vector, data, moving)
-            sigma = {name: found[:, i] for i, name in enumerate(own)}
-        outcome = np.array(free.outcome)
-        for minimum in under.values():
-            outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
-        n = len(outcome)
-        return Toys(
-            analysis=repr(analysis),
-            sha256=identity(analysis),
-            truth=dict(zip(analysis.names, self.truth.tolist(), strict=True)),
-            fixed=self.fixed,
-            hypotheses=self.hypotheses,
-            seeds=np.full(n, seed),
-            numbers=np.arange(first, first + n),
-            estimates={name: free.vector[:, i] for name, i in own.items()},
-            uncertainties=sigma,
-            twice_nll=2 * free.value,
-            hypothesis_twice_nll={label: 2 * m.value for label, m in under.items()},
-            saturated=saturated(analysis, data),
-            outcome=outcome,
-        )
+def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: bool) -> Toys:
+    """Fit data sets and keep what is asked of them later."""
+    analysis = search.analysis
+    free, under = search.fit(data)
+    moving = search.moving
+    own = {p.name: i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]}
+    sigma: dict[str, np.ndarray] = {}
+    if uncertainties:
+        index = np.array(list(own.values()), int)
+        found = _uncertainties(analysis, index, free.vector, data, moving)
+        sigma = {name: found[:, i] for i, name in enumerate(own)}
+    outcome = np.array(free.outcome)
+    for minimum in under.values():
+        outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
+    n = len(outcome)
+    return Toys(
+        analysis=repr(analysis),
+        sha256=identity(analysis),
+        truth=dict(zip(analysis.names, search.truth.tolist(), strict=True)),
+        fixed=search.fixed,
+        hypotheses=search.hypotheses,
+        seeds=np.full(n, seed),
+        numbers=np.arange(first, first + n),
+        estimates={name: free.vector[:, i] for name, i in own.items()},
+        uncertainties=sigma,
+        twice_nll=2 * free.value,
+        hypothesis_twice_nll={label: 2 * m.value for label, m in under.items()},
+        saturated=saturated(analysis, data),
+        outcome=outcome,
+    )
 
 
 #: Toys whose uncertainties are computed together.
@@ -531,7 +154,7 @@ def _uncertainties(
     parts = []
     for first in range(0, len(vectors), _TOGETHER):
         rows = np.minimum(np.arange(first, first + _TOGETHER), len(vectors) - 1)
-        found = cache[key](vectors[rows], Data(*(np.asarray(x)[rows] for x in data)), moving)
+        found = cache[key](vectors[rows], taken(data, rows), moving)
         parts.append(np.asarray(found)[: len(vectors) - first])
     return np.concatenate(parts)
 
@@ -610,7 +233,7 @@ class Toys:
             they were not asked for.
         twice_nll: -2 log L of the free fit (n,).
         hypothesis_twice_nll: {label: (n,)}.
-        saturated: -2 log L_sat (n,), see `bknn.inference.toys.saturated`.
+        saturated: -2 log L_sat (n,), see `bknn.inference.datasets.saturated`.
         outcome: code of `bknn.inference.newton` (n,), of the first fit of the toy that failed.
     """
 

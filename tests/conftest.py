@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # XLA reads this once, when JAX makes its first array; so it stands before every other import.
@@ -19,7 +20,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # a run from nothing must work from nothing.
 CACHE = tempfile.TemporaryDirectory(prefix="bknn-xla-")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", CACHE.name)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import hypothesis
 import jax
@@ -41,6 +42,16 @@ def forget_what_was_compiled():
     """Thousands of compiled programs would take gigabytes until the end of the run."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """Compile fast rather than well: for tests of what programs compute, where most of the time
+    goes into compiling. The numbers that are published are tested as users compute them.
+    """
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 PEERS = Path(__file__).parent / "peers"

@@ -53,7 +53,8 @@ def assert_same_structure(pdf: bknn.HistFactory, reference: Reference) -> None:
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=300, suppress_health_check=SLOW_IS_FINE)
+@pytest.mark.usefixtures("quick_compilation")
+@settings(max_examples=200, suppress_health_check=SLOW_IS_FINE)
 @given(case=cases())
 def test_generated_workspaces(case: Case) -> None:
     assert_agreement(case)

@@ -138,3 +138,24 @@ def test_reference_response_is_close(belle2):
     )
     best = inference.fit(analysis, fixed={"width": 0.1}).check()
     assert 2.0 < float(best.params["mass"]) < 2.3
+
+
+@pytest.mark.slow
+def test_no_point_of_the_profile_is_beaten(belle2):
+    """1000 masses; at each 20 fits from anywhere find nothing lower than the profile."""
+    analysis = bknn.Analysis(models.load("resonance"), belle2)
+    masses = np.linspace(0.1, 4.7, 1000)
+    found = inference.profile(analysis, over={"mass": masses})
+    rng = np.random.default_rng(20)
+    where = np.tile(masses, 20)
+    start = np.tile(analysis.init_vector, (len(where), 1))
+    index, centre, sigma = analysis.normal
+    start[:, index] = centre + sigma * rng.normal(size=(len(where), len(index)))
+    start = np.clip(start, *analysis.bounds.T)
+    init = {name: start[:, entries] for name, entries in analysis.nuisances.items()}
+    init["branching_ratio"] = 10 ** rng.uniform(-8, -4, len(where))
+    others = inference.fit(analysis, fixed={"mass": where}, init=init)
+    assert np.mean(others.converged) > 0.99
+    lowest = others.twice_nll.reshape(20, -1).min(axis=0)
+    assert found.ok.all()
+    np.testing.assert_array_less(found.twice_nll, lowest + 1e-8)

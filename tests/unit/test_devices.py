@@ -74,6 +74,7 @@ def by_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, 
         environment = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={n}",
         }
         processes[n] = subprocess.Popen(

@@ -18,6 +18,8 @@ import bknn
 import bknn.inference
 import bknn.models
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

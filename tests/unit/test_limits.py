@@ -191,8 +191,7 @@ def test_cls_at_the_limit(whole: bknn.Analysis) -> None:
     found = limit(whole, "mu")
     mu = float(found.observed[0])
     null = inference.fit(whole, fixed={"mu": 0.0}).check()
-    data = conditional.asimov(whole, null.vector[None, :])
-    data = Data(*(np.asarray(x)[0] for x in data))
+    data = inference.asimov(whole, null.vector)
     best, best_a = (inference.fit(whole, data=d) for d in (None, data))
     held, held_a = (inference.fit(whole, fixed={"mu": mu}, data=d) for d in (None, data))
     assert 0 < best.params["mu"] < mu
@@ -220,11 +219,10 @@ def test_a_grid_is_its_points(whole: bknn.Analysis, versus: Limit) -> None:
 
 def test_other_data_and_background(whole: bknn.Analysis) -> None:
     null = inference.fit(whole, fixed={"mu": 0.0}).check()
-    data = conditional.asimov(whole, null.vector[None, :])
-    asimov = bknn.analysis.Data(*(np.asarray(x[0]) for x in data))
-    found = limit(whole, "mu", data=asimov)
+    data = inference.asimov(whole, null.vector)
+    found = limit(whole, "mu", data=data)
     assert found.observed[0] == pytest.approx(found.expected[0][0], rel=1e-5)
-    above = limit(whole, "mu", data=asimov, background=0.5)
+    above = limit(whole, "mu", data=data, background=0.5)
     assert above.best[0] == 0.5
     assert above.observed[0] > 0.5
 

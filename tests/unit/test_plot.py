@@ -32,6 +32,8 @@ from bknn.plot.predicted import compare
 from bknn.plot.prediction import draw as draw_prediction
 from bknn.plot.style import WIDTH, branching_ratio, number
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 A, B, C, D = (
     f"{letter}__Bsig_H_reconstructed_q2_vs_BDT2_Bplus2Kplus_v42_signal_inefficiency_{region}"
     for letter, region in (

@@ -25,6 +25,8 @@ from bknn.response import Response, breit_wigner
 from bknn.response.breit_wigner import bin_fractions
 from bknn.spectrum import Continuum, Line, Spectrum
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EDGES = np.linspace(0.0, 22.885, 101)
 WIDTH = EDGES[1] - EDGES[0]
 

@@ -14,10 +14,11 @@ from scipy import stats
 import bknn
 from bknn import errors, inference, models, plot
 from bknn.analysis import Data
+from bknn.inference.datasets import throw
 from bknn.inference.goodness import goodness_of_fit
 from bknn.inference.newton import EXHAUSTED
 from bknn.inference.significance import Significance, best_fit, significance, upcrossings
-from bknn.inference.toys import Toys, throw, toys
+from bknn.inference.toys import Toys, toys
 from bknn.spectrum import Line, Spectrum
 
 from . import small

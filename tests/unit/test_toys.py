@@ -21,13 +21,14 @@ import bknn
 from bknn import errors, inference, models
 from bknn.analysis import Data
 from bknn.inference import goodness, scan, studies
+from bknn.inference.datasets import _poisson, asimov, saturated, throw
 from bknn.inference.newton import CONVERGED, EXHAUSTED
-from bknn.inference.toys import Toys, _poisson, asimov, saturated, throw, toys
+from bknn.inference.toys import Toys, toys
 
 from . import small
 
 #: The module; `inference.toys` is its function.
-ensembles = importlib.import_module("bknn.inference.toys")
+searches = importlib.import_module("bknn.inference.search")
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -248,7 +249,7 @@ def test_toys_do_not_depend_on_the_pieces(whole, monkeypatch):
     at_once = toys(whole, whole.init, 30, progress=done.append, **arguments)
     assert done == [30]
     second = toys(whole, whole.init, 18, first=12, **arguments)
-    monkeypatch.setattr(ensembles, "_BLOCK", 5)
+    monkeypatch.setattr(searches, "_BLOCK", 5)
     first = toys(whole, whole.init, 12, progress=done.append, **arguments)
     assert done == [30, 5, 5, 2]
     merged = Toys.merge(second, first)
@@ -328,14 +329,14 @@ def test_wrong_requests(one):
 
 def test_failed_toys_are_counted_and_named(one, monkeypatch):
     """Every fit of toys with 11 counts fails, and still fails when it is repeated."""
-    real = ensembles.batch.run
+    real = searches.batch.run
 
     def run(program, starts, data, moving, **options):
         best, minima = real(program, starts, data, moving, **options)
         bad = data.counts[:, 0] == 11.0
         return best._replace(outcome=np.where(bad, EXHAUSTED, best.outcome)), minima
 
-    monkeypatch.setattr(ensembles.batch, "run", run)
+    monkeypatch.setattr(searches.batch, "run", run)
     found = toys(one, {"mu": 1.0}, 100, seed=2, hypotheses={"SM": {"mu": 1.0}})
     n = throw(one, {"mu": 1.0}, 100, seed=2).counts[:, 0]
     bad = np.flatnonzero(n == 11)
