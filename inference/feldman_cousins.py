@@ -226,7 +226,7 @@ def feldman_cousins(
         >>> from bknn import inference, models
         >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
         >>> grid = np.linspace(0, 9, 10)
-        >>> found = inference.feldman_cousins(analysis, "mu", grid, toys=200, lowest=0.0)
+        >>> found = inference.feldman_cousins(analysis, "mu", grid, toys=60, lowest=0.0)
         >>> ends = found.interval(0.95)
         >>> bool(1.5 < ends.low < 2.5 < 6.5 < ends.high < 8)
         True

@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("default")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_what_was_compiled():
+def forget_what_was_compiled() -> Iterator[None]:
     """Thousands of compiled programs would take gigabytes until the end of the run."""
     yield
     jax.clear_caches()

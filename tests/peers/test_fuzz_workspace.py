@@ -167,8 +167,8 @@ def run(seeds: range) -> None:
     assert verdicts["same answer"] > len(seeds) // 20
 
 
-@pytest.mark.parametrize("start", [0, 125, 250, 375])
-def test_five_hundred_mutations(start: int) -> None:
+@pytest.mark.parametrize("start", [0, 125])
+def test_mutations(start: int) -> None:
     run(range(start, start + 125))
 
 

@@ -58,6 +58,7 @@ def workspace() -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_refits_against_pyhf() -> None:
     spec = workspace()
     analysis = bknn.Analysis(

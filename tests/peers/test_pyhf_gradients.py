@@ -113,6 +113,7 @@ def test_the_generated_ones_have_everything() -> None:
     assert len(kinds) == 7
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_generated_gradient_against_finite_differences(seed: int) -> None:
     pdf, reference = generated(seed)
@@ -125,6 +126,7 @@ def test_generated_gradient_against_finite_differences(seed: int) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_generated_gradient_and_hessian_against_pyhf(seed: int) -> None:
     pdf, reference = generated(seed)

@@ -233,6 +233,7 @@ def belle2():
     return bknn.data.load("belle2-2025")
 
 
+@pytest.mark.slow
 def test_fit_of_a_vector(belle2):
     """Where arXiv:2403.13887 finds it, 2.1 +- 0.1 GeV; and the resonance of arXiv:2602.09666.
 

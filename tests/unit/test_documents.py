@@ -34,6 +34,7 @@ def test_page(page, tmp_path, monkeypatch):
         exec(compile(padding + block.group(1), str(page), "exec"), names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.name)
 def test_notebook(path, tmp_path, monkeypatch):
     """Every cell runs, and the stored outputs are there (the notebook was executed)."""

@@ -1021,7 +1021,7 @@ def test_the_gradient_reaches_the_continuum(real):
 # ---------------------------------------------------------------- corners of the input
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("n", [1, 2, 6])
 @pytest.mark.parametrize("mode", ["smooth", "reweighting"])
 def test_few_bins(n, mode):
     edges = np.linspace(0.0, 20.0, n + 1)

@@ -48,7 +48,7 @@ def bump() -> bknn.Analysis:
 
 @pytest.fixture(scope="module")
 def found(bump: bknn.Analysis) -> Significance:
-    return significance(bump, toys=600, seed=1)
+    return significance(bump, toys=300, seed=1)
 
 
 # ---------------------------------------------------------------- local
@@ -177,10 +177,10 @@ def test_gross_and_vitells_agree_with_toys(bump, found):
     assert crossings.name == "mass"
     for t in (4.0, 6.0):
         k = int(np.sum(found.statistics >= t))
-        error = math.sqrt(k) / 600
+        error = math.sqrt(k) / 300
         bound = crossings.p(t, stats.norm.sf(math.sqrt(t)))
-        assert bound > k / 600 - 3 * error
-        assert bound < 2 * (k / 600 + 2 * error)
+        assert bound > k / 300 - 3 * error
+        assert bound < 2 * (k / 300 + 2 * error)
     assert found.asymptotic_global_p == crossings.p(found.t, found.p)
     assert crossings.p(0.0, 0.5) <= 1.0
     twice = upcrossings(bump, found.null, n=300, level=2.0)
@@ -273,9 +273,9 @@ def drawn_counts(figure) -> np.ndarray:
 @pytest.mark.slow
 def test_figures_show_all_toys(found, bump, tmp_path):
     figure = figures.significance(found)
-    assert drawn_counts(figure).sum() == 600
+    assert drawn_counts(figure).sum() == 300
     texts = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
-    assert "600 toys of the null" in texts
+    assert "300 toys of the null" in texts
     assert any(t.startswith("data") for t in texts)
     plot.save(figure, tmp_path / "significance")
     good = goodness_of_fit(one_bin(18.0), n=50, fixed={"mu": 1.0})
@@ -294,8 +294,8 @@ def test_nothing_to_draw(found):
     with pytest.raises(errors.ParameterError, match="no toys"):
         figures.significance(none)
     assert found.toys is not None
-    lost = dataclasses.replace(found.toys, outcome=np.full(600, EXHAUSTED))
-    with pytest.raises(errors.ParameterError, match="600 of 600"):
+    lost = dataclasses.replace(found.toys, outcome=np.full(300, EXHAUSTED))
+    with pytest.raises(errors.ParameterError, match="300 of 300"):
         figures.toys(lost)
-    with pytest.raises(errors.ParameterError, match="600 of 600"):
+    with pytest.raises(errors.ParameterError, match="300 of 300"):
         figures.significance(dataclasses.replace(found, toys=lost))
