@@ -154,10 +154,14 @@ def test_no_point_of_the_profile_is_beaten(belle2):
     index, centre, sigma = analysis.normal
     start[:, index] = centre + sigma * rng.normal(size=(len(where), len(index)))
     start = np.clip(start, *analysis.bounds.T)
-    init = {name: start[:, entries] for name, entries in analysis.nuisances.items()}
-    init["branching_ratio"] = 10 ** rng.uniform(-8, -4, len(where))
+    start[:, analysis.index("branching_ratio")] = 10 ** rng.uniform(-8, -4, len(where))
+    init = analysis.unflatten(start)
+    del init["mass"]
     others = inference.fit(analysis, fixed={"mass": where}, init=init)
+    print(f"{np.mean(others.converged):.2%} of {len(where)} fits from anywhere converged;")
     assert np.mean(others.converged) > 0.99
     lowest = others.twice_nll.reshape(20, -1).min(axis=0)
-    assert found.ok.all()
-    np.testing.assert_array_less(found.twice_nll, lowest + 1e-8)
+    assert found.converged.all()
+    gain = lowest - found.twice_nll
+    print(f"the lowest of 20 is {gain.min():.1e} to {gain.max():.1e} above the profile")
+    assert gain.min() > -1e-8
