@@ -108,7 +108,9 @@ def fit(
     axis: then n fits are done at once, and everything in the result has a leading axis.
 
     Where a parameter has several `starts` and floats, the fit begins at each of them and keeps the
-    lowest minimum; `result.minima` has all.
+    lowest minimum; `result.minima` has all. Data without a signal have more minima than that (the
+    fit of a mass misses the lowest in one such data set of five): for toys take `inference.toys`,
+    which scans for them.
 
     Raises:
         UnknownNameError: names that the target does not have, or an unknown method.

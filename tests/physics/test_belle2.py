@@ -6,6 +6,7 @@ the same workspace, not from this code.
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -165,3 +166,25 @@ def test_no_point_of_the_profile_is_beaten(belle2):
     gain = lowest - found.twice_nll
     print(f"the lowest of 20 is {gain.min():.1e} to {gain.max():.1e} above the profile")
     assert gain.min() > -1e-8
+
+
+@pytest.mark.slow
+def test_global_significance_of_the_paper(belle2):
+    """3.0 sigma (arXiv:2602.09666): width 0.1 GeV, mass within the range of its prior."""
+    model = models.load("resonance")
+    mass = dataclasses.replace(
+        model.parameters[0], bounds=(1.5, 3.0), starts=tuple(np.arange(1.6, 3.0, 0.2))
+    )
+    assert mass.name == "mass"
+
+    class Between:
+        name, description, null = model.name, model.description, model.null
+        parameters = (mass, *model.parameters[1:])
+        spectrum = staticmethod(model.spectrum)
+
+    analysis = bknn.Analysis(Between(), belle2, free=["width"])
+    found = inference.significance(analysis, fixed={"width": 0.1}, toys=10_000, seed=2)
+    print(found)
+    assert found.failed.count == 0
+    assert found.t == pytest.approx(13.14, abs=0.01)
+    assert abs(found.global_z - 3.0) < 3 * found.global_z_error
