@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,12 +18,12 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from bknn.analysis import Data
-from bknn.inference.newton import EXHAUSTED, Minimum
+from bknn.inference.newton import CONVERGED, EXHAUSTED, Minimum
 
 #: Reports how many more fits are done.
 Progress = Callable[[int], None]
 
-#: (starts (fits, size), data (fits, n), moving (fits, size), stragglers=0) -> Minimum
+#: (starts (fits, size), data (fits, n), moving (fits, size), stragglers) -> Minimum
 Minimise = Callable[..., Minimum]
 
 
@@ -47,27 +46,26 @@ def workers() -> int:
 def program(minimise: Minimise) -> Minimise:
     """Compile a function of fits side by side, shared among the devices there are."""
     devices = np.array(jax.devices())
-    alone = jax.jit(minimise, static_argnames="stragglers")
+    alone = jax.jit(minimise)
     if len(devices) == 1:
         return alone
     mesh = Mesh(devices, ("fits",))
 
-    @partial(jax.jit, static_argnames="stragglers")
-    def shared(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
-        each = partial(minimise, stragglers=stragglers // len(devices))
+    @jax.jit
+    def shared(starts: Any, data: Data, moving: Any, stragglers: Any) -> Minimum:
         share = jax.shard_map(
-            each,
+            minimise,
             mesh=mesh,
-            in_specs=P("fits"),
+            in_specs=(P("fits"), P("fits"), P("fits"), P()),
             out_specs=P("fits"),
             check_vma=False,
         )
-        return share(starts, data, moving)
+        return share(starts, data, moving, stragglers // len(devices))
 
-    def run(starts: Any, data: Data, moving: Any, stragglers: int = 0) -> Minimum:
+    def run(starts: Any, data: Data, moving: Any, stragglers: Any) -> Minimum:
         even = len(starts) % len(devices) == 0
         chosen = shared if even and _is_shared(len(starts)) else alone
-        return chosen(starts, data, moving, stragglers=stragglers)
+        return chosen(starts, data, moving, stragglers)
 
     return run
 
@@ -90,9 +88,12 @@ def run(
     chunk: int | None = None,
     fill: int = 1,
     stragglers: bool = True,
+    every: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Minimum, np.ndarray]:
     """Fit from every start and keep the lowest minimum of each fit.
+
+    A start that has far to go when another has long arrived lower is given up, EXHAUSTED.
 
     Args:
         program: from `program`.
@@ -102,11 +103,13 @@ def run(
         chunk: fits from one start that run together on one device.
         fill: fewer are filled up to so many, so that they share the program of many: another size
             would be another program, which takes seconds to compile.
-        stragglers: whether those that take long go on without the others, where it pays.
+        stragglers: whether those that take long go on in a program of their own, where it pays.
+        every: whether to keep where every start ended, not the lowest alone.
         progress: is told how many more fits are done.
 
     Returns:
-        The best Minimum of each fit, and -log likelihood from every start (fits, starts).
+        The best Minimum of each fit, or all of them (fits, starts, ...), and -log likelihood from
+        every start (fits, starts).
     """
     n, n_starts, size = starts.shape
     moving = np.broadcast_to(moving, (n, size))
@@ -117,7 +120,7 @@ def run(
     parts = np.array_split(np.arange(n), -(-n // together)) if n else []
 
     # A second program for stragglers takes seconds to compile, which must pay.
-    allowed = together * n_starts // 8 if stragglers and len(parts) >= 16 else 0
+    own_program = stragglers and len(parts) >= 16
 
     def one(part: np.ndarray) -> tuple[Minimum, np.ndarray]:
         found = _all(
@@ -125,16 +128,19 @@ def run(
             starts[part].reshape(-1, size),
             Data(*(np.repeat(x[part], n_starts, axis=0) for x in data)),
             np.repeat(moving[part], n_starts, axis=0),
+            n_starts,
             min(fill, lanes),
-            allowed,
+            own_program,
         )
-        value = np.where(np.isfinite(found.value), found.value, np.inf)
-        # A start that failed counts only if all did.
-        value = value.reshape(-1, n_starts)
-        best = np.argmin(value, axis=1) + n_starts * np.arange(len(part))
         if progress is not None:
             progress(len(part))
-        return Minimum(*(x[best] for x in found)), found.value.reshape(-1, n_starts)
+        found = Minimum(*(x.reshape(len(part), n_starts, *x.shape[1:]) for x in found))
+        if every:
+            return found, found.value
+        # A start that failed counts only if all did.
+        value = np.where(np.isfinite(found.value), found.value, np.inf)
+        best = np.arange(len(part)), np.argmin(value, axis=1)
+        return Minimum(*(x[best] for x in found)), found.value
 
     # The first chunk compiles, the others find it done.
     results = [one(part) for part in parts[:1]]
@@ -145,19 +151,44 @@ def run(
 
 
 def _all(
-    program: Minimise, starts: np.ndarray, data: Data, moving: np.ndarray, fill: int, allowed: int
+    program: Minimise,
+    starts: np.ndarray,
+    data: Data,
+    moving: np.ndarray,
+    n_starts: int,
+    fill: int,
+    own_program: bool,
 ) -> Minimum:
     """Fit a chunk. The few that take long go on without the others, which would only wait."""
-    found = _padded(program, starts, data, moving, max(len(starts), fill), allowed)
+    room = max(len(starts), fill)
+    allowed = len(starts) // 8 if own_program or n_starts > 1 else 0
+    found = _padded(program, starts, data, moving, room, allowed)
     left = np.flatnonzero(found.outcome == EXHAUSTED)
-    if 0 < left.size <= allowed:
+    if not 0 < left.size <= allowed:
+        return found
+    left = left[~_hopeless(found, n_starts)[left]]
+    if left.size:
         own = Data(*(x[left] for x in data))
-        more = _padded(program, found.vector[left], own, moving[left], allowed, 0)
-        for old, new in zip(
-            found, more._replace(steps=more.steps + found.steps[left]), strict=True
-        ):
+        rest = len(starts) // 8 if own_program else room
+        more = _padded(program, found.vector[left], own, moving[left], rest, 0)
+        more = more._replace(steps=more.steps + found.steps[left])
+        for old, new in zip(found, more, strict=True):
             old[left] = new
     return found
+
+
+def _hopeless(found: Minimum, n_starts: int) -> np.ndarray:
+    """Return which of several starts of a fit cannot become its lowest minimum any more.
+
+    Ten times as far as it hopes to go, and it is still above one that has arrived.
+    """
+    done = np.where(found.outcome == CONVERGED, found.value, np.inf).reshape(-1, n_starts)
+    lowest = np.repeat(done.min(axis=1), n_starts)
+    return found.value - 10 * found.decrement > lowest + _ABOVE
+
+
+#: -log L of a start that is given up is higher than the lowest by more than this.
+_ABOVE = 1.0
 
 
 def _padded(
@@ -179,7 +210,7 @@ def _padded(
     # Nothing moves in fits that fill up, so they end at once.
     floats = pad(moving)
     floats[n:] = False
-    found = program(pad(starts), Data(*map(pad, data)), floats, stragglers=stragglers)
+    found = program(pad(starts), Data(*map(pad, data)), floats, stragglers)
     return Minimum(*(np.array(x)[:n] for x in found))
 
 

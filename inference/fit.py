@@ -352,7 +352,7 @@ def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> bat
             rough_steps=500 if method == "adam" else 0,
         )
 
-    def minimise(starts: Array, data: Data, moving: Array, stragglers: int = 0) -> Minimum:
+    def minimise(starts: Array, data: Data, moving: Array, stragglers: Array) -> Minimum:
         return jax.vmap(one)(starts, data, moving)
 
     return minimise

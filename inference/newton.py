@@ -117,10 +117,10 @@ def minimise(
     start: Array,
     data: Data,
     moving: Array,
+    stragglers: Array,
     *,
     tolerance: float = 1e-16,
     max_steps: int = 200,
-    stragglers: int = 0,
 ) -> Minimum:
     """Minimise -log likelihood from each start, within the bounds, never uphill.
 
@@ -134,9 +134,9 @@ def minimise(
         start: flat vectors (fits, size); entries that do not move keep their value.
         data: counts and auxiliary data of each fit, (fits, n).
         moving: which entries may move, (fits, size) of bool.
+        stragglers: stop when no more than so many fits have not ended; they are EXHAUSTED.
         tolerance: stop when the next step promises less than this decrease of -log likelihood.
         max_steps: give up after so many evaluations.
-        stragglers: stop when no more than so many fits have not ended; they are EXHAUSTED.
     """
     rest = where.rest
     lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]

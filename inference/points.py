@@ -14,7 +14,7 @@ from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.fit import checked_data, compiled, starting_points
-from bknn.inference.newton import CONVERGED
+from bknn.inference.newton import CONVERGED, Minimum
 from bknn.inference.result import FitResult
 
 #: Few fits are filled up to so many, so that they share the program of many.
@@ -51,16 +51,6 @@ class Found(NamedTuple):
     def at(self, index: np.ndarray) -> Found:
         """Return some of the points."""
         return Found(*(x[index] for x in self))
-
-
-class _Ends(NamedTuple):
-    """Where fits from several starts ended, (n, starts, ...) each, as a `newton.Minimum`."""
-
-    vector: np.ndarray
-    value: np.ndarray
-    decrement: np.ndarray
-    steps: np.ndarray
-    outcome: np.ndarray
 
 
 class Points:
@@ -155,7 +145,7 @@ class Points:
         """Return the fit with everything floating, from the starts (starts, size)."""
         found = self._minimise(starts[None], self._floating)
         k = int(_lowest(found)[0])
-        one = _Ends(*(x[0, k] for x in found))
+        one = Minimum(*(x[0, k] for x in found))
         return FitResult(
             self.analysis,
             one.vector,
@@ -233,28 +223,26 @@ class Points:
 
     def _minimise(
         self, starts: np.ndarray, moving: np.ndarray, progress: batch.Progress | None = None
-    ) -> _Ends:
+    ) -> Minimum:
         """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
-        n, n_starts, size = starts.shape
-        flat = starts.reshape(-1, size)
-        if not len(flat):
-            none = np.zeros((n, n_starts))
-            return _Ends(starts, none, none, none.astype(int), none.astype(int))
+        if not len(starts):
+            none = np.zeros(starts.shape[:2])
+            return Minimum(starts, none, none, none.astype(int), none.astype(int))
         # Neighbouring points need about the same number of steps: there are no stragglers.
         found, _ = batch.run(
             compiled(self.analysis),
-            flat[:, None],
+            starts,
             self.data,
             moving,
             chunk=self.chunk,
             fill=LANES,
             stragglers=False,
+            every=True,
+            progress=progress,
         )
-        if progress is not None:
-            progress(n)
-        return _Ends(*(np.asarray(x).reshape(n, n_starts, *x.shape[1:]) for x in found))
+        return found
 
-    def _reduced(self, found: _Ends) -> Found:
+    def _reduced(self, found: Minimum) -> Found:
         n = len(found.value)
         chosen = np.arange(n), _lowest(found)
         twice = 2 * found.value
@@ -289,7 +277,7 @@ class Points:
         return result
 
 
-def _lowest(found: _Ends) -> np.ndarray:
+def _lowest(found: Minimum) -> np.ndarray:
     """Return which start of each point (n,) found its minimum.
 
     A fit that did not converge counts where it is lower than all that did: the minimum is lower

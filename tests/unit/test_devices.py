@@ -20,7 +20,7 @@ from bknn import inference, models
 from bknn.analysis import Data
 from bknn.inference import batch
 from bknn.inference.fit import compiled
-from bknn.inference.newton import CONVERGED, Minimum
+from bknn.inference.newton import CONVERGED, EXHAUSTED, Minimum
 
 #: An odd number of fits, in chunks of eight a device, the fewest that are shared.
 FITS, CHUNK = 31, 8
@@ -111,10 +111,9 @@ def test_toys_are_the_same_on_two_devices(by_devices):
 # How fits are dealt out shows without a fit: a stand-in that returns what it was given.
 
 
-def stand_in(starts: jax.Array, data: Data, moving: jax.Array, stragglers: int = 0) -> Minimum:
+def stand_in(starts: jax.Array, data: Data, moving: jax.Array, stragglers: jax.Array) -> Minimum:
     """-log L is the distance of the first entry from the first count."""
-    counts = data.counts if data.counts.ndim == 2 else data.counts[None, :]
-    value = jnp.abs(starts[:, 0] - counts[:, 0])
+    value = jnp.abs(starts[:, 0] - data.counts[:, 0])
     none = jnp.zeros(len(starts), int)
     return Minimum(starts, value, value, none, none + CONVERGED)
 
@@ -148,12 +147,61 @@ def test_one_data_set_for_all():
     np.testing.assert_array_equal(best.value, np.abs(starts[:, 0, 0] - 0.5))
 
 
+def test_every_end_can_be_kept():
+    starts = np.random.default_rng(1).normal(size=(7, 5, 2))
+    program, moving = batch.program(stand_in), np.ones(2, bool)
+    found, minima = batch.run(program, starts, data_of(np.zeros(7)), moving, chunk=8, every=True)
+    np.testing.assert_array_equal(found.vector, starts)
+    np.testing.assert_array_equal(found.value, np.abs(starts[:, :, 0]))
+    np.testing.assert_array_equal(found.value, minima)
+
+
+def test_few_fits_share_the_program_of_many():
+    sizes = []
+
+    def noted(starts: jax.Array, data: Data, moving: jax.Array, stragglers: jax.Array) -> Minimum:
+        sizes.append(len(starts))
+        return stand_in(starts, data, moving, stragglers)
+
+    program, moving = jax.jit(noted), np.ones(2, bool)
+    for n in (1, 2, 5, 31, 32, 33, 100, 128):
+        batch.run(program, np.zeros((n, 1, 2)), data_of(np.zeros(n)), moving)
+    assert sizes == [1, 32, 128]
+    batch.run(program, np.zeros((3, 1, 2)), data_of(np.zeros(3)), moving, fill=128)
+    assert sizes == [1, 32, 128]
+
+
+def test_a_start_that_is_far_behind_is_given_up():
+    """The first two of sixteen starts need a second go, of which one is worth it."""
+    starts = np.zeros((1, 16, 2))
+    starts[0, :, 0] = 1.0
+    starts[0, 0] = 50.0, 1.0
+    starts[0, 1] = 1.5, 1.0
+
+    def slow(starts: jax.Array, data: Data, moving: jax.Array, stragglers: jax.Array) -> Minimum:
+        found = stand_in(starts, data, moving, stragglers)
+        left = (starts[:, 1] > 0) & (stragglers > 0)
+        value = jnp.where((starts[:, 1] > 0) & ~left, found.value - 1.2, found.value)
+        outcome = jnp.where(left, EXHAUSTED, CONVERGED)
+        return found._replace(value=value, outcome=outcome, decrement=jnp.full(len(starts), 0.1))
+
+    program = batch.program(slow)
+    found, minima = batch.run(program, starts, data_of(np.zeros(1)), np.ones(2, bool), every=True)
+    np.testing.assert_allclose(minima[0], [50.0, 0.3] + 14 * [1.0])
+    assert found.outcome[0].tolist() == [EXHAUSTED] + 15 * [CONVERGED]
+    best, _ = batch.run(program, starts, data_of(np.zeros(1)), np.ones(2, bool))
+    assert best.value[0] == pytest.approx(0.3)
+    # Alone it is not given up.
+    best, _ = batch.run(program, starts[:, :1], data_of(np.zeros(1)), np.ones(2, bool))
+    assert best.value[0] == pytest.approx(48.8)
+
+
 def test_each_device_has_its_share():
     n = len(jax.devices())
     assert n >= 2
     fits = 8 * n
     starts = np.zeros((fits, 3))
-    found = batch.program(stand_in)(starts, data_of(np.zeros(fits)), np.ones((fits, 3), bool))
+    found = batch.program(stand_in)(starts, data_of(np.zeros(fits)), np.ones((fits, 3), bool), 0)
     for array in found:
         assert len(array.sharding.device_set) == n
         assert {shard.data.shape[0] for shard in array.addressable_shards} == {8}
