@@ -210,7 +210,7 @@ def _padded(
     # Nothing moves in fits that fill up, so they end at once.
     floats = pad(moving)
     floats[n:] = False
-    found = program(pad(starts), Data(*map(pad, data)), floats, stragglers)
+    found = program(pad(starts), Data(*(pad(np.asarray(x)) for x in data)), floats, stragglers)
     return Minimum(*(np.array(x)[:n] for x in found))
 
 

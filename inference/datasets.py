@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,8 +92,9 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     >>> round(float(inference.fit(analysis, data=data).params["mu"]), 6)
     2.0
     """
-    many = np.ndim(params) == 2
-    vectors = np.asarray(params, float) if many else np.asarray(analysis.flatten(params))[None]
+    vectors = np.asarray(analysis.flatten(params) if isinstance(params, Mapping) else params, float)
+    many = vectors.ndim == 2
+    vectors = vectors if many else np.asarray(analysis.flatten(vectors))[None]
     cache = analysis.__dict__.setdefault("_rates", {})
     if "run" not in cache:
         cache["run"] = jax.jit(jax.vmap(analysis.rates))
