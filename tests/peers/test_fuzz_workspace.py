@@ -167,7 +167,7 @@ def run(seeds: range) -> None:
     assert verdicts["same answer"] > len(seeds) // 20
 
 
-@pytest.mark.parametrize("start", [0, 125])
+@pytest.mark.parametrize("start", [0, pytest.param(125, marks=pytest.mark.slow)])
 def test_mutations(start: int) -> None:
     run(range(start, start + 125))
 

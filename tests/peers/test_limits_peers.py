@@ -58,7 +58,14 @@ def analysis() -> bknn.Analysis:
     return both([34.0, 27.0])[0]
 
 
-@pytest.mark.parametrize("counts", [[34.0, 27.0], [21.0, 18.0], [55.0, 30.0]])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [34.0, 27.0],
+        pytest.param([21.0, 18.0], marks=pytest.mark.slow),
+        pytest.param([55.0, 30.0], marks=pytest.mark.slow),
+    ],
+)
 def test_upper_limits(analysis: bknn.Analysis, counts: list[float]) -> None:
     """A surplus, a deficit, an excess; pyhf's own root search."""
     _, model, data = both(counts)

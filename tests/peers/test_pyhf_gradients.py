@@ -83,6 +83,7 @@ def test_belle2_gradient_against_finite_differences() -> None:
         assert error.max() < 3e-8
 
 
+@pytest.mark.slow
 def test_belle2_gradient_and_hessian_against_pyhf() -> None:
     workspace = belle2_workspace()
     pdf, reference = bknn.HistFactory.from_workspace(workspace), Reference(workspace)

@@ -109,6 +109,7 @@ def test_resonance(resonance):
     assert abs(masses[scan.twice_nll.argmin()] - float(best.params["mass"])) < 0.05
 
 
+@pytest.mark.slow
 def test_resonance_with_width(belle2):
     analysis = bknn.Analysis(models.load("resonance"), belle2, free=["width"])
     best = inference.fit(analysis, fixed={"width": 0.1}).check()

@@ -119,7 +119,7 @@ def test_parameters_have_names_and_shapes(best):
     np.testing.assert_array_equal(best.params["stat_SR"], best.vector[8:])
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "adam"])
+@pytest.mark.parametrize("method", ["lbfgs", pytest.param("adam", marks=pytest.mark.slow)])
 def test_other_methods_agree(whole, best, method):
     other = inference.fit(whole, method=method).check()
     assert other.twice_nll == pytest.approx(float(best.twice_nll), abs=1e-8)

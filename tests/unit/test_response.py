@@ -508,6 +508,7 @@ def test_the_gradient_in_the_width_holds_at_zero_too(smooth):
     np.testing.assert_allclose(numerical, slope, rtol=0, atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 def test_the_closed_form_joins_the_quadrature(smooth):
     """Counts have no step where bins change from one to the other."""
     for width in (1e-6, 0.05):
@@ -973,7 +974,7 @@ def test_a_threshold_that_is_not_a_number_shows(bumpy):
 # ---------------------------------------------------------------- transformations
 
 
-@pytest.mark.parametrize("width", [0.0, 0.08])
+@pytest.mark.parametrize("width", [pytest.param(0.0, marks=pytest.mark.slow), 0.08])
 def test_a_batch_is_the_same_one_by_one(real, width):
     def counts(scale, mass, branching_ratio, width):
         return real.fold(Spectrum(scale, lines=(Line(mass, branching_ratio, width),)))

@@ -196,11 +196,12 @@ def test_a_parameter_without_meaning_is_found(bump):
     assert scan.meaningless(bump, bump.init_vector, names) == []
 
 
+@pytest.mark.slow
 def test_toys_miss_no_minimum(bump):
     """A peak's likelihood has many minima; 300 values of its mass, fitted one by one, have none
     that is lower than what the scan from the null found."""
     null = inference.fit_null(bump).vector
-    n, grid = 10, np.linspace(0.0, bump.bounds[0, 1], 300)
+    n, grid = 40, np.linspace(0.0, bump.bounds[0, 1], 300)
     values = bump.null_values()
     found = toys(bump, null, n, seed=2, hypotheses={"null": values, "half": {"mass": 2.0}})
     assert found.failed.count == 0
