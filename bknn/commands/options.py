@@ -96,6 +96,20 @@ def add_analysis(
 SEED = "of the toys (default 0): one seed, the same toys on every machine"
 
 
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """How several jobs share an ensemble of toys."""
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        metavar="I",
+        help="number of the first toy (default 0), where several jobs share the toys of a seed",
+    )
+    parser.add_argument(
+        "--merge", nargs="+", default=[], metavar="FILE", help="toys.nc of other jobs, to be added"
+    )
+
+
 def add_fix(parser: argparse.ArgumentParser) -> None:
     """Parameters that do not float."""
     parser.add_argument(

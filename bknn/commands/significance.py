@@ -33,16 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--toys", type=int, default=0, metavar="N", help="toys of the standard model (default none)"
     )
-    parser.add_argument(
-        "--first",
-        type=int,
-        default=0,
-        metavar="I",
-        help="number of the first toy (default 0), where several jobs share the toys of a seed",
-    )
-    parser.add_argument(
-        "--merge", nargs="+", default=[], metavar="FILE", help="toys.nc of other jobs, to be added"
-    )
+    options.add_jobs(parser)
     options.add_output(parser)
 
 

@@ -55,16 +55,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="how many toys (default 1000; none with --merge)",
     )
-    parser.add_argument(
-        "--first",
-        type=int,
-        default=0,
-        metavar="I",
-        help="number of the first toy (default 0), where several jobs share the toys of a seed",
-    )
-    parser.add_argument(
-        "--merge", nargs="+", default=[], metavar="FILE", help="toys.nc of other jobs, to be added"
-    )
+    options.add_jobs(parser)
     parser.add_argument(
         "--goodness-of-fit",
         action="store_true",
