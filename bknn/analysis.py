@@ -8,12 +8,14 @@ people (nuisances that come one a bin are arrays), and one flat vector for infer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -24,6 +26,7 @@ from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
 from bknn.parameters import Parameter, real
 from bknn.part import Part
+from bknn.priors import middle, read, support_bounds
 from bknn.spectrum import Spectrum
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
@@ -63,10 +66,13 @@ class Analysis:
         response: "smooth" (efficiency density, the default) or "reweighting" (bin averages, to the
             letter of arXiv:2402.08417).
         free: names of parameters that the model keeps fixed by default and that shall float.
+        priors: {name: numpyro distribution, or a text for `bknn.priors.read`}, in place of the
+            model's; posteriors use them, fits do not.
 
     Raises:
         PrecisionError: JAX runs in single precision; call `bknn.enable_x64()` first.
-        UnknownNameError: unknown parameter in `free`, response, or null spectrum.
+        UnknownNameError: unknown parameter in `free` or `priors`, response, or null spectrum.
+        ParameterError: a prior for what has a constraint, or one that lies outside of the bounds.
         DataError: a measurement without the densities that a spectrum needs.
 
     Example:
@@ -87,6 +93,7 @@ class Analysis:
         *,
         response: str = "smooth",
         free: Sequence[str] = (),
+        priors: Mapping[str, dist.Distribution | str] | None = None,
     ) -> None:
         require_x64()
         if isinstance(measurements, Measurement):
@@ -120,6 +127,8 @@ class Analysis:
         self.constants: dict[str, float] = {
             p.name: p.init for p in everything if p.fixed and p.name not in free
         }
+        if priors:
+            self._set_priors(priors)
         self._check_names()
         uses_sm, has_new = self._contents()
         self._check_form_factors(uses_sm)
@@ -132,6 +141,29 @@ class Analysis:
                 f"model {model.name!r}; choose channels with a signal."
             )
         self._lay_out(uses_sm)
+
+    def _set_priors(self, priors: Mapping[str, dist.Distribution | str]) -> None:
+        """Give parameters of the model other priors."""
+        known = {p.name: p for p in self.parameters}
+        for name, prior in priors.items():
+            if name in self.constants:
+                raise errors.ParameterError(
+                    f"a prior for {name!r}, which model {self.model.name!r} keeps at "
+                    f"{self.constants[name]:g}; let it float with free=[{name!r}], or leave the "
+                    "prior out."
+                )
+            if name not in known:
+                own = [p.name for p in self.parameters if not p.nuisance]
+                raise errors.unknown("parameter", name, own, f"the priors of {self.model.name!r}")
+            if known[name].constraint is not None:
+                raise errors.ParameterError(
+                    f"a prior for {name!r}, which is {known[name].prior_text}; both together would "
+                    "count it twice. Leave the prior out."
+                )
+            changed = replace(known[name], prior=read(prior) if isinstance(prior, str) else prior)
+            known[name] = changed
+            _ = changed.distribution  # here, where it is noticed if nothing is within the bounds
+        self.parameters = tuple(known.values())
 
     def _check_names(self) -> None:
         names = [m.name for m in self.measurements]
@@ -484,14 +516,18 @@ class Analysis:
         return jax.jit(self.log_density)
 
     def log_prior(self, params: Parameters) -> Array:
-        """Return the log prior density of the model's parameters (nuisances have constraints)."""
+        """Return the log prior density of the model's parameters (nuisances have constraints).
+
+        It is normalised within the bounds of each parameter; a parameter without prior and bounds
+        adds nothing.
+        """
         vector = self.flatten(params)
         result = jnp.zeros(())
         for i, p in enumerate(self.parameters):
             distribution = p.distribution
             if p.constraint is None and distribution is not None:
                 inside = distribution.support(vector[i])
-                safe = jnp.where(inside, vector[i], p.init)
+                safe = jnp.where(inside, vector[i], middle(*support_bounds(distribution)))
                 result = result + jnp.where(inside, distribution.log_prob(safe), -jnp.inf)
         return result
 

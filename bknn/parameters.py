@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from bknn import errors
+from bknn import errors, priors
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Parameter:
         name: as in the formulas, `mass`, `branching_ratio`, `C_VL`, ...
         init: where fits start.
         bounds: (lower, upper); fits stay inside, values outside are an error.
-        prior: a numpyro distribution, used by posteriors only; uniform within the bounds by
-            default.
+        prior: a numpyro distribution, used by posteriors only and cut off at the bounds; uniform
+            within them by default.
         constraint: (mean, standard deviation) of an external measurement. It is part of the
             likelihood, in fits and posteriors alike, like the auxiliary data of a nuisance.
         starts: further starting values, where the likelihood may have several minima.
@@ -82,11 +83,19 @@ class Parameter:
                 "it must be positive. To keep a parameter, fix it."
             )
 
-    @property
+    @cached_property
     def distribution(self) -> dist.Distribution | None:
-        """The prior; uniform within finite bounds, None (flat, improper) otherwise."""
+        """The prior within the bounds, normalised there; uniform within finite bounds if none is
+        given, None (flat, improper) otherwise.
+
+        Raises:
+            ParameterError: nothing of the prior lies within the bounds.
+        """
         if self.prior is not None:
-            return self.prior
+            try:
+                return priors.within(self.prior, self.bounds)
+            except errors.ParameterError as problem:
+                raise errors.ParameterError(f"parameter {self.name!r}: {problem}") from None
         if all(math.isfinite(b) for b in self.bounds):
             return dist.Uniform(*self.bounds)
         return None
@@ -96,10 +105,8 @@ class Parameter:
         """The prior or constraint in words."""
         if self.constraint is not None:
             return f"{self.constraint[0]:g} +- {self.constraint[1]:g} (in the likelihood)"
-        if isinstance(self.prior, dist.Uniform):
-            return f"uniform on [{float(self.prior.low):g}, {float(self.prior.high):g}]"
         if self.prior is not None:
-            return type(self.prior).__name__
+            return priors.describe(self.distribution)
         return "uniform" if self.distribution is not None else "flat"
 
     def check(self, value: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,19 @@ def add_fix(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_priors(parser: argparse.ArgumentParser) -> None:
+    """Priors in place of the model's."""
+    parser.add_argument(
+        "--prior",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=PRIOR",
+        help='priors in place of the model\'s, as in "mass=uniform(1.5,3.0)"; also normal, '
+        "truncated_normal, log_uniform, flat_in_square, user:module:function (docs/priors.md)",
+    )
+
+
 def add_over(parser: argparse.ArgumentParser, text: str, *, required: bool) -> None:
     """Grids of parameters."""
     parser.add_argument(
@@ -157,6 +170,29 @@ def values(texts: Sequence[str], option: str) -> dict[str, float]:
                 f"{option} {text!r} is not of the form NAME=VALUE with a number; for example "
                 f"{option} mass=2.1."
             )
+    return found
+
+
+def priors(texts: Sequence[str], option: str = "--prior") -> dict[str, str]:
+    """Read NAME=PRIOR pairs; each prior must be one that `bknn.priors.read` can read.
+
+    >>> priors(["mass=uniform(1.5, 3.0)"])
+    {'mass': 'uniform(1.5, 3.0)'}
+    """
+    from bknn.priors import read
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, prior = (part.strip() for part in text.partition("="))
+        if not name or not prior:
+            raise errors.ParameterError(
+                f"{option} {text!r} is not of the form NAME=PRIOR; for example {option} "
+                '"mass=uniform(1.5, 3.0)".'
+            )
+        if name in found:
+            raise errors.ParameterError(f"{option} gives {name!r} two priors; leave one out.")
+        read(prior)
+        found[name] = prior
     return found
 
 
@@ -272,8 +308,12 @@ def prepare() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def analysis(args: argparse.Namespace, named: Iterable[str]) -> Analysis:
-    """Build the analysis; parameters that the user names take part."""
+def analysis(
+    args: argparse.Namespace,
+    named: Iterable[str],
+    priors: Mapping[str, str] | None = None,
+) -> Analysis:
+    """Build the analysis; parameters that the user names, or gives a prior, take part."""
     from bknn import data
     from bknn.analysis import Analysis
 
@@ -284,8 +324,9 @@ def analysis(args: argparse.Namespace, named: Iterable[str]) -> Analysis:
         wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
         measurements = [m.select(wanted) for m in measurements]
     fixed = {p.name for p in physics.parameters if p.fixed}
-    free = [*args.free, *(n for n in named if n in fixed and n not in args.free)]
-    return Analysis(physics, measurements, response=args.response, free=free)
+    wanted_too = dict.fromkeys([*named, *(priors or {})])
+    free = [*args.free, *(n for n in wanted_too if n in fixed and n not in args.free)]
+    return Analysis(physics, measurements, response=args.response, free=free, priors=priors)
 
 
 def of_interest(analysis: Analysis, fixed: Container[str], given: str | None) -> str:

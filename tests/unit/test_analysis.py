@@ -266,6 +266,7 @@ def test_log_posterior_is_likelihood_times_priors(priors):
     rate = 8 + 4 * sum(values.values()) / 5
     likelihood = poisson.logpmf(12, rate) + norm.logpdf(1.0, 1.1, 0.1)
     prior = uniform.logpdf(1.5, 0, 4) + norm.logpdf(-1.0, 0.5, 2.0) + math.log(2) - 1.4
+    prior -= math.log(norm.cdf(5, 0.5, 2.0) - norm.cdf(-5, 0.5, 2.0))  # b ends at its bounds
     assert float(priors.log_likelihood(values)) == pytest.approx(likelihood, rel=1e-12)
     assert float(priors.log_prior(values)) == pytest.approx(prior, rel=1e-12)
     assert float(priors.log_posterior(values)) == pytest.approx(likelihood + prior, rel=1e-12)

@@ -1,0 +1,470 @@
+"""Prior densities of a parameter: from a text, within bounds, in words.
+
+A prior is a numpyro distribution of one real number. Run cards and the command line write it as a
+text:
+
+    uniform(1.5, 3.0)                        low, high
+    normal(0, 20e-6)                         mean, standard deviation
+    truncated_normal(0, 20e-6, 0, inf)       mean, standard deviation, low, high
+    log_uniform(1e-7, 1e-4)                  density ~ 1/x between low and high
+    flat_in_square(0, 4.78)                  density ~ x: x^2 is uniform, as for a mass in q2
+    user:module:function                     what the function returns, a numpyro distribution
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import re
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax import Array
+from jax.typing import ArrayLike
+from numpyro.distributions import constraints
+
+from bknn import errors
+
+#: Less than this of a prior within the bounds of its parameter is taken for a mistake.
+LEAST = 1e-9
+
+#: Below this much, the difference of two cumulative probabilities has lost digits.
+_FEW = 1e-4
+
+
+class FlatInSquare(dist.Distribution):
+    """A density proportional to x on [low, high]: the square of x is uniform.
+
+    For a mass this is flat in q2 = mass^2.
+
+    >>> prior = FlatInSquare(0.0, 2.0)
+    >>> float(prior.cdf(1.0)), float(prior.icdf(0.25))
+    (0.25, 1.0)
+    """
+
+    arg_constraints = {"low": constraints.nonnegative, "high": constraints.positive}  # noqa: RUF012
+    pytree_data_fields = ("low", "high")
+
+    def __init__(
+        self, low: float = 0.0, high: float = 1.0, *, validate_args: bool | None = None
+    ) -> None:
+        self.low, self.high = low, high
+        super().__init__(batch_shape=(), validate_args=validate_args)
+
+    @property
+    def support(self) -> Any:
+        return constraints.interval(self.low, self.high)
+
+    @property
+    def _area(self) -> Any:
+        return self.high**2 - self.low**2
+
+    def log_prob(self, value: ArrayLike) -> Array:
+        value = jnp.asarray(value)
+        inside = (value >= self.low) & (value <= self.high) & (value > 0)
+        safe = jnp.where(inside, value, self.high)
+        return jnp.where(inside, jnp.log(2 * safe / self._area), -jnp.inf)
+
+    def cdf(self, value: ArrayLike) -> Array:
+        value = jnp.clip(jnp.asarray(value), self.low, self.high)
+        return (value**2 - self.low**2) / self._area
+
+    def icdf(self, q: ArrayLike) -> Array:
+        return jnp.sqrt(self.low**2 + jnp.asarray(q) * self._area)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self.icdf(jax.random.uniform(key, sample_shape))
+
+    @property
+    def mean(self) -> Any:
+        return 2 * (self.high**3 - self.low**3) / (3 * self._area)
+
+    @property
+    def variance(self) -> Any:
+        return (self.high**2 + self.low**2) / 2 - self.mean**2
+
+
+class Within(dist.Distribution):
+    """A distribution cut off at two ends, and normalised between them.
+
+    Args:
+        base: a distribution of one real number.
+        low, high: its new ends, within the old ones; they may be infinite.
+
+    Raises:
+        ParameterError: hardly anything of the distribution lies between them.
+    """
+
+    pytree_data_fields = ("base", "low", "high")
+
+    def __init__(
+        self,
+        base: dist.Distribution,
+        low: float,
+        high: float,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.base, self.low, self.high = base, low, high
+        super().__init__(batch_shape=(), validate_args=validate_args)
+        if not self.mass > LEAST:
+            raise errors.ParameterError(
+                f"a prior that is {describe(base)} has next to nothing ({self.mass:.1g}) within "
+                f"[{low:g}, {high:g}]; correct its place or its width, or the units of either."
+            )
+
+    @property
+    def support(self) -> Any:
+        if math.isinf(self.low) and math.isinf(self.high):
+            return constraints.real
+        if math.isinf(self.high):
+            return constraints.greater_than(self.low)
+        if math.isinf(self.low):
+            return constraints.less_than(self.high)
+        return constraints.interval(self.low, self.high)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float] | None:
+        """Cumulative probabilities of the base at both ends; None if it does not say."""
+        try:
+            with jax.ensure_compile_time_eval():
+                return (
+                    0.0 if math.isinf(self.low) else float(self.base.cdf(self.low)),
+                    1.0 if math.isinf(self.high) else float(self.base.cdf(self.high)),
+                )
+        except NotImplementedError:
+            return None
+
+    @cached_property
+    def mass(self) -> float:
+        """How much of the base lies between the ends."""
+        if self._ends is not None:
+            mass = self._ends[1] - self._ends[0]
+            if mass > _FEW or not (math.isfinite(self.low) and math.isfinite(self.high)):
+                return mass
+        return float(_cumulative(self.base, self.low, self.high)[1][-1])
+
+    def log_prob(self, value: ArrayLike) -> Array:
+        value = jnp.asarray(value)
+        inside = (value >= self.low) & (value <= self.high)
+        safe = jnp.where(inside, value, middle(self.low, self.high))
+        return jnp.where(inside, self.base.log_prob(safe) - math.log(self.mass), -jnp.inf)
+
+    def cdf(self, value: ArrayLike) -> Array:
+        value = jnp.clip(jnp.asarray(value), self.low, self.high)
+        if self._ends is None:
+            x, below = _cumulative(self.base, self.low, self.high)
+            return jnp.interp(value, x, below / below[-1])
+        return jnp.clip((self.base.cdf(value) - self._ends[0]) / self.mass, 0.0, 1.0)
+
+    def icdf(self, q: ArrayLike) -> Array:
+        q = jnp.asarray(q)
+        if self._ends is not None and self.mass > _FEW:
+            try:
+                found = self.base.icdf(self._ends[0] + q * self.mass)
+                return jnp.clip(found, self.low, self.high)
+            except NotImplementedError:
+                pass
+        x, below = _cumulative(self.base, self.low, self.high)
+        return jnp.interp(q, below / below[-1], x)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self.icdf(jax.random.uniform(key, sample_shape))
+
+
+def _cumulative(
+    base: dist.Distribution, low: float, high: float, panels: int = 4096
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points x (panels + 1,) and the probability from `low` to each, by quadrature."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise errors.ParameterError(
+            f"a prior that is {describe(base)} has no cumulative distribution, so it can be "
+            "normalised on a finite range only; give the parameter finite bounds."
+        )
+    edges = np.linspace(low, high, panels + 1)
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    half = (high - low) / (2 * panels)
+    x = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * nodes
+    with jax.ensure_compile_time_eval():
+        density = np.exp(np.asarray(base.log_prob(jnp.asarray(x)), float))
+    return edges, np.concatenate([[0.0], np.cumsum(half * density @ weights)])
+
+
+# What to ask of a prior ----------------------------------------------------------------------
+
+
+def support_bounds(distribution: dist.Distribution) -> tuple[float, float]:
+    """Return the ends (lower, upper) of where a distribution of one real number lives.
+
+    >>> support_bounds(dist.Exponential(1.0))
+    (0.0, inf)
+
+    Raises:
+        ParameterError: it is not a continuous distribution of one number.
+    """
+    one = getattr(distribution, "batch_shape", None) == () == distribution.event_shape
+    if not one or distribution.is_discrete:
+        raise errors.ParameterError(
+            f"a prior is a distribution of one real number, and {type(distribution).__name__} is "
+            "not; give one distribution for each parameter."
+        )
+    support = distribution.support
+    with jax.ensure_compile_time_eval():
+        lower = float(getattr(support, "lower_bound", -math.inf))
+        upper = float(getattr(support, "upper_bound", math.inf))
+    return lower, upper
+
+
+def within(
+    distribution: dist.Distribution, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> dist.Distribution:
+    """Return a distribution cut off at bounds and normalised there; itself if they cut nothing.
+
+    >>> describe(within(dist.Uniform(0.0, 20.0), (5.0, 60.0)))
+    'uniform on [5, 20]'
+
+    Raises:
+        ParameterError: the bounds leave nothing of it.
+    """
+    lower, upper = support_bounds(distribution)
+    low, high = max(lower, bounds[0]), min(upper, bounds[1])
+    if not low < high:
+        raise errors.ParameterError(
+            f"a prior that is {describe(distribution)} has nothing within "
+            f"[{bounds[0]:g}, {bounds[1]:g}]; choose one that overlaps."
+        )
+    if (low, high) == (lower, upper):
+        return distribution
+    if isinstance(distribution, dist.Uniform | dist.LogUniform | FlatInSquare):
+        return type(distribution)(low, high)
+    if isinstance(distribution, Within):
+        distribution = distribution.base
+    return Within(distribution, low, high)
+
+
+def quantile(distribution: dist.Distribution, probability: ArrayLike) -> Array:
+    """Return the quantiles of a distribution, by quadrature where it does not know them.
+
+    >>> quantile(dist.Uniform(1.5, 3.0), 0.5).item()
+    2.25
+    """
+    try:
+        return distribution.icdf(jnp.asarray(probability))
+    except NotImplementedError:
+        return Within(distribution, *support_bounds(distribution)).icdf(probability)
+
+
+def middle(low: float, high: float) -> float:
+    """Return a number between two ends, which may be infinite.
+
+    >>> middle(1.0, 3.0), middle(0.0, math.inf)
+    (2.0, 1.0)
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        return 0.5 * (low + high)
+    if math.isfinite(low):
+        return low + 1.0
+    return high - 1.0 if math.isfinite(high) else 0.0
+
+
+def describe(distribution: dist.Distribution) -> str:
+    """Return a distribution in words.
+
+    >>> describe(read("truncated_normal(0, 20e-6, 0, inf)"))
+    'normal 0 +- 2e-05, within [0, inf]'
+    """
+    if isinstance(distribution, Within):
+        return f"{describe(distribution.base)}, within {_range(distribution)}"
+    if isinstance(distribution, dist.Uniform):
+        return f"uniform on {_range(distribution)}"
+    if isinstance(distribution, dist.LogUniform):
+        return f"log-uniform on {_range(distribution)}"
+    if isinstance(distribution, FlatInSquare):
+        return f"flat in the square on {_range(distribution)}"
+    if isinstance(distribution, dist.Normal):
+        return f"normal {float(distribution.loc):g} +- {float(distribution.scale):g}"
+    base = getattr(distribution, "base_dist", None)
+    if type(distribution).__name__.endswith("TruncatedDistribution") and base is not None:
+        return f"{describe(base)}, within {_range(distribution)}"
+    return type(distribution).__name__
+
+
+def _range(distribution: dist.Distribution) -> str:
+    low, high = support_bounds(distribution)
+    return f"[{low:g}, {high:g}]"
+
+
+# Reading a text ------------------------------------------------------------------------------
+
+
+def _uniform(low: float, high: float) -> dist.Distribution:
+    return dist.Uniform(*_ordered(low, high))
+
+
+def _normal(mean: float, width: float) -> dist.Distribution:
+    return dist.Normal(_finite(mean, "mean"), _width(width))
+
+
+def _truncated_normal(mean: float, width: float, low: float, high: float) -> dist.Distribution:
+    if not low < high:
+        raise ValueError(f"low = {low:g} must be less than high = {high:g}")
+    return within(_normal(mean, width), (low, high))
+
+
+def _log_uniform(low: float, high: float) -> dist.Distribution:
+    _ordered(low, high)
+    if not low > 0:
+        raise ValueError(f"low = {low:g} must be positive, because 1/x has no integral down to 0")
+    return dist.LogUniform(low, high)
+
+
+def _flat_in_square(low: float, high: float) -> dist.Distribution:
+    _ordered(low, high)
+    if low < 0:
+        raise ValueError(f"low = {low:g} must not be negative")
+    return FlatInSquare(low, high)
+
+
+def _ordered(low: float, high: float) -> tuple[float, float]:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"the ends {low:g} and {high:g} must be finite")
+    if not low < high:
+        raise ValueError(f"low = {low:g} must be less than high = {high:g}")
+    return low, high
+
+
+def _finite(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"the {what} {value:g} must be finite")
+    return value
+
+
+def _width(width: float) -> float:
+    if not (math.isfinite(width) and width > 0):
+        raise ValueError(f"the standard deviation {width:g} must be positive")
+    return width
+
+
+#: Names that `read` knows, with what they take.
+FORMS: dict[str, tuple[tuple[str, ...], Callable[..., dist.Distribution]]] = {
+    "uniform": (("low", "high"), _uniform),
+    "normal": (("mean", "width"), _normal),
+    "truncated_normal": (("mean", "width", "low", "high"), _truncated_normal),
+    "log_uniform": (("low", "high"), _log_uniform),
+    "flat_in_square": (("low", "high"), _flat_in_square),
+}
+
+
+def read(text: str) -> dist.Distribution:
+    """Return the distribution that a text names, as it stands in a run card.
+
+    Args:
+        text: see the top of this file.
+
+    Raises:
+        UnknownNameError: no such prior, module or function.
+        ParameterError: numbers that are missing, too many, or make no sense.
+
+    >>> describe(read("uniform(1.5, 3.0)"))
+    'uniform on [1.5, 3]'
+    >>> describe(read("flat-in-square(0, 4.78)"))
+    'flat in the square on [0, 4.78]'
+    """
+    if text.strip().startswith("user:"):
+        return _user(text.strip())
+    match = re.fullmatch(r"\s*([\w-]+)\s*\((.*)\)\s*", text, re.DOTALL)
+    if match is None:
+        name = text.partition("(")[0].strip()
+        if name and name not in FORMS:
+            raise errors.unknown("prior", name, [*FORMS, "user:module:function"])
+        raise errors.ParameterError(
+            f"prior {text!r} cannot be read; write a name and numbers in brackets, as in "
+            f"{_form(name) if name else 'uniform(1.5, 3.0)'}."
+        )
+    name, inside = match[1].replace("-", "_"), match[2]
+    if name not in FORMS:
+        raise errors.unknown("prior", match[1], [*FORMS, "user:module:function"])
+    takes, make = FORMS[name]
+    words = [word.strip() for word in inside.split(",")] if inside.strip() else []
+    if len(words) != len(takes):
+        raise errors.ParameterError(
+            f"prior {text!r} has {len(words)} number(s), and {name} takes {len(takes)}: "
+            f"{_form(name)}."
+        )
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        raise errors.ParameterError(
+            f"prior {text!r}: {_first_word(words)!r} is not a number; write {_form(name)}."
+        ) from None
+    try:
+        return make(*numbers)
+    except errors.ParameterError as problem:
+        raise errors.ParameterError(f"prior {text!r}: {problem}") from None
+    except ValueError as problem:
+        raise errors.ParameterError(f"prior {text!r}: {problem}.") from None
+
+
+def _form(name: str) -> str:
+    return f"{name}({', '.join(FORMS[name][0])})"
+
+
+def _first_word(words: list[str]) -> str:
+    """The first that is not a number."""
+    for word in words:
+        try:
+            float(word)
+        except ValueError:
+            return word
+    return ""
+
+
+def _user(text: str) -> dist.Distribution:
+    """Call the function of a module, which may be a file in the working directory."""
+    parts = text.split(":")
+    if len(parts) != 3 or not all(parts):
+        raise errors.ParameterError(
+            f"prior {text!r} is not of the form user:module:function, for example "
+            "user:my_priors:branching_ratio."
+        )
+    _, name, function = parts
+    module = _module(name, text)
+    made = getattr(module, function, None)
+    if not callable(made):
+        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
+        raise errors.unknown("function", function, known, f"module {name!r}")
+    found = made()
+    if not isinstance(found, dist.Distribution):
+        raise errors.ParameterError(
+            f"prior {text!r}: the function returned a {type(found).__name__}; it must take no "
+            "arguments and return a numpyro distribution."
+        )
+    support_bounds(found)
+    return found
+
+
+def _module(name: str, text: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as problem:
+        if problem.name != name.partition(".")[0]:
+            raise  # it is there, and imports what is not
+    path = Path(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise errors.UnknownNameError(
+            f"prior {text!r}: there is no module {name!r} among those installed and no file "
+            f"{path} in {Path.cwd()}."
+        )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
