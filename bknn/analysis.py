@@ -26,7 +26,7 @@ from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
 from bknn.parameters import Parameter, real
 from bknn.part import Part
-from bknn.priors import middle, read, support_bounds
+from bknn.priors import log_density, read
 from bknn.spectrum import Spectrum
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
@@ -127,8 +127,9 @@ class Analysis:
         self.constants: dict[str, float] = {
             p.name: p.init for p in everything if p.fixed and p.name not in free
         }
-        if priors:
-            self._set_priors(priors)
+        #: What was given in place of the model's priors.
+        self.priors: dict[str, dist.Distribution | str] = dict(priors or {})
+        self._set_priors(self.priors)
         self._check_names()
         uses_sm, has_new = self._contents()
         self._check_form_factors(uses_sm)
@@ -164,6 +165,20 @@ class Analysis:
             known[name] = changed
             _ = changed.distribution  # here, where it is noticed if nothing is within the bounds
         self.parameters = tuple(known.values())
+
+    def with_priors(self, priors: Mapping[str, dist.Distribution | str]) -> Analysis:
+        """Return the same analysis with other priors of some of its parameters.
+
+        Raises:
+            UnknownNameError, ParameterError: as for a new analysis.
+        """
+        return Analysis(
+            self.model,
+            self.measurements,
+            response=self.response,
+            free=[p.name for p in self.parameters if p.fixed],
+            priors={**self.priors, **priors},
+        )
 
     def _check_names(self) -> None:
         names = [m.name for m in self.measurements]
@@ -526,9 +541,7 @@ class Analysis:
         for i, p in enumerate(self.parameters):
             distribution = p.distribution
             if p.constraint is None and distribution is not None:
-                inside = distribution.support(vector[i])
-                safe = jnp.where(inside, vector[i], middle(*support_bounds(distribution)))
-                result = result + jnp.where(inside, distribution.log_prob(safe), -jnp.inf)
+                result = result + log_density(distribution, vector[i])
         return result
 
     def log_posterior(self, params: Parameters, data: Data | None = None) -> Array:

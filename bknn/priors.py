@@ -250,6 +250,20 @@ def within(
     return Within(distribution, low, high)
 
 
+def log_density(distribution: dist.Distribution, value: ArrayLike) -> Array:
+    """Return the log of a prior density, -inf where there is nothing, with finite derivatives.
+
+    Distributions of numpyro do not look whether a value is in their support.
+
+    >>> log_density(dist.Uniform(0.0, 2.0), 3.0).item()
+    -inf
+    """
+    value = jnp.asarray(value)
+    inside = distribution.support(value)
+    safe = jnp.where(inside, value, middle(*support_bounds(distribution)))
+    return jnp.where(inside, distribution.log_prob(safe), -jnp.inf)
+
+
 def quantile(distribution: dist.Distribution, probability: ArrayLike) -> Array:
     """Return the quantiles of a distribution, by quadrature where it does not know them.
 

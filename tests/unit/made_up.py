@@ -1,0 +1,62 @@
+"""Posteriors that were not sampled: draws from normal distributions, known to the last digit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import bknn
+from bknn import models
+from bknn.inference.posterior import Posterior
+
+from . import small
+
+
+def analysis(name: str = "resonance", **options: Any) -> bknn.Analysis:
+    """A model and the small measurement."""
+    return bknn.Analysis(models.load(name), small.measurement(), **options)
+
+
+def posterior(
+    target: bknn.Analysis,
+    own: dict[str, np.ndarray],
+    *,
+    seed: int = 0,
+    diverging: int = 0,
+    **changes: Any,
+) -> Posterior:
+    """A posterior with given draws (chains, draws) of the model's parameters; constrained nuisances
+    are normal about their start, as narrow as the bounds allow."""
+    chains, draws = next(iter(own.values())).shape
+    generator = np.random.default_rng(seed)
+    values = np.tile(target.init_vector, (chains, draws, 1))
+    moving = ~target.fixed
+    lower, upper = target.bounds.T
+    noise = generator.normal(size=values.shape)
+    room = np.minimum(target.init_vector - lower, upper - target.init_vector)
+    values = values + np.where(np.isfinite(room), np.minimum(room / 6, 1.0), 1.0) * noise
+    for name, x in own.items():
+        values[..., target.index(name)] = x
+    values = np.where(moving, values, target.init_vector)
+    stats = {
+        "diverging": np.arange(chains * draws).reshape(chains, draws) < diverging,
+        "energy": generator.normal(size=(chains, draws)),
+        "n_steps": np.full((chains, draws), 7),
+        "accept_prob": np.full((chains, draws), 0.9),
+    }
+    fields: dict[str, Any] = {
+        "analysis": target,
+        "draws": values,
+        "log_posterior": generator.normal(size=(chains, draws)),
+        "stats": stats,
+        "moving": moving,
+        "mode": values.reshape(-1, target.size).mean(axis=0),
+        "method": "nuts",
+        "seed": seed,
+        "warmup": 500,
+        "seconds_compile": 4.0,
+        "seconds_run": 6.0,
+        "log_evidence": None,
+    }
+    return Posterior(**{**fields, **changes})
