@@ -17,6 +17,7 @@ from bknn.commands import (
     models,
     predict,
     profile,
+    run,
     significance,
     toys,
 )
@@ -25,7 +26,7 @@ from bknn.commands.options import prepare
 __all__ = ["main", "prepare"]
 
 #: In the order of the help page.
-COMMANDS = (fit, profile, limit, significance, toys, impacts, predict, export, models, data)
+COMMANDS = (fit, profile, limit, significance, toys, impacts, predict, run, export, models, data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,6 +41,10 @@ class FitError(BknnError):
     """A fit that did not converge, where a converged one is needed."""
 
 
+class RunError(BknnError):
+    """A run that cannot begin, go on, or be written."""
+
+
 def unknown(
     kind: str, name: str, known: Iterable[str], where: str = "", more: Iterable[str] = ()
 ) -> UnknownNameError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from bknn.inference import batch
 from bknn.inference.datasets import throw
 from bknn.inference.fit import checked_data, compiled, starting_points
 from bknn.inference.newton import CONVERGED
+from bknn.inference.work import Work
 from bknn.parameters import real
 
 
@@ -34,6 +35,18 @@ class Toys(NamedTuple):
     best: np.ndarray
     above: np.ndarray
     ok: np.ndarray
+
+
+class Ensemble(NamedTuple):
+    """Toys to throw: at which point of the grid and vector (size,), how many, of which seed; values
+    of the parameter to test on them (k,), and where the fits of these begin (k, size)."""
+
+    point: int
+    truth: np.ndarray
+    n: int
+    seed: int
+    values: np.ndarray
+    vectors: np.ndarray
 
 
 #: Fits are this exact: with few counts toys that equal the observation have to count as equal.
@@ -56,6 +69,7 @@ class Conditional:
         rows: how many fits come at once, at least; fewer are filled up, so that one compiled
             program serves all.
         progress: is told how many more fits are done.
+        work: keeps ensembles of toys that are done, or has them done elsewhere.
 
     Raises:
         UnknownNameError, ParameterError: names the analysis does not have, lists of different
@@ -72,10 +86,13 @@ class Conditional:
         lowest: float | None = None,
         rows: int = 1,
         progress: batch.Progress | None = None,
+        work: Work | None = None,
     ) -> None:
         self.analysis, self.poi, self.progress = analysis, poi, progress
+        self.work, self._calls = work or Work(), 0
         self.index = analysis.index(poi)
         self.grid, held = _held(poi, over or {}, fixed or {})
+        self.fixed = {name: np.asarray(value).tolist() for name, value in (fixed or {}).items()}
         self.bound_low, self.bound_high = (float(b) for b in analysis.bounds[self.index])
         self.lowest = self.bound_low if lowest is None else float(real(poi, lowest))
         if not self.bound_low <= self.lowest < self.bound_high:
@@ -87,7 +104,7 @@ class Conditional:
         self._free, self._free_moving, _ = starting_points(analysis, held, {})
         self._held, self._held_moving, _ = starting_points(analysis, {**held, poi: start}, {})
         self.n = max((len(v) for v in self.grid.values()), default=1)
-        self.rows = rows * self.n
+        self.each, self.rows = rows, rows * self.n
         self._program = compiled(analysis)
 
     def floats(self, name: str) -> bool:
@@ -172,24 +189,29 @@ class Conditional:
         ok = (best.outcome == CONVERGED) & np.isfinite(best.value)
         return Fits(np.array(best.vector), 2 * np.asarray(best.value), np.array(ok))
 
-    def toys(
-        self,
-        point: int,
-        truth: np.ndarray,
-        n: int,
-        seed: int,
-        values: np.ndarray,
-        vectors: np.ndarray,
-    ) -> Toys:
-        """Throw data sets at a point of the grid, and test values of the parameter on each.
+    def toys(self, ensembles: Sequence[Ensemble]) -> list[Toys]:
+        """Throw data sets at points of the grid, and test values of the parameter on each."""
+        tasks = [
+            {
+                "poi": self.poi,
+                "over": {name: float(values[e.point]) for name, values in self.grid.items()},
+                "fixed": self.fixed,
+                "lowest": self.lowest,
+                "rows": self.each,
+                **e._replace(point=0)._asdict(),
+            }
+            for e in ensembles
+        ]
+        # Calls come in an order that does not depend on who computes.
+        place = self.work.within(f"{self._calls:05d}")
+        self._calls += 1
+        sizes = [e.n * (len(e.values) + 1) for e in ensembles]
+        found = place.run(_piece, self.analysis, tasks, sizes=sizes, progress=self.progress)
+        return [Toys(**arrays) for arrays in found]
 
-        Args:
-            point: number of the grid point.
-            truth: the vector (size,) at which they are thrown.
-            n, seed: of the toys.
-            values: of the parameter of interest (k,).
-            vectors: where fits of the k values begin (k, size).
-        """
+    def thrown(self, ensemble: Ensemble) -> Toys:
+        """Throw an ensemble of toys and fit it, here."""
+        point, truth, n, seed, values, vectors = ensemble
         size, index, k = len(truth), self.index, len(values)
         parts: list[Toys] = []
         for first in range(0, n, _TOGETHER):
@@ -233,6 +255,22 @@ class Conditional:
         # Along a straight line from nothing, if it is one.
         ok = np.isfinite(reached) & (reached > sigmas)
         return np.where(ok, step * sigmas / np.where(ok, reached, 1.0), step)
+
+
+def _piece(
+    analysis: Analysis,
+    *,
+    poi: str,
+    over: Mapping[str, float],
+    fixed: Mapping[str, ArrayLike],
+    lowest: float,
+    rows: int,
+    progress: batch.Progress | None,
+    **ensemble: Any,
+) -> dict[str, np.ndarray]:
+    """Return the fields of the toys of an ensemble."""
+    fits = Conditional(analysis, poi, over, fixed, lowest=lowest, rows=rows, progress=progress)
+    return fits.thrown(Ensemble(**ensemble))._asdict()
 
 
 def seed_of(seed: int, *numbers: int) -> int:

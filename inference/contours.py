@@ -18,6 +18,7 @@ from bknn.inference.edges import crossings
 from bknn.inference.points import Found, Points
 from bknn.inference.profile import Profile, _grid, of_scan, scan
 from bknn.inference.result import FitResult
+from bknn.inference.work import Work
 
 #: Up to so many points all vectors are kept; searches on larger grids begin anew.
 _KEPT = 16384
@@ -78,6 +79,7 @@ def contours(
     best: FitResult | None = None,
     progress: batch.Progress | None = None,
     chunk: int | None = None,
+    work: Work | None = None,
 ) -> Contours:
     """Return the contours of two parameters, everything else minimised over.
 
@@ -94,6 +96,7 @@ def contours(
         best: the fit with `over` floating, if it has been done.
         progress: is called with the number of points of the grid that have been done.
         chunk: as for `fit`.
+        work: as for `profile`.
 
     Raises:
         ParameterError: not two parameters, or fewer than two values of one.
@@ -112,7 +115,7 @@ def contours(
             "contours are lines in the plane of two parameters; give two names with at least two "
             "values each."
         )
-    points = Points(analysis, names, fixed=fixed, data=data, best=best, chunk=chunk)
+    points = Points(analysis, names, fixed=fixed, data=data, best=best, chunk=chunk, work=work)
     keep = len(axes[0]) * len(axes[1]) <= _KEPT
     found = scan(points, axes, keep=keep, progress=progress)
     profile = of_scan(points, axes, found)

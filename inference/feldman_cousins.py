@@ -13,7 +13,8 @@ from scipy.special import ndtri
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.conditional import EQUAL, Conditional, seed_of
+from bknn.inference.conditional import EQUAL, Conditional, Ensemble, seed_of
+from bknn.inference.work import Work
 from bknn.parameters import real
 
 #: Values of p (four, less two for the line) with a larger chi^2 do not lie on a line.
@@ -197,6 +198,7 @@ def feldman_cousins(
     fixed: Mapping[str, ArrayLike] | None = None,
     data: Data | None = None,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> FeldmanCousins:
     """Test each value of a bounded parameter against toys thrown there.
 
@@ -216,6 +218,7 @@ def feldman_cousins(
         fixed: {name: value} of parameters that do not float.
         data: one data set in place of the observation.
         progress: is called with the number of fits that have been done since the last call.
+        work: keeps the toys of values that are done, or has them done elsewhere.
 
     Raises:
         UnknownNameError, ParameterError: names, values or levels that make no sense.
@@ -244,7 +247,9 @@ def feldman_cousins(
             raise errors.ParameterError(
                 f"a confidence level is {level:g}; give numbers between 0 and 1."
             )
-    fits = Conditional(analysis, poi, {}, fixed, lowest=lowest, rows=toys, progress=progress)
+    fits = Conditional(
+        analysis, poi, {}, fixed, lowest=lowest, rows=toys, progress=progress, work=work
+    )
     if values[0] < fits.lowest or values[-1] > fits.bound_high:
         raise errors.ParameterError(
             f"the grid of {poi!r} leaves its bounds [{fits.lowest:g}, {fits.bound_high:g}]; "
@@ -266,12 +271,17 @@ def feldman_cousins(
     p, p_error = np.full((2, n), np.nan)
     failed = np.zeros(n, int)
     status = []
+    tested = np.flatnonzero(at.ok)
+    ensembles = [
+        Ensemble(0, at.vector[k], toys, seed_of(seed, k), values[k, None], at.vector[k, None])
+        for k in tested.tolist()
+    ]
+    ensemble_of = dict(zip(tested.tolist(), fits.toys(ensembles), strict=True))
     for k in range(n):
         if not at.ok[k]:
             status.append("failed: the fit of the data did not converge.")
             continue
-        one = slice(k, k + 1)
-        thrown = fits.toys(0, at.vector[k], toys, seed_of(seed, k), values[one], at.vector[one])
+        thrown = ensemble_of[k]
         t = np.sort(thrown.above[0][thrown.ok])
         m = len(t)
         failed[k] = toys - m

@@ -15,6 +15,7 @@ from bknn.inference.result import FitResult
 from bknn.inference.significance import best_fit
 from bknn.inference.studies import Fraction, exceeding
 from bknn.inference.toys import Failures, Toys, toys
+from bknn.inference.work import Work
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +85,7 @@ def goodness_of_fit(
     fixed: Mapping[str, float] | None = None,
     data: Data | None = None,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> GoodnessOfFit:
     """Compare the data with toys thrown at the best fit, counts and auxiliary data alike.
 
@@ -98,6 +100,7 @@ def goodness_of_fit(
         fixed: {name: value} of parameters that do not float.
         data: one data set instead of the observation.
         progress: is called with the number of toys that have been done since the last call.
+        work: as for `toys`.
 
     Raises:
         FitError: the fit of the data did not converge.
@@ -119,6 +122,15 @@ def goodness_of_fit(
         statistic=statistic,
         dof=measured - int(np.sum(best.moving)),
         expected=float(rates.min()),
-        toys=toys(analysis, best.vector, n, seed=seed, first=first, fixed=fixed, progress=progress),
+        toys=toys(
+            analysis,
+            best.vector,
+            n,
+            seed=seed,
+            first=first,
+            fixed=fixed,
+            progress=progress,
+            work=work,
+        ),
         best=best,
     )

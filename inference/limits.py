@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -25,6 +26,7 @@ from bknn.inference.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.conditional import Conditional
 from bknn.inference.roots import BEYOND, LOST, crossings
 from bknn.inference.toy_limits import ToyScan, scan
+from bknn.inference.work import Compute, Work
 
 _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
 
@@ -144,6 +146,7 @@ def limit(
     fixed: Mapping[str, ArrayLike] | None = None,
     data: Data | None = None,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> Limit:
     """Upper limits of a parameter, observed and expected, at all points of a grid at once.
 
@@ -161,6 +164,8 @@ def limit(
         fixed: {name: value} of parameters that do not float.
         data: one data set in place of the observation.
         progress: is called with the number of fits that have been done since the last call.
+        work: keeps what is done, or has it done elsewhere: 64 points at a time, or the toys thrown
+            at one value.
 
     Returns:
         Limits to 1e-6 of their distance from the background; from toys with the error that their
@@ -184,43 +189,97 @@ def limit(
     _check_level(cl)
     if method == "toys" and toys < 2:
         raise errors.ParameterError(f"{toys} toys were asked for; throw at least two.")
-    rows = 7 if method == "asymptotic" else max(7, toys)
-    fits = Conditional(analysis, poi, over, fixed, lowest=background, rows=rows, progress=progress)
-    search = Asymptotic(fits, fits.observation(data), 1 - cl, statistic)
-    limits, outcome = search.run()
-    n, errors_of = fits.n, np.zeros_like(limits)
+    work = work or Work()
     scans: list[ToyScan | None] = []
-    status = [_status(search, i, outcome[:, i]) for i in range(n)]
-    if method == "toys":
-        for i in range(n):
-            found = scan(search, i, limits[:, i], toys, seed) if search.both_ok[i] else None
-            if found is not None:
-                limits[:, i], errors_of[:, i] = found.limits, found.errors
-                status[i] = found.status(fits.poi, fits.bound_high)
+    if work and method == "asymptotic":
+        options = {"poi": poi, "background": background, "statistic": statistic, "cl": cl}
+        found = _in_pieces(work, _piece, analysis, over, fixed, data, options, progress)
+        grid, limits, best, status = (
+            found["grid"],
+            found["limits"].T,
+            found["best"],
+            found["status"],
+        )
+        errors_of = np.zeros_like(limits)
+    else:
+        rows = 7 if method == "asymptotic" else max(7, toys)
+        fits = Conditional(
+            analysis, poi, over, fixed, lowest=background, rows=rows, progress=progress, work=work
+        )
+        search = Asymptotic(fits, fits.observation(data), 1 - cl, statistic)
+        limits, outcome = search.run()
+        errors_of = np.zeros_like(limits)
+        status = [_status(search, i, outcome[:, i]) for i in range(fits.n)]
+        for i in range(fits.n) if method == "toys" else ():
+            scanned = scan(search, i, limits[:, i], toys, seed) if search.both_ok[i] else None
+            if scanned is not None:
+                limits[:, i], errors_of[:, i] = scanned.limits, scanned.errors
+                status[i] = scanned.status(fits.poi, fits.bound_high)
             else:
                 limits[:, i] = np.nan
                 if status[i].startswith(_OK):
                     status[i] = "failed: no fit at the tested values converged."
-            scans.append(found)
+            scans.append(scanned)
+        grid = fits.grid
+        best = np.where(search.best.ok, search.best.vector[:, fits.index], np.nan)
     return Limit(
         parameter=poi,
         cl=cl,
-        background=fits.lowest,
+        background=float(background),
         method=method,
         statistic=statistic,
-        grid=fits.grid,
+        grid=grid,
         observed=limits[0],
         expected={sigma: limits[i + 1] for i, sigma in enumerate(BAND)},
-        best=np.where(search.best.ok, search.best.vector[:, fits.index], np.nan),
+        best=best,
         status=tuple(status),
         observed_error=errors_of[0],
         expected_error={sigma: errors_of[i + 1] for i, sigma in enumerate(BAND)},
         toys=toys if method == "toys" else 0,
-        failed=np.array([s.failed if s else 0 for s in scans] or [0] * n, int),
+        failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
         scans=tuple(scans),
         label=f"{analysis.model.name}, {' + '.join(m.name for m in analysis.measurements)}",
         units={p.name: p.unit for p in analysis.parameters if p.unit},
     )
+
+
+#: Points of a grid whose limits are kept together.
+_PIECE = 64
+
+
+def _in_pieces(
+    work: Work,
+    compute: Compute,
+    analysis: Analysis,
+    over: Mapping[str, ArrayLike] | None,
+    fixed: Mapping[str, ArrayLike] | None,
+    data: Data | None,
+    options: Mapping[str, Any],
+    progress: batch.Progress | None,
+) -> dict[str, Any]:
+    """Return what is found at the points of a grid, a few of them at a time."""
+    grid = {name: np.atleast_1d(np.asarray(x, float)) for name, x in (over or {}).items()}
+    n = max((len(values) for values in grid.values()), default=1)
+    held = {name: np.asarray(value, float).tolist() for name, value in (fixed or {}).items()}
+    tasks = [
+        {
+            **options,
+            "over": {name: values[i : i + _PIECE].tolist() for name, values in grid.items()},
+            "fixed": held,
+            "data": data,
+        }
+        for i in range(0, n, _PIECE)
+    ]
+    sizes = [min(_PIECE, n - i) for i in range(0, n, _PIECE)]
+    parts = work.run(compute, analysis, tasks, sizes=sizes, progress=progress)
+    found: dict[str, Any] = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+    return {**found, "grid": grid, "status": found["status"].tolist()}
+
+
+def _piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
+    found = limit(analysis, **options)
+    limits = np.stack([found.observed, *found.expected.values()], axis=1)
+    return {"limits": limits, "best": found.best, "status": np.array(found.status)}
 
 
 def two_sided(
@@ -232,6 +291,7 @@ def two_sided(
     fixed: Mapping[str, ArrayLike] | None = None,
     data: Data | None = None,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> TwoSided:
     """Two-sided intervals from the profile likelihood, at all points of a grid at once.
 
@@ -249,6 +309,10 @@ def two_sided(
         2.00 < mu < 7.29
     """
     _check_level(cl)
+    if work:
+        options = {"poi": poi, "cl": cl}
+        found = _in_pieces(work, _two_sided_piece, analysis, over, fixed, data, options, progress)
+        return TwoSided(poi, cl, **{**found, "status": tuple(found["status"])})
     fits = Conditional(analysis, poi, over, fixed, rows=2, progress=progress)
     observation = fits.observation(data)
     n, everything = fits.n, np.arange(fits.n)
@@ -310,6 +374,12 @@ def two_sided(
         at_bound[1],
         tuple(status),
     )
+
+
+def _two_sided_piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
+    found = two_sided(analysis, **options)
+    names = ("best", "low", "high", "low_at_bound", "high_at_bound", "status")
+    return {name: np.asarray(getattr(found, name)) for name in names}
 
 
 def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:

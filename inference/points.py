@@ -16,6 +16,7 @@ from bknn.inference import batch
 from bknn.inference.fit import checked_data, compiled, starting_points
 from bknn.inference.newton import CONVERGED, Minimum
 from bknn.inference.result import FitResult
+from bknn.inference.work import Work
 
 #: Few fits are filled up to so many, so that they share the program of many.
 LANES = 128
@@ -63,6 +64,7 @@ class Points:
         data: one data set to fit instead of the observation.
         best: the fit with `names` floating, if it has been done.
         chunk: as for `fit`.
+        work: keeps what `find` finds, or has it found elsewhere, 512 fits at a time.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Points:
         data: Data | None = None,
         best: FitResult | None = None,
         chunk: int | None = None,
+        work: Work | None = None,
     ) -> None:
         if not isinstance(analysis, Analysis):
             raise errors.ParameterError(
@@ -81,6 +84,7 @@ class Points:
                 "that one could tell from other parameters."
             )
         self.analysis = analysis
+        self.work, self._calls = work or Work(), 0
         self.names = tuple(names)
         self.index = np.array([analysis.index(name) for name in names], int)
         self.fixed = dict(fixed or {})
@@ -143,7 +147,7 @@ class Points:
 
     def fit(self, starts: np.ndarray) -> FitResult:
         """Return the fit with everything floating, from the starts (starts, size)."""
-        found = self._minimise(starts[None], self._floating)
+        found = _minimise(self.analysis, self.data, starts[None], self._floating, self.chunk)
         k = int(_lowest(found)[0])
         one = Minimum(*(x[0, k] for x in found))
         return FitResult(
@@ -206,58 +210,36 @@ class Points:
             progress: as for `fit`.
         """
         values = np.asarray(values, float).reshape(-1, len(self.names))
-        each = max(1, self.most // (len(vectors) + (self.n_starts if fresh else 0)))
-        parts = []
-        for first in range(0, len(values), each):
+        n_starts = len(vectors) + (self.n_starts if fresh else 0)
+        each = max(1, (_PIECE if self.work else self.most) // n_starts)
+        tasks = []
+        for first in range(0, max(1, len(values)), each):
             part = values[first : first + each]
             starts = [self.moved(v[first : first + each], part)[:, None] for v in vectors]
-            if fresh:
+            if fresh or not len(values):
                 starts.append(self.starts(part))
-            together = np.concatenate(starts, axis=1)
-            parts.append(self._reduced(self._minimise(together, self.moving, progress)))
-        if not parts:
-            return self._reduced(self._minimise(self.starts(values), self.moving))
-        return (
-            parts[0] if len(parts) == 1 else Found(*map(np.concatenate, zip(*parts, strict=True)))
-        )
-
-    def _minimise(
-        self, starts: np.ndarray, moving: np.ndarray, progress: batch.Progress | None = None
-    ) -> Minimum:
-        """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
-        if not len(starts):
-            none = np.zeros(starts.shape[:2])
-            return Minimum(starts, none, none, none.astype(int), none.astype(int))
-        # Neighbouring points need about the same number of steps: there are no stragglers.
-        found, _ = batch.run(
-            compiled(self.analysis),
-            starts,
-            self.data,
-            moving,
-            chunk=self.chunk,
-            fill=LANES,
-            stragglers=False,
-            every=True,
+            tasks.append(
+                {
+                    "starts": np.concatenate(starts, axis=1),
+                    "held": self.index,
+                    "moving": self.moving,
+                    "data": self.given,
+                    "chunk": self.chunk,
+                }
+            )
+        # Calls come in an order that does not depend on who computes.
+        place = self.work.within(f"{self._calls:05d}")
+        self._calls += 1
+        parts = place.run(
+            _piece,
+            self.analysis,
+            tasks,
+            sizes=[len(task["starts"]) for task in tasks],
             progress=progress,
         )
-        return found
-
-    def _reduced(self, found: Minimum) -> Found:
-        n = len(found.value)
-        chosen = np.arange(n), _lowest(found)
-        twice = 2 * found.value
-        others = np.where(
-            (found.outcome == CONVERGED) & (twice > twice[chosen][:, None] + DISTINCT),
-            twice,
-            np.inf,
-        ).min(axis=1)
-        vector = found.vector[chosen]
-        return Found(
-            vector,
-            twice[chosen],
-            self.slopes(vector),
-            found.outcome[chosen],
-            np.where(np.isfinite(others), others, np.nan),
+        found = [Found(**part) for part in parts]
+        return (
+            found[0] if len(found) == 1 else Found(*map(np.concatenate, zip(*found, strict=True)))
         )
 
     def slopes(self, vectors: np.ndarray) -> np.ndarray:
@@ -265,16 +247,81 @@ class Points:
 
         At a minimum over everything else it is the slope of the profile.
         """
-        n = len(vectors)
-        program = _slope(self.analysis)
-        result = np.zeros((n, len(self.index)))
-        for first in range(0, n, LANES):
-            part = vectors[first : first + LANES]
-            missing = LANES - len(part)
-            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            found = program(filled, self.data, self.index)
-            result[first : first + LANES] = np.asarray(found)[: len(part)]
-        return result
+        return _slopes(self.analysis, self.data, self.index, vectors)
+
+
+#: Fits that are kept together.
+_PIECE = 512
+
+
+def _piece(
+    analysis: Analysis,
+    *,
+    starts: np.ndarray,
+    held: np.ndarray,
+    moving: np.ndarray,
+    data: Data | None,
+    chunk: int,
+    progress: batch.Progress | None,
+) -> dict[str, np.ndarray]:
+    """Return the fields of what is Found from starts (n, starts, size)."""
+    data = analysis.data if data is None else Data(*data)
+    found = _minimise(analysis, data, starts, moving, chunk, progress)
+    n = len(found.value)
+    chosen = np.arange(n), _lowest(found)
+    twice = 2 * found.value
+    others = np.where(
+        (found.outcome == CONVERGED) & (twice > twice[chosen][:, None] + DISTINCT),
+        twice,
+        np.inf,
+    ).min(axis=1)
+    vector = found.vector[chosen]
+    return Found(
+        vector,
+        twice[chosen],
+        _slopes(analysis, data, held, vector),
+        found.outcome[chosen],
+        np.where(np.isfinite(others), others, np.nan),
+    )._asdict()
+
+
+def _minimise(
+    analysis: Analysis,
+    data: Data,
+    starts: np.ndarray,
+    moving: np.ndarray,
+    chunk: int,
+    progress: batch.Progress | None = None,
+) -> Minimum:
+    """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
+    if not len(starts):
+        none = np.zeros(starts.shape[:2])
+        return Minimum(starts, none, none, none.astype(int), none.astype(int))
+    # Neighbouring points need about the same number of steps: there are no stragglers.
+    found, _ = batch.run(
+        compiled(analysis),
+        starts,
+        data,
+        moving,
+        chunk=chunk,
+        fill=LANES,
+        stragglers=False,
+        every=True,
+        progress=progress,
+    )
+    return found
+
+
+def _slopes(analysis: Analysis, data: Data, held: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    program = _slope(analysis)
+    result = np.zeros((len(vectors), len(held)))
+    for first in range(0, len(vectors), LANES):
+        part = vectors[first : first + LANES]
+        missing = LANES - len(part)
+        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        found = program(filled, data, held)
+        result[first : first + LANES] = np.asarray(found)[: len(part)]
+    return result
 
 
 def _lowest(found: Minimum) -> np.ndarray:

@@ -15,6 +15,7 @@ from bknn.inference import batch
 from bknn.inference.newton import CONVERGED
 from bknn.inference.points import DISTINCT, Found, Points
 from bknn.inference.result import FitResult
+from bknn.inference.work import Work
 
 #: Neighbours whose difference in -2 log L their slopes do not explain are looked at: by so much,
 #: or by so many times as much as around them.
@@ -118,6 +119,7 @@ def profile(
     progress: batch.Progress | None = None,
     chunk: int | None = None,
     repair: bool = True,
+    work: Work | None = None,
 ) -> Profile:
     """Minimise -2 log L over everything else, at every point of a grid.
 
@@ -131,6 +133,7 @@ def profile(
         chunk: how many fits run together on one device, as for `fit`.
         repair: start points again from their neighbours where those lie lower than their slopes
             explain, until none gets lower.
+        work: keeps points that are done, or has them done elsewhere, 512 fits at a time.
 
     Where another parameter has several `starts`, every point is fitted from each; the lowest
     minimum counts, and the next higher one is in `second`. Memory is needed for a few thousand fits
@@ -149,7 +152,7 @@ def profile(
         [11.97, 7.38]
     """
     names, axes = _grid(over)
-    points = Points(analysis, names, fixed=fixed, data=data, best=best, chunk=chunk)
+    points = Points(analysis, names, fixed=fixed, data=data, best=best, chunk=chunk, work=work)
     found = scan(points, axes, repair=repair, progress=progress)
     return of_scan(points, axes, found)
 

@@ -20,8 +20,9 @@ from bknn.inference.result import FitResult
 from bknn.inference.scan import Scan, meaningless
 from bknn.inference.search import SAME, Search
 from bknn.inference.studies import Fraction, exceeding
-from bknn.inference.toys import Failures, Toys, identity
+from bknn.inference.toys import Failures, Toys
 from bknn.inference.toys import toys as fitted_toys
+from bknn.inference.work import Work, identity
 
 #: The label of the null in the toys of a significance.
 NULL = "null"
@@ -187,6 +188,7 @@ def significance(
     fixed: Mapping[str, float] | None = None,
     data: Data | None = None,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> Significance:
     """Compare the data with the null of a model, and with toys of the null.
 
@@ -202,6 +204,7 @@ def significance(
         fixed: {name: value} of parameters that float in neither fit.
         data: one data set instead of the observation.
         progress: is called with the number of toys that have been done since the last call.
+        work: as for `inference.toys`.
 
     Raises:
         ParameterError: the model has no null, or nothing that it fixes floats.
@@ -255,6 +258,7 @@ def significance(
             hypotheses={NULL: values},
             fixed=fixed,
             progress=progress,
+            work=work,
         )
     return Significance(
         t=t,

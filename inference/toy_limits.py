@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from bknn.inference.asymptotic import BAND, Asymptotic
-from bknn.inference.conditional import EQUAL, seed_of
+from bknn.inference.conditional import EQUAL, Ensemble, seed_of
 
 #: Values that are tested first, further ones to either side at a time, and how often.
 _VALUES, _MORE, _ROUNDS = 12, 3, 4
@@ -94,13 +94,16 @@ class _Toys:
         above = np.maximum(at.twice_nll[kept] - best.twice_nll[i], 0.0)
         seen = np.where(best.vector[i, fits.index] > values, 0.0, above)
         order = len(self.values)
-        background = fits.toys(
-            i, search.null.vector[i], self.n, seed_of(self.seed, i, 0), values, vectors
-        )
-        for j in range(k):
-            name = seed_of(self.seed, i, 1 + order + j)
+        names = [
+            seed_of(self.seed, i, 0),
+            *(seed_of(self.seed, i, 1 + order + j) for j in range(k)),
+        ]
+        ensembles = [Ensemble(i, search.null.vector[i], self.n, names[0], values, vectors)]
+        for j, name in enumerate(names[1:]):
             one = slice(j, j + 1)
-            signal = fits.toys(i, vectors[j], self.n, name, values[one], vectors[one])
+            ensembles.append(Ensemble(i, vectors[j], self.n, name, values[one], vectors[one]))
+        background, *signals = fits.toys(ensembles)
+        for j, signal in enumerate(signals):
             self.signal.append(_q(signal.best, signal.above[0], values[j])[signal.ok])
             self.background.append(_q(background.best, background.above[j], values[j]))
             self.failed += int(np.sum(~signal.ok))

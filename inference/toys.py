@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +17,12 @@ from scipy.io import netcdf_file
 
 from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
+from bknn.files import replacing
 from bknn.inference import batch
 from bknn.inference.datasets import saturated, taken, throw
 from bknn.inference.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
 from bknn.inference.search import Search
+from bknn.inference.work import Work, identity
 
 
 def toys(
@@ -35,6 +36,7 @@ def toys(
     fixed: Mapping[str, float] | None = None,
     uncertainties: bool = False,
     progress: batch.Progress | None = None,
+    work: Work | None = None,
 ) -> Toys:
     """Throw toys and fit each of them freely, and once for every hypothesis.
 
@@ -50,6 +52,7 @@ def toys(
         uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; about
             10 ms a toy.
         progress: is called with the number of toys that have been done since the last call.
+        work: keeps toys that are done, or has them done elsewhere, 500 at a time.
 
     Fits begin at the truth. Parameters with several `starts` would make them miss the lowest
     minimum of one toy in five; if they mean nothing at the null, a scan from there finds where to
@@ -72,7 +75,42 @@ def toys(
     if n < 1:
         raise errors.ParameterError(f"{n} toys were asked for; fit at least one.")
     truth = np.asarray(analysis.flatten(params))
-    search = Search(analysis, truth, hypotheses or {}, fixed or {})
+    options = {
+        "truth": truth,
+        "hypotheses": {label: dict(values) for label, values in (hypotheses or {}).items()},
+        "fixed": dict(fixed or {}),
+        "seed": seed,
+        "uncertainties": uncertainties,
+    }
+    work = work or Work()
+    size = _PIECE if work else n
+    tasks = [
+        {**options, "first": i, "n": min(size, first + n - i)}
+        for i in range(first, first + n, size)
+    ]
+    sizes = [int(task["n"]) for task in tasks]
+    parts = work.run(_piece, analysis, tasks, sizes=sizes, progress=progress)
+    return Toys.merge(*(_assembled(analysis, options, part) for part in parts))
+
+
+#: Toys that are kept together.
+_PIECE = 500
+
+
+def _piece(
+    analysis: Analysis,
+    *,
+    truth: np.ndarray,
+    hypotheses: Mapping[str, Mapping[str, float]],
+    fixed: Mapping[str, float],
+    seed: int,
+    first: int,
+    n: int,
+    uncertainties: bool,
+    progress: batch.Progress | None,
+) -> dict[str, np.ndarray]:
+    """Throw and fit n toys."""
+    search = Search(analysis, truth, hypotheses, fixed)
     parts = []
     for start in range(first, first + n, search.block):
         # Blocks of one size, so that one program throws them all.
@@ -82,7 +120,37 @@ def toys(
         parts.append(_summary(search, data, seed, start, uncertainties))
         if progress is not None:
             progress(count)
-    return Toys.merge(*parts)
+    found = Toys.merge(*parts)
+    arrays = {name: getattr(found, name) for name in _LISTS}
+    for name in _TABLES:
+        arrays |= {f"{name}/{key}": values for key, values in getattr(found, name).items()}
+    return arrays
+
+
+def _assembled(
+    analysis: Analysis, options: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Toys:
+    """Return the toys of a piece."""
+    tables: dict[str, dict[str, np.ndarray]] = {name: {} for name in _TABLES}
+    lists = {}
+    for name, values in arrays.items():
+        table, _, key = name.partition("/")
+        if table in tables:
+            tables[table][key] = values
+        else:
+            lists[name] = values
+    return Toys(
+        analysis=repr(analysis),
+        sha256=identity(analysis),
+        truth=dict(zip(analysis.names, options["truth"].tolist(), strict=True)),
+        fixed={k: float(v) for k, v in options["fixed"].items()},
+        hypotheses={
+            label: {k: float(v) for k, v in values.items()}
+            for label, values in options["hypotheses"].items()
+        },
+        **lists,
+        **tables,
+    )
 
 
 def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: bool) -> Toys:
@@ -168,19 +236,6 @@ def _positive(matrix: Array) -> Array:
         column = matrix[:, k] / jnp.where(pivot > 0, pivot, 1.0)
         matrix = matrix - column[:, None] * matrix[k][None, :]
     return result
-
-
-def identity(analysis: Analysis) -> str:
-    """Return a checksum of model, parameters and data: toys of the same can be merged."""
-    content = [
-        analysis.model.name,
-        analysis.response,
-        repr(analysis.names),
-        repr(sorted(analysis.constants.items())),
-        repr([(m.name, m.sha256, m.channels) for m in analysis.measurements]),
-        repr([np.asarray(x, float).tolist() for x in analysis.data]),
-    ]
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -354,13 +409,8 @@ class Toys:
         A reader sees the old file or the new one, whole.
         """
         path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        try:
-            with netcdf_file(temporary, "w") as file:
-                self._write(file)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, netcdf_file(temporary, "w") as file:
+            self._write(file)
         return path
 
     def _write(self, file: Any) -> None:

@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from bknn.inference.feldman_cousins import feldman_cousins
     from bknn.inference.limits import limit, two_sided
 
-    out = output.directory(args.out)
+    out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed)
     with progress.bar("limits") as done:
         found = limit(
@@ -119,12 +119,19 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             fixed=fixed,
             progress=done,
+            work=work.within("limits"),
         )
     both = None
     if args.two_sided:
         with progress.bar("intervals") as done:
             both = two_sided(
-                analysis, poi, over=over or None, cl=args.cl, fixed=fixed, progress=done
+                analysis,
+                poi,
+                over=over or None,
+                cl=args.cl,
+                fixed=fixed,
+                progress=done,
+                work=work.within("intervals"),
             )
     unified = None
     if tested is not None:
@@ -139,6 +146,7 @@ def run(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 fixed=fixed,
                 progress=done,
+                work=work.within("feldman-cousins"),
             )
     print(report.limit_table(found, both, unified, result))
     if out is not None:

@@ -14,6 +14,7 @@ from bknn import errors
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
+    from bknn.inference.work import Work
     from bknn.models import Model
 
 
@@ -326,7 +327,22 @@ def analysis(
     fixed = {p.name for p in physics.parameters if p.fixed}
     wanted_too = dict.fromkeys([*named, *(priors or {})])
     free = [*args.free, *(n for n in wanted_too if n in fixed and n not in args.free)]
-    return Analysis(physics, measurements, response=args.response, free=free, priors=priors)
+    # The tasks of a run share what one of them has compiled.
+    known: dict[Any, Analysis] = getattr(args, "analyses", {})
+    key = (*sorted(free), *sorted((priors or {}).items()))
+    if key not in known:
+        known[key] = Analysis(
+            physics, measurements, response=args.response, free=free, priors=priors
+        )
+    return known[key]
+
+
+def work(args: argparse.Namespace) -> Work:
+    """Where a command of a run keeps what is done; outside of a run nowhere."""
+    from bknn.inference.work import Work
+
+    found: Work = getattr(args, "work", None) or Work()
+    return found
 
 
 def of_interest(analysis: Analysis, fixed: Container[str], given: str | None) -> str:

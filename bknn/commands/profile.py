@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from bknn.inference.intervals import intervals
     from bknn.inference.profile import profile
 
-    out = output.directory(args.out)
+    out, work = output.directory(args.out), options.work(args)
     names = list(over) if args.intervals is None else args.intervals
     for name in names:
         analysis.index(name)
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     plane = None
     with progress.bar("profile", points, "points") as done:
         if len(over) == 2 and min(map(len, over.values())) > 1:
-            plane = contours(analysis, over, fixed=fixed, progress=done)
+            plane = contours(analysis, over, fixed=fixed, progress=done, work=work)
             found = plane.profile
         else:
-            found = profile(analysis, over, fixed=fixed, progress=done)
+            found = profile(analysis, over, fixed=fixed, progress=done, work=work)
     limits = None
     if names:
         with progress.bar("intervals", 2 * len(names), "intervals") as done:

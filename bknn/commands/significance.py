@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             first=args.first,
             fixed=fixed,
             progress=done,
+            work=options.work(args),
         )
     if parts:
         own = [found.toys] if found.toys is not None else []

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from bknn.inference.toys import Toys, toys
 
     parts = [Toys.load(path) for path in args.merge]
-    out = output.directory(args.out)
+    out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed).check()
     if number:
         truth = _truth(analysis, result, {**fixed, **point}, args.nominal)
@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
                 fixed=fixed,
                 uncertainties=not args.no_uncertainties,
                 progress=done,
+                work=work.within("toys"),
             )
         parts.insert(0, thrown)
     found = Toys.merge(*parts)
@@ -121,7 +122,12 @@ def run(args: argparse.Namespace) -> int:
     if args.goodness_of_fit:
         with progress.bar("goodness of fit", number, "toys") as done:
             quality = goodness_of_fit(
-                analysis, n=number, seed=args.seed, fixed=fixed, progress=done
+                analysis,
+                n=number,
+                seed=args.seed,
+                fixed=fixed,
+                progress=done,
+                work=work.within("goodness-of-fit"),
             )
     print(report.toys_table(found, quality, result))
     if out is not None:

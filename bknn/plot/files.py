@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from bknn.files import replacing
 from bknn.inference import FitResult
 from bknn.plot.bins import bins
 from bknn.plot.nuisances import nuisances, pulls
@@ -32,8 +33,11 @@ def save(figure: Figure, path_stem: str | os.PathLike[str]) -> list[Path]:
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in ("pdf", "png")]
     # No time stamps, and no versions: two runs are the same if their pictures are.
     with style():
-        figure.savefig(paths[0], metadata={"Creator": None, "Producer": None, "CreationDate": None})
-        figure.savefig(paths[1], dpi=RESOLUTION, metadata={"Software": None})
+        with replacing(paths[0]) as file:
+            nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+            figure.savefig(file, format="pdf", metadata=nothing)
+        with replacing(paths[1]) as file:
+            figure.savefig(file, format="png", dpi=RESOLUTION, metadata={"Software": None})
     return paths
 
 

@@ -12,24 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.io import netcdf_file
 
+from bknn.files import replacing
+
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write JSON atomically: a reader sees the old file or the new one, whole."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes the place of `path` when it is complete."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        if temporary.is_file():
-            temporary.unlink()
 
 
 class Arrays:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 import bknn
 from bknn import inference, models
 from bknn.analysis import Data
-from bknn.inference.conditional import Conditional
+from bknn.inference.conditional import Conditional, Ensemble
 from bknn.inference.limits import BAND, limit
 
 from .workspaces import Workspace, one_channel
@@ -101,7 +101,7 @@ def test_q_of_toys(analysis: bknn.Analysis) -> None:
     fits = Conditional(analysis, "mu", lowest=0.0, rows=20)
     values = np.array([0.7, 1.8])
     vectors = np.stack([inference.fit(analysis, fixed={"mu": v}).vector for v in values])
-    found = fits.toys(0, null.vector, 20, 5, values, vectors)
+    (found,) = fits.toys([Ensemble(0, null.vector, 20, 5, values, vectors)])
     assert found.ok.all()
     settings = (model.config.suggested_init(), model.config.suggested_bounds())
     fixed = model.config.suggested_fixed()

@@ -1,0 +1,184 @@
+"""A run from its card to its results, in one go or in several."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn import errors
+from bknn.run.card import Card, Task
+from bknn.run.checkpoints import Checkpoints, refused, write
+from bknn.run.folder import begin, logging
+from bknn.run.lock import Lock
+
+
+def run(
+    card: str | Path,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    scheduler: str | None = None,
+) -> int:
+    """Answer all questions of a card.
+
+    Args:
+        card: path of the card.
+        out: folder of the run; by default that of the card's name, here.
+        resume: go on with a run that began there.
+        scheduler: "local:N" for N processes, or the address of a Dask scheduler.
+
+    Returns:
+        The exit code: 0, or 1 if a fit that a result needs did not converge.
+
+    Raises:
+        RunError: the run cannot begin, go on, or be written.
+        BknnError: what a question of the card asks makes no sense.
+    """
+    from bknn.commands.options import prepare
+
+    asked = Card.read(card)
+    folder = Path(asked.path.stem) if out is None else Path(out)
+    command = f"bknn run {card} --out {folder}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise refused(folder, problem) from None
+    prepare()
+    with Lock(folder), logging(folder / "log.txt"), _stoppable(command):
+        begin(folder, asked, resume, command)
+        result = folder / "result.json"
+        if not result.exists():
+            with _pool(scheduler) as pool:
+                codes = _answers(asked, folder, pool)
+            write(result, _json(_merged(asked, folder, codes)))
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        codes = json.loads(result.read_text(encoding="utf-8"))["tasks"]
+        print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in codes)}")
+    return max(task["exit_code"] for task in codes.values())
+
+
+def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
+    """Ask one question after the other; return the exit code of each."""
+    from bknn.inference.work import Work
+
+    work = Work(Checkpoints(folder / "checkpoints"), pool)
+    analyses: dict[Any, Any] = {}
+    codes: dict[str, int] = {}
+    for name, task in card.tasks.items():
+        own = work.within(name)
+        done = own.get("done")
+        if done is not None and (folder / name / "result.json").exists():
+            codes[name] = int(done["code"])
+            print(f"{name:<16} done before")
+            continue
+        print(f"{name:<16} begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        args = _arguments(card, name, task, folder)
+        command = importlib.import_module(f"bknn.commands.{name}")
+        try:
+            codes[name] = int(command.run(argparse.Namespace(**args, work=own, analyses=analyses)))
+        except errors.BknnError as problem:
+            problem.args = (f"[{name}] of {card.path}: {problem}",)
+            raise
+        own.put("done", {"code": np.array(codes[name])})
+        print()
+    return codes
+
+
+def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any]:
+    """Return the options of a command, from its section and those that all share."""
+    model, data = card.model, card.data
+    coefficients = model.wilson_coefficients
+    return {
+        "model": model.name,
+        "form_factors": list(model.form_factors),
+        "inputs": model.inputs,
+        "basis": model.basis,
+        "long_distance": model.long_distance,
+        "wilson_coefficients": None if coefficients is None else card.file(coefficients),
+        "free": list(model.free),
+        "data": [card.file(name) for name in data.sets],
+        "channels": ",".join(data.channels) or None,
+        "response": data.response,
+        "prior": [f"{name}={text}" for name, text in card.priors.items()],
+        "seed": card.run.seed,
+        "first": 0,
+        "merge": [],
+        "out": str(folder / name),
+        "no_figures": not card.run.figures,
+        **task.options(),
+    }
+
+
+def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
+    """Return the content of the run's `result.json`: that of its tasks, side by side."""
+    found = {
+        name: json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
+        for name in codes
+    }
+    whole: dict[str, Any] = {"command": "run", "model": card.model.name}
+    provenance: dict[str, Any] = {}
+    for content in found.values():
+        provenance = {**content.pop("provenance"), **provenance}
+        del content["command"]
+        # Of what several tasks have, the best fit above all, that of the first is taken.
+        whole = {**content, **whole}
+    order = ["command", "model", "data", *(key for content in found.values() for key in content)]
+    whole = {key: whole[key] for key in dict.fromkeys(order) if key in whole}
+    return {
+        **whole,
+        "tasks": {
+            name: {
+                "exit_code": code,
+                "files": sorted(f"{name}/{path.name}" for path in (folder / name).iterdir()),
+            }
+            for name, code in codes.items()
+        },
+        "provenance": {**provenance, "seed": card.run.seed, "settings": card.settings()},
+    }
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+@contextlib.contextmanager
+def _pool(scheduler: str | None) -> Iterator[Any]:
+    """Connect to those who compute, if there are any."""
+    if scheduler is None:
+        yield None
+        return
+    from bknn.run.cluster import Cluster
+
+    with Cluster(scheduler) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _stoppable(command: str) -> Iterator[None]:
+    """End in order when a batch system says so, as with Ctrl-C, and say how to go on."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    own = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stop) if own else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"bknn: what is done is kept; go on with: {command} --resume", file=sys.stderr)
+        raise
+    finally:
+        if own:
+            signal.signal(signal.SIGTERM, before)
