@@ -58,16 +58,30 @@ class Predictive:
 
     @property
     def discrepancies(self) -> tuple[np.ndarray, np.ndarray]:
-        """Deviance of the observed and of the thrown counts at each draw, (n,) each."""
-        return deviance(self.observed, self.rates), deviance(self.counts, self.rates)
+        """How far observed and thrown counts are from what is expected, (n,) each.
+
+        For a posterior it is the saturated deviance from the rates of each draw. Draws of a prior
+        are far from any data; there it is the distance from the mean of all thrown counts, squared,
+        in units of their covariance.
+        """
+        if self.kind == "posterior":
+            return deviance(self.observed, self.rates), deviance(self.counts, self.rates)
+        centre = self.counts.mean(axis=0)
+        covariance = np.atleast_2d(np.cov(self.counts.T))
+        if self.n < 2 * self.counts.shape[1]:  # too few for correlations
+            covariance = np.diag(np.diag(covariance))
+        inverse = np.linalg.pinv(covariance, hermitian=True)
+        thrown, observed = self.counts - centre, self.observed - centre
+        squares = np.einsum("ni,ij,nj->n", thrown, inverse, thrown, optimize=True)
+        return np.full(self.n, observed @ inverse @ observed), squares
 
     @property
     def p(self) -> Fraction:
-        """How often thrown counts are as far from their rates as the observed ones, or farther.
+        """How often thrown counts are as far from what is expected as those observed, or farther.
 
-        The distance is the saturated deviance. Of a posterior, values near 0 say that the model
-        does not describe the data; those near 1 that counts agree better than they should. It is
-        not uniform in repetitions, because the draws know the data: about 0.5 is nothing special.
+        Of a posterior, values near 0 say that the model does not describe the data, those near 1
+        that counts agree better than they should. It is not uniform in repetitions: the draws know
+        the data, so that it crowds about 0.5.
         """
         observed, thrown = self.discrepancies
         # Equal counts are equally far, whatever the rounding.
@@ -90,8 +104,8 @@ class Predictive:
         """What the check says, in a sentence or two."""
         p = self.p
         said = (
-            f"{p.k} of {p.n} data sets thrown from the {self.kind} are as far from what they "
-            f"expect as the data, or farther: p = {p.value:.3f} +- {p.error:.3f}."
+            f"{p.k} of {p.n} data sets thrown from the {self.kind} are as far from what is "
+            f"expected as the data, or farther: p = {p.value:.3f} +- {p.error:.3f}."
         )
         if p.upper() < _RARE:
             said += (

@@ -1,20 +1,28 @@
 """Pictures of a fit (counts, nuisances, spectrum), of predictions, and of what inference finds.
 
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `prediction` a model; `profile`, `contours`,
-`limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit` and `ranking` take what
-the functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save` writes
-one as PDF and PNG, `fit_figures` and `prediction_figures` make and write all. Nothing here touches
-pyplot or leaves global settings behind, so it works in scripts, notebooks and threads alike.
+`limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`, `ranking`, and of
+posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior` and `predictive` take what the
+functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save` writes one
+as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and write all.
+Nothing here touches pyplot or leaves global settings behind, so it works in scripts, notebooks and
+threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
 """
 
 from __future__ import annotations
 
 from bknn.plot.bins import bins
+from bknn.plot.chains import ranks, trace
+from bknn.plot.corner import corner
 from bknn.plot.files import fit_figures, save
+from bknn.plot.forest import forest
 from bknn.plot.limits import acceptance, limits, scan
 from bknn.plot.nuisances import nuisances
+from bknn.plot.posterior import posterior_figures
 from bknn.plot.prediction import prediction, prediction_figures
+from bknn.plot.predictive import predictive
+from bknn.plot.prior_posterior import prior_posterior
 from bknn.plot.profile import contours, profile
 from bknn.plot.ranking import ranking
 from bknn.plot.spectrum import spectrum
@@ -26,17 +34,24 @@ __all__ = [
     "acceptance",
     "bins",
     "contours",
+    "corner",
     "fit_figures",
+    "forest",
     "goodness_of_fit",
     "limits",
     "nuisances",
+    "posterior_figures",
     "prediction",
     "prediction_figures",
+    "predictive",
+    "prior_posterior",
     "profile",
     "ranking",
+    "ranks",
     "save",
     "scan",
     "significance",
     "spectrum",
     "toys",
+    "trace",
 ]

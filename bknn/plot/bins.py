@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from bknn import errors
+from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.plot import labels
 from bknn.plot.counts import ChannelCounts, fitted, poisson_interval, totals
@@ -183,7 +184,7 @@ def _channel(
         _band(stack, np.maximum(low, floor), np.maximum(high, floor), edges)
     title = stack.set_title(drawn.label, loc="left", pad=3)
     # Roughly: a letter is 0.6 of the size of the font wide.
-    title.set_fontsize(min(7.5, max(5.0, (_inches(stack) + 0.3) * 72 / (0.6 * len(drawn.label)))))
+    title.set_fontsize(min(7.5, max(5.0, (inches(stack) + 0.3) * 72 / (0.6 * len(drawn.label)))))
 
     excess_of_data = counts.observed - counts.background
     signal = counts.standard_model + counts.new
@@ -204,18 +205,19 @@ def _channel(
     excess.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=3, prune="both"))
 
     _pulls(pull, counts, edges)
-    _bin_labels(axes, counts, edges)
+    bin_labels(axes, counts.measurement, counts.name, counts.n_bins)
     if is_first:
         for ax, text in zip(axes, ("events", "data − background", "pull"), strict=True):
             ax.set_ylabel(text)
-            ax.yaxis.set_label_coords(-0.36 / _inches(ax), 0.5)
+            ax.yaxis.set_label_coords(-0.36 / inches(ax), 0.5)
 
 
 def _band(ax: Axes, low: np.ndarray, high: np.ndarray, edges: np.ndarray) -> None:
     ax.stairs(high, edges, baseline=low, fill=True, **BAND)
 
 
-def _inches(ax: Axes) -> float:
+def inches(ax: Axes) -> float:
+    """Return the width of a panel."""
     figure = ax.get_figure()
     assert isinstance(figure, Figure)
     return float(ax.get_position().width * figure.get_figwidth())
@@ -309,10 +311,11 @@ def _pulls(ax: Axes, counts: ChannelCounts, edges: np.ndarray) -> None:
     ax.set_yticks([-step, 0, step])
 
 
-def _bin_labels(axes: Sequence[Axes], counts: ChannelCounts, edges: np.ndarray) -> None:
-    stack, _, bottom = axes
-    n = counts.n_bins
-    known = labels.bin_axes(counts.measurement, counts.name, n)
+def bin_labels(axes: Sequence[Axes], measurement: Measurement, channel: str, n: int) -> None:
+    """Say below the lowest of a channel's panels what its n bins are, and divide all of them."""
+    stack, *_, bottom = axes
+    edges = np.arange(n + 1) - 0.5
+    known = labels.bin_axes(measurement, channel, n)
     for ax in axes:
         ax.set_xlim(edges[0], edges[-1])
         ax.tick_params(axis="x", length=0)
@@ -325,7 +328,7 @@ def _bin_labels(axes: Sequence[Axes], counts: ChannelCounts, edges: np.ndarray) 
         bottom.set_xlabel(inner.title, labelpad=2)
     elif inner is not None and n <= 24:
         texts = inner.ranges() * (n // inner.n_bins)
-        wide = max(map(len, texts)) * 0.048 > _inches(bottom) / n
+        wide = max(map(len, texts)) * 0.048 > inches(bottom) / n
         bottom.set_xticks(range(n), texts, rotation=90 if wide else 0, fontsize=5.8)
         bottom.set_xlabel(inner.title, labelpad=2)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bknn import errors
+from bknn.analysis import Analysis, Data
 from bknn.inference import FitResult
 from bknn.plot.labels import distinct, shorten, theory_label
 from bknn.plot.style import (
@@ -49,14 +50,25 @@ class Pulls:
     constraint: np.ndarray
 
 
-def pulls(result: FitResult) -> Pulls:
-    """Return the pulls of the constrained parameters that floated.
+@dataclass(frozen=True)
+class Ranges(Pulls):
+    """What a posterior says of them: `pull` and `constraint` are its median and half of the 68%
+    interval.
+
+    Attributes:
+        inner, outer: ends of the 68% and 95% intervals, minus centre, over width (n, 2).
+    """
+
+    inner: np.ndarray
+    outer: np.ndarray
+
+
+def constraints(analysis: Analysis, data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return index, centre and width (n,) of what is constrained, in the order of the vector.
 
     A Poisson constraint of a factor gamma by n auxiliary counts, with rate gamma * f, has the
     centre n / f and the width sqrt(n) / f (that of one count, if there are none).
     """
-    analysis = single(result)
-    data = analysis.data if result.data is None else result.data
     normal, _, widths = analysis.normal
     poisson, _, factors = analysis.poisson
     counts = np.asarray(data.poisson, float)
@@ -64,8 +76,17 @@ def pulls(result: FitResult) -> Pulls:
     centre = np.concatenate([np.asarray(data.normal, float), counts / factors])
     width = np.concatenate([widths, np.sqrt(np.maximum(counts, 1.0)) / factors])
     order = np.argsort(index, kind="stable")
-    order = order[result.moving[index[order]]]
-    index, centre, width = index[order], centre[order], width[order]
+    return index[order], centre[order], width[order]
+
+
+def pulls(result: FitResult) -> Pulls:
+    """Return the pulls of the constrained parameters that floated."""
+    analysis = single(result)
+    index, centre, width = constraints(
+        analysis, analysis.data if result.data is None else result.data
+    )
+    floats = result.moving[index]
+    index, centre, width = index[floats], centre[floats], width[floats]
     sigma = result.uncertainty_vector[index]
     return Pulls(index, (result.vector[index] - centre) / width, sigma / width)
 
@@ -88,7 +109,24 @@ def nuisances(result: FitResult) -> Figure:
         raise errors.ParameterError(
             f"{analysis!r} has no constrained parameter that floats, so there are no pulls to draw."
         )
-    sets = _sets(result, found)
+    return draw(
+        analysis,
+        found,
+        lambda width, *extra: Caption.of_fit(result, None, width, *extra),
+        "(fit − centre) / prior width",
+    )
+
+
+def draw(analysis: Analysis, found: Pulls, caption: Callable[..., Caption], label: str) -> Figure:
+    """Draw constrained parameters: those that come alone on the left, the others on the right.
+
+    Args:
+        analysis: whose parameters they are.
+        found: what to draw.
+        caption: what to say below, of the width of the figure and of what is left out.
+        label: of the axis.
+    """
+    sets = _sets(analysis, found)
     alone = _foremost([(name, rows) for name, rows, scalar in sets if scalar], found)
     strips = _foremost([(name, rows) for name, rows, scalar in sets if not scalar], found)
     left_out = len(sets) - len(alone) - len(strips)
@@ -110,15 +148,18 @@ def nuisances(result: FitResult) -> Figure:
         panel = (WIDTH - left - right - _GAP) / 2
         width = WIDTH if both else left + right + panel + _GAP
         extra = [f"{left_out} sets of parameters with smaller pulls not shown"] if left_out else []
-        text = Caption.of_fit(result, None, width, *extra)
+        text = caption(width, *extra)
         height = text.room + _BOTTOM + tall + _TOP
         figure = Figure(figsize=(width, height))
         reach = 1.06 * float(np.nanmax(np.abs(found.pull) + found.constraint, initial=2.5))
+        if isinstance(found, Ranges):
+            reach = max(reach, 1.06 * float(np.max(np.abs(found.outer), initial=2.5)))
 
         def panel_at(x: float, own: float, title: str) -> Axes:
             y = text.room + _BOTTOM + tall - own
             ax = figure.add_axes((x / width, y / height, panel / width, own / height))
             _frame(ax, own, reach)
+            ax.set_xlabel(label)
             ax.set_title(title, pad=3)
             return ax
 
@@ -137,9 +178,8 @@ def _room(names: Iterable[str]) -> float:
     return 0.1 + 0.6 * _SIZE / 72 * max(map(len, names), default=0)
 
 
-def _sets(result: FitResult, found: Pulls) -> list[tuple[str, np.ndarray, bool]]:
+def _sets(analysis: Analysis, found: Pulls) -> list[tuple[str, np.ndarray, bool]]:
     """Return (name, rows of `found`, whether it is a single parameter) of each parameter set."""
-    analysis = single(result)
     n = len(analysis.parameters)
     slices = [(p.name, slice(i, i + 1)) for i, p in enumerate(analysis.parameters)]
     slices += list(analysis.nuisances.items())
@@ -168,11 +208,13 @@ def _frame(ax: Axes, tall: float, reach: float) -> None:
     ax.axvline(0.0, color="#808080", linewidth=0.6, zorder=1)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(tall, 0.0)
-    ax.set_xlabel("(fit − centre) / prior width")
     ax.tick_params(axis="y", length=0)
 
 
 def _points(ax: Axes, rows: np.ndarray, y: np.ndarray, found: Pulls, size: float) -> None:
+    if isinstance(found, Ranges):
+        _ranges(ax, rows, y, found, size)
+        return
     pull, bar = found.pull[rows], found.constraint[rows]
     far = np.abs(pull) > 1
     for chosen, marker, colour in ((~far, "o", BLACK), (far, "D", VERMILLION)):
@@ -185,6 +227,25 @@ def _points(ax: Axes, rows: np.ndarray, y: np.ndarray, found: Pulls, size: float
                 color=colour,
                 markersize=size,
                 linewidth=0.28 * size,
+            )
+
+
+def _ranges(ax: Axes, rows: np.ndarray, y: np.ndarray, found: Ranges, size: float) -> None:
+    """A thin bar for 95%, a thick one for 68%, a point at the median."""
+    far = np.abs(found.pull[rows]) > 1
+    for chosen, marker, colour in ((~far, "o", BLACK), (far, "D", VERMILLION)):
+        here = rows[chosen]
+        if here.size:
+            ax.hlines(y[chosen], *found.outer[here].T, color=colour, linewidth=0.2 * size)
+            ax.hlines(y[chosen], *found.inner[here].T, color=colour, linewidth=0.6 * size)
+            ax.plot(
+                found.pull[here],
+                y[chosen],
+                marker,
+                color=colour,
+                markerfacecolor="white",
+                markeredgewidth=0.22 * size,
+                markersize=size,
             )
 
 

@@ -13,7 +13,7 @@ from bknn import errors
 from bknn.analysis import Analysis
 from bknn.inference.contours import Contours
 from bknn.inference.profile import Profile
-from bknn.plot.labels import shorten
+from bknn.plot.scale import Scale
 from bknn.plot.style import (
     BLACK,
     BLUE,
@@ -41,23 +41,6 @@ _WIDE, _TALL, _LOW = 4.2, 2.3, 0.95
 
 #: Colours and line styles of the contours, from the inside out.
 _LINES = ((BLUE, "-"), (SKY, "-"), (ORANGE, "--"), (GREY, ":"))
-
-
-class _Scale:
-    """A parameter on an axis: in units of a power of ten where its values are small or large."""
-
-    def __init__(self, analysis: Analysis, name: str, values: np.ndarray) -> None:
-        known = {p.name: p for p in analysis.parameters}
-        unit = known[name].unit if name in known else ""
-        largest = float(np.nanmax(np.abs(values), initial=0.0))
-        power = 3 * math.floor(math.log10(largest) / 3) if largest > 0 else 0
-        power = 0 if -3 <= power <= 3 else power
-        self.factor = 10.0**power
-        units = " ".join(x for x in (f"$10^{{{power}}}$" if power else "", plain(unit)) if x)
-        self.label = plain(shorten(name, 24)) + (f" [{units}]" if units else "")
-
-    def __call__(self, values: np.ndarray | float) -> np.ndarray:
-        return np.asarray(values, float) / self.factor
 
 
 def profile(found: Profile) -> Figure:
@@ -88,7 +71,7 @@ def profile(found: Profile) -> Figure:
         def panel(y: float, tall: float) -> Axes:
             return figure.add_axes((_LEFT / width, y / height, _WIDE / width, tall / height))
 
-        x_scale = _Scale(found.target, found.parameters[0], found.axes[0])
+        x_scale = Scale(found.target, found.parameters[0], found.axes[0])
         x = x_scale(found.axes[0])
         top = panel(edge, _TALL)
         _curve(top, found, x, float(x_scale(_best(found, found.parameters[0]))))
@@ -97,7 +80,7 @@ def profile(found: Profile) -> Figure:
             ax = panel(edge - (k + 1) * (_LOW + _GAP), _LOW)
             values = np.where(found.converged, found.values[name], np.nan)
             near = _near(found, values)
-            scale = _Scale(found.target, name, near)
+            scale = Scale(found.target, name, near)
             ax.plot(x, scale(values), color=BLUE)
             ax.plot(
                 x_scale(_best(found, found.parameters[0])),
@@ -178,7 +161,7 @@ def _plane(
     """Contours, or the map of a grid if there are none."""
     width = _LEFT + _WIDE + _RIGHT + (0.0 if found is not None else 0.5)
     scales = [
-        _Scale(grid.target, name, axis)
+        Scale(grid.target, name, axis)
         for name, axis in zip(grid.parameters, grid.axes, strict=True)
     ]
     x, y = (scale(axis) for scale, axis in zip(scales, grid.axes, strict=True))

@@ -27,15 +27,17 @@ def posterior(
     **changes: Any,
 ) -> Posterior:
     """A posterior with given draws (chains, draws) of the model's parameters; constrained nuisances
-    are normal about their start, as narrow as the bounds allow."""
+    are nearly as wide as their constraints, others stay where they start."""
     chains, draws = next(iter(own.values())).shape
     generator = np.random.default_rng(seed)
     values = np.tile(target.init_vector, (chains, draws, 1))
     moving = ~target.fixed
-    lower, upper = target.bounds.T
-    noise = generator.normal(size=values.shape)
-    room = np.minimum(target.init_vector - lower, upper - target.init_vector)
-    values = values + np.where(np.isfinite(room), np.minimum(room / 6, 1.0), 1.0) * noise
+    index, _, width = target.normal
+    values[..., index] += 0.9 * width * generator.normal(size=(chains, draws, len(index)))
+    index, _, factor = target.poisson
+    counts = np.asarray(target.data.poisson)
+    values[..., index] = generator.gamma(counts + 1, 1 / factor, (chains, draws, len(index)))
+    values = np.clip(values, *target.bounds.T)
     for name, x in own.items():
         values[..., target.index(name)] = x
     values = np.where(moving, values, target.init_vector)
