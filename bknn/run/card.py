@@ -133,7 +133,8 @@ class Toys(Task):
 
     def options(self) -> dict[str, Any]:
         found = super().options()
-        return {**found, "no_uncertainties": not found.pop("uncertainties")}
+        found["no_uncertainties"] = not found.pop("uncertainties")
+        return found
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ class Impacts(Task):
 
     def options(self) -> dict[str, Any]:
         found = super().options()
-        return {**found, "no_refits": not found.pop("refits")}
+        found["no_refits"] = not found.pop("refits")
+        return found
 
 
 @dataclass(frozen=True)
