@@ -212,7 +212,7 @@ class Points:
         values = np.asarray(values, float).reshape(-1, len(self.names))
         n_starts = len(vectors) + (self.n_starts if fresh else 0)
         each = max(1, (_PIECE if self.work else self.most) // n_starts)
-        tasks = []
+        tasks: list[dict[str, Any]] = []
         for first in range(0, max(1, len(values)), each):
             part = values[first : first + each]
             starts = [self.moved(v[first : first + each], part)[:, None] for v in vectors]

@@ -75,7 +75,7 @@ def toys(
     if n < 1:
         raise errors.ParameterError(f"{n} toys were asked for; fit at least one.")
     truth = np.asarray(analysis.flatten(params))
-    options = {
+    options: dict[str, Any] = {
         "truth": truth,
         "hypotheses": {label: dict(values) for label, values in (hypotheses or {}).items()},
         "fixed": dict(fixed or {}),
@@ -88,7 +88,7 @@ def toys(
         {**options, "first": i, "n": min(size, first + n - i)}
         for i in range(first, first + n, size)
     ]
-    sizes = [int(task["n"]) for task in tasks]
+    sizes = [task["n"] for task in tasks]
     parts = work.run(_piece, analysis, tasks, sizes=sizes, progress=progress)
     return Toys.merge(*(_assembled(analysis, options, part) for part in parts))
 
@@ -131,14 +131,13 @@ def _assembled(
     analysis: Analysis, options: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> Toys:
     """Return the toys of a piece."""
-    tables: dict[str, dict[str, np.ndarray]] = {name: {} for name in _TABLES}
-    lists = {}
+    fields: dict[str, Any] = {name: {} for name in _TABLES}
     for name, values in arrays.items():
         table, _, key = name.partition("/")
-        if table in tables:
-            tables[table][key] = values
+        if key:
+            fields[table][key] = values
         else:
-            lists[name] = values
+            fields[name] = values
     return Toys(
         analysis=repr(analysis),
         sha256=identity(analysis),
@@ -148,8 +147,7 @@ def _assembled(
             label: {k: float(v) for k, v in values.items()}
             for label, values in options["hypotheses"].items()
         },
-        **lists,
-        **tables,
+        **fields,
     )
 
 

@@ -35,16 +35,16 @@ class Checkpoints:
             raise errors.RunError(f"{path}: cannot be read ({problem.strerror}).") from None
         head, body = content[: len(_HEAD) + 65], content[len(_HEAD) + 65 :]
         if head != _head(body):
-            return self._damaged(path, "its checksum is wrong")
+            return _damaged(path, "its checksum is wrong")
         try:
             with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
         except (ValueError, OSError, BadZipFile) as problem:
-            return self._damaged(path, str(problem))
+            return _damaged(path, str(problem))
 
     def put(self, name: str, arrays: Arrays) -> None:
         body = io.BytesIO()
-        np.savez(body, **arrays)
+        np.savez(body, allow_pickle=False, **dict(arrays))
         write(self._path(name), _head(body.getvalue()) + body.getvalue())
 
     def _path(self, name: str) -> Path:
@@ -52,6 +52,11 @@ class Checkpoints:
 
     def _damaged(self, path: Path, why: str) -> None:
         print(f"bknn: {path} is damaged ({why}); what it held is computed again.", file=sys.stderr)
+
+
+def _damaged(path: Path, why: str) -> dict[str, np.ndarray] | None:
+    print(f"bknn: {path} is damaged ({why}); what it held is computed again.", file=sys.stderr)
+    return None
 
 
 def _head(body: bytes) -> bytes:
