@@ -52,7 +52,7 @@ def toys(
         uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; about
             10 ms a toy.
         progress: is called with the number of toys that have been done since the last call.
-        work: keeps toys that are done, or has them done elsewhere, 500 at a time.
+        work: keeps toys that are done, or has them done elsewhere, 512 at a time.
 
     Fits begin at the truth. Parameters with several `starts` would make them miss the lowest
     minimum of one toy in five; if they mean nothing at the null, a scan from there finds where to
@@ -94,7 +94,7 @@ def toys(
 
 
 #: Toys that are kept together.
-_PIECE = 500
+_PIECE = 512
 
 
 def _piece(
@@ -112,10 +112,11 @@ def _piece(
     """Throw and fit n toys."""
     search = Search(analysis, truth, hypotheses, fixed)
     parts = []
-    for start in range(first, first + n, search.block):
+    block = search.block if n > _PIECE else min(search.block, _PIECE)
+    for start in range(first, first + n, block):
         # Blocks of one size, so that one program throws them all.
-        thrown = throw(analysis, truth, search.block, seed=seed, first=start)
-        count = min(search.block, first + n - start)
+        thrown = throw(analysis, truth, block, seed=seed, first=start)
+        count = min(block, first + n - start)
         data = taken(thrown, slice(count))
         parts.append(_summary(search, data, seed, start, uncertainties))
         if progress is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import errno
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -205,6 +207,30 @@ def test_a_section_has_the_options_and_defaults_of_its_command(name):
     # How many toys there are depends on --merge, which cards do not have.
     args["number"] = args.get("number") or 1000
     assert {key: args[key] or None for key in section} == {k: v or None for k, v in section.items()}
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_card_of_the_documentation_has_all_keys_and_their_defaults(tmp_path):
+    page = (ROOT / "docs/runs.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    read = card.Card.read(written(tmp_path, text))
+    needed = {"model": {"name": read.model.name}, "profile": {"over": read.tasks["profile"].over}}
+    shared = {"run": read.run, "model": read.model, "data": read.data}
+    for name, section in {**shared, **read.tasks}.items():
+        assert section == card.SECTIONS[name](**needed.get(name, {}))
+    for name, kind in card.SECTIONS.items():
+        own = text.split(f"[{name}]")[1].split("\n[")[0]
+        keys = re.findall(r"^(?:# )?(\w+) = ", own, re.MULTILINE)
+        assert keys == [f.name for f in dataclasses.fields(kind)] if name != "priors" else ["mass"]
+
+
+def test_the_card_to_begin_with():
+    read = card.Card.read(ROOT / "docs/resonance.toml")
+    assert list(read.tasks) == ["fit", "profile", "limit", "significance"]
+    known = {p.name for p in bknn.models.load(read.model.name).parameters}
+    assert {*read.tasks["profile"].over, read.tasks["limit"].poi} <= known
 
 
 # ---------------------------------------------------------------- folders
