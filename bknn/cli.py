@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from bknn import errors
 from bknn.commands import (
     data,
+    evidence,
     export,
     fit,
     impacts,
@@ -18,6 +19,7 @@ from bknn.commands import (
     predict,
     profile,
     run,
+    sample,
     significance,
     toys,
 )
@@ -26,7 +28,10 @@ from bknn.commands.options import prepare
 __all__ = ["main", "prepare"]
 
 #: In the order of the help page.
-COMMANDS = (fit, profile, limit, significance, toys, impacts, predict, run, export, models, data)
+COMMANDS = (
+    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, run, export,
+    models, data,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -144,7 +144,7 @@ class Reweighted:
         return {
             "mean": float(np.sum(self.weights * x)),
             "median": float(x[order][np.searchsorted(below, 0.5)]),
-            "hdi_68": list(highest_density(x, 0.68, self.weights)),
+            "hdi_68": list(highest_density(x, 0.6827, self.weights)),
             "hdi_95": list(highest_density(x, 0.95, self.weights)),
         }
 

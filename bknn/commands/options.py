@@ -329,7 +329,7 @@ def analysis(
     free = [*args.free, *(n for n in wanted_too if n in fixed and n not in args.free)]
     # The tasks of a run share what one of them has compiled.
     known: dict[Any, Analysis] = getattr(args, "analyses", {})
-    key = (*sorted(free), *sorted((priors or {}).items()))
+    key = (args.model, *sorted(free), *sorted((priors or {}).items()))
     if key not in known:
         known[key] = Analysis(
             physics, measurements, response=args.response, free=free, priors=priors

@@ -7,13 +7,50 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 #: Is told how many more are done.
 Progress = Callable[[int], None]
 
 
+class Bar:
+    """A bar, called with how many more are done, by any thread.
+
+    Args:
+        shown: tqdm's.
+        what: is done.
+        total: how many there are to do, if known.
+    """
+
+    def __init__(self, shown: Any, what: str, total: int | None) -> None:
+        self._shown, self._what, self._total = shown, what, total
+        self._lock = threading.Lock()
+        self._running = False
+
+    def __call__(self, more: int) -> None:
+        with self._lock:
+            if self._running:
+                self._shown.update(more)
+                return
+            self._running = True
+            self._shown.reset(self._total)
+            self._shown.initial = self._shown.n = self._shown.last_print_n = more
+            self._shown.set_description(self._what)
+
+    def say(self, text: str) -> None:
+        """Show something more, such as the effective draws so far."""
+        with self._lock:
+            self._shown.set_postfix_str(text)
+
+    def expect(self, total: int) -> None:
+        """Say how many there are to do, where that is known later, or changes."""
+        with self._lock:
+            self._total = self._shown.total = total
+            self._shown.refresh()
+
+
 @contextlib.contextmanager
-def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Progress | None]:
+def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Bar | None]:
     """Show how far a computation is, if standard error is a terminal.
 
     Nothing is done before the program is compiled, so until the first report the bar says
@@ -40,19 +77,5 @@ def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Pro
         ncols=min(100, shutil.get_terminal_size().columns),
         file=sys.stderr,
     )
-    lock = threading.Lock()
-    running = False
-
-    def done(more: int) -> None:
-        nonlocal running
-        with lock:
-            if running:
-                shown.update(more)
-                return
-            running = True
-            shown.reset(total)
-            shown.initial = shown.n = shown.last_print_n = more
-            shown.set_description(what)
-
     with shown:
-        yield done
+        yield Bar(shown, what, total)

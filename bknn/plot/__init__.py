@@ -15,6 +15,7 @@ from __future__ import annotations
 from bknn.plot.bins import bins
 from bknn.plot.chains import ranks, trace
 from bknn.plot.corner import corner
+from bknn.plot.evidence import evidence
 from bknn.plot.files import fit_figures, save
 from bknn.plot.forest import forest
 from bknn.plot.limits import acceptance, limits, scan
@@ -35,6 +36,7 @@ __all__ = [
     "bins",
     "contours",
     "corner",
+    "evidence",
     "fit_figures",
     "forest",
     "goodness_of_fit",

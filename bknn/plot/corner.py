@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 #: Of more parameters than these, the first are drawn.
 MOST = 6
 
-LEVELS = (0.68, 0.95)
+#: One standard deviation, and two.
+LEVELS = (0.6827, 0.95)
 
 #: Within the 68% region, within the 95% region, and beyond.
 INNER, OUTER, REST = tint(BLUE, 0.65), tint(SKY, 0.45), tint(SKY, 0.15)

@@ -3,11 +3,13 @@
 `docs/result.md` describes the files.
 """
 
+from bknn.report.evidence import evidence_json, evidence_table
 from bknn.report.files import write_json
 from bknn.report.fit import fit_json, fit_table, write_arrays
 from bknn.report.impacts import impacts_json, impacts_table, write_impacts
 from bknn.report.limit import limit_json, limit_table, write_limit
 from bknn.report.numbers import in_digits
+from bknn.report.posterior import posterior_json, posterior_table
 from bknn.report.prediction import predictions_json, predictions_table
 from bknn.report.profile import profile_json, profile_table, write_profile
 from bknn.report.provenance import provenance
@@ -15,6 +17,8 @@ from bknn.report.significance import significance_json, significance_table
 from bknn.report.toys import toys_json, toys_table
 
 __all__ = [
+    "evidence_json",
+    "evidence_table",
     "fit_json",
     "fit_table",
     "impacts_json",
@@ -22,6 +26,8 @@ __all__ = [
     "in_digits",
     "limit_json",
     "limit_table",
+    "posterior_json",
+    "posterior_table",
     "predictions_json",
     "predictions_table",
     "profile_json",

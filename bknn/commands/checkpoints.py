@@ -1,0 +1,136 @@
+"""Long commands keep what is done in `--out`, and go on with it after an interruption."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bknn import errors
+
+if TYPE_CHECKING:
+    from bknn.analysis import Analysis
+    from bknn.inference.work import Work
+
+#: Within the folder of the results.
+FOLDER = "checkpoints"
+
+#: What the computation began with, for a resume to compare.
+BEGUN = "begun.json"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The option to go on."""
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what an interrupted run left in --out, to the same numbers",
+    )
+
+
+@contextlib.contextmanager
+def kept(
+    args: argparse.Namespace,
+    analysis: Analysis,
+    record: Mapping[str, Any],
+    out: Path | None,
+) -> Iterator[Work | None]:
+    """Yield where a command keeps what is done; what is complete is forgotten at the end.
+
+    Args:
+        args: options of the command; in a run (`bknn run`) they say where themselves.
+        analysis, record: what is computed, and with which settings.
+        out: folder of the results; without one nothing is kept.
+
+    Raises:
+        ParameterError: `--resume` without `--out`.
+        RunError: the folder has something unfinished, or of another computation.
+    """
+    resume = getattr(args, "resume", False)
+    own: Work | None = getattr(args, "work", None)
+    if own is not None or out is None:
+        if resume and own is None:
+            raise errors.ParameterError("--resume goes on with what is in --out DIR; give both.")
+        yield own
+        return
+    from bknn.inference.work import Work
+    from bknn.run.checkpoints import Checkpoints
+    from bknn.run.lock import Lock
+
+    with Lock(out):
+        folder = out / FOLDER
+        _begin(folder, state(analysis, record), resume)
+        try:
+            yield Work(Checkpoints(folder))
+        except KeyboardInterrupt:
+            print(
+                f"bknn: what is done is kept in {folder}; the same command with --resume goes on "
+                "with it.",
+                file=sys.stderr,
+            )
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what draws depend on, as JSON has it."""
+    from bknn.report.posterior import priors_json
+    from bknn.report.provenance import provenance
+
+    whole = provenance(analysis, record)
+    found = {
+        "model": analysis.model.name,
+        "priors": priors_json(analysis),
+        **{key: whole[key] for key in ("settings", "data_sha256", "channels", "response")},
+        "version": whole["version"],
+    }
+    return dict(json.loads(json.dumps(found)))
+
+
+def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
+    """Begin anew, or go on where the same computation began."""
+    from bknn.run.checkpoints import write
+
+    path = folder / BEGUN
+    if path.exists() and not resume:
+        raise errors.RunError(
+            f"{folder} holds what an interrupted run has done; go on with it by --resume, remove "
+            "it, or choose another --out."
+        )
+    if not path.exists():
+        write(path, (json.dumps(now, indent=2) + "\n").encode())
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise errors.RunError(
+            f"{path} cannot be read ({problem}), so nobody knows what was asked; remove {folder}, "
+            "or choose another --out."
+        ) from None
+    old, new = _flat(before), _flat(now)
+    changed = [
+        f"{key} was {json.dumps(old.get(key))} and is {json.dumps(new.get(key))}"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    ]
+    if changed:
+        raise errors.RunError(
+            f"this is not what began in {folder}: {'; '.join(changed)}. Go on with what was asked "
+            "then, remove the folder, or choose another --out."
+        )
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"settings.seed": value} of tables in a table."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}.{inner}": x for inner, x in value.items()}
+        else:
+            found[key] = value
+    return found

@@ -1,0 +1,233 @@
+"""`bknn sample`: draws of the posterior, and whether to believe them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bknn import errors
+from bknn.commands import checkpoints, options, output, progress
+
+if TYPE_CHECKING:
+    from bknn.analysis import Analysis
+    from bknn.inference.posterior import Posterior
+    from bknn.inference.predictive import Predictive
+    from bknn.inference.work import Work
+
+METHODS = ("auto", "nuts", "tempered")
+
+_EXAMPLES = """\
+examples:
+  bknn sample signal-strength
+  bknn sample resonance --fix width=0.1 --prior "mass=uniform(1.5, 3.0)" \\
+      "branching_ratio=uniform(0, 24e-6)" --out results/
+  bknn sample resonance --fix mass=2.1 --draws 2000 --target-ess 5000
+  bknn sample wet --method nuts --out results/ --resume
+"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `bknn sample` can be told.
+
+    Attributes:
+        fixed: {name: value} of parameters that do not float.
+        chains, draws, warmup: how many; the sampler chooses the warm-up if it is None.
+        target_ess: go on until every parameter has so many effective draws.
+        method: "nuts", "tempered", or "auto".
+        seed: of the random numbers.
+        predictive: draws for prior and posterior predictive checks, 0 for none.
+    """
+
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    chains: int = 4
+    draws: int = 1000
+    warmup: int | None = None
+    target_ess: float | None = None
+    method: str = "auto"
+    seed: int = 0
+    predictive: int = 1000
+
+    def check(self) -> Settings:
+        """Return the settings if they make sense.
+
+        Raises:
+            ParameterError: they do not.
+        """
+        options.number(self.chains, "--chains")
+        options.number(self.draws, "--draws", 4)
+        options.number(self.predictive, "--predictive", 0)
+        if self.warmup is not None:
+            options.number(self.warmup, "--warmup", 0)
+        if self.target_ess is not None and not self.target_ess > 0:
+            raise errors.ParameterError(
+                f"--target-ess {self.target_ess:g} is no number of effective draws; give a "
+                "positive number, as 1000."
+            )
+        if self.method not in METHODS:
+            raise errors.unknown("method", self.method, METHODS)
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What `bknn sample` found."""
+
+    posterior: Posterior
+    predicted: tuple[Predictive, ...]
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "sample",
+        run,
+        help="draw from the posterior",
+        description="Draw from the posterior of all parameters, nuisances included: modes, means, "
+        "highest-density intervals, convergence, predictive checks, figures.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser, seed="of the draws (default 0)")
+    options.add_fix(parser)
+    options.add_priors(parser)
+    parser.add_argument("--chains", type=int, default=4, metavar="N", help="how many (default 4)")
+    parser.add_argument(
+        "--draws", type=int, default=1000, metavar="N", help="of each chain (default 1000)"
+    )
+    parser.add_argument(
+        "--warmup", type=int, metavar="N", help="steps before the first draw that is kept"
+    )
+    parser.add_argument(
+        "--target-ess",
+        type=float,
+        metavar="N",
+        help="go on until every parameter has so many effective draws, bulk and tail",
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="'nuts'; 'tempered' for several modes; 'auto' (default) looks which it takes",
+    )
+    parser.add_argument(
+        "--predictive",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="draws of the prior and posterior predictive checks (default 1000, 0 for none)",
+    )
+    checkpoints.add(parser)
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sample, print, write."""
+    settings = Settings(
+        fixed=options.values(args.fix, "--fix"),
+        chains=args.chains,
+        draws=args.draws,
+        warmup=args.warmup,
+        target_ess=args.target_ess,
+        method=args.method,
+        seed=args.seed,
+        predictive=args.predictive,
+    ).check()
+    priors = options.priors(args.prior)
+    analysis = options.analysis(args, settings.fixed, priors)
+    record = options.settings(
+        args,
+        fix=dict(settings.fixed),
+        prior=priors,
+        chains=settings.chains,
+        draws=settings.draws,
+        warmup=settings.warmup,
+        target_ess=settings.target_ess,
+        method=settings.method,
+        predictive=settings.predictive,
+    )
+    out = output.directory(args.out)
+    with checkpoints.kept(args, analysis, record, out) as work:
+        found = compute(analysis, settings, work=work)
+    return report(found, out, record, figures=not args.no_figures)
+
+
+def compute(analysis: Analysis, settings: Settings, *, work: Work | None = None) -> Sampled:
+    """Draw from the posterior, and predict counts from the prior and from it.
+
+    Args:
+        analysis: what to sample.
+        settings: how.
+        work: where to keep what is done, for a run that goes on after an interruption.
+    """
+    from bknn.inference.predictive import posterior_predictive, prior_predictive
+    from bknn.inference.sample import sample
+
+    total = settings.chains * settings.draws if settings.target_ess is None else None
+    with progress.bar("sampling", total, "draws") as done:
+        posterior = sample(
+            analysis,
+            fixed=dict(settings.fixed) or None,
+            chains=settings.chains,
+            draws=settings.draws,
+            warmup=settings.warmup,
+            seed=settings.seed,
+            method=settings.method,
+            target_ess=settings.target_ess,
+            store=None if work is None else work.within("posterior"),
+            progress=done,
+        )
+    predicted: list[Predictive] = []
+    if settings.predictive:
+        n, seed = settings.predictive, settings.seed
+        if can_be_drawn(analysis, settings.fixed):
+            predicted.append(prior_predictive(analysis, n, fixed=settings.fixed, seed=seed))
+        predicted.append(posterior_predictive(posterior, n, seed=seed))
+    return Sampled(posterior, tuple(predicted))
+
+
+def can_be_drawn(analysis: Analysis, fixed: Mapping[str, float]) -> bool:
+    """Return whether every parameter has a proper prior."""
+    import numpy as np
+
+    from bknn.inference.predictive import draw_prior
+
+    try:
+        draw_prior(analysis, 1, np.random.default_rng(0), fixed)
+    except errors.ParameterError:
+        return False
+    return True
+
+
+def report(
+    found: Sampled, out: Path | None, record: Mapping[str, Any], *, figures: bool = True
+) -> int:
+    """Print what was found, write it, and return the exit code: 1 if it is not to be believed."""
+    from bknn import report
+
+    posterior, predicted = found.posterior, found.predicted
+    print(report.posterior_table(posterior, predicted))
+    if out is not None:
+
+        def draw(folder: Path) -> Sequence[Path]:
+            from bknn import plot
+
+            return plot.posterior_figures(posterior, folder, predicted=predicted)
+
+        output.write(
+            out,
+            report.posterior_json(posterior, predicted, settings=record),
+            {"posterior.nc": posterior.save},
+            draw if figures else None,
+        )
+    if not posterior.converged:
+        print(
+            "bknn: the chains have not converged; do not use these numbers (see 'sampling' above).",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
