@@ -149,7 +149,7 @@ def hypotheses(
     def built(model: str, more: Mapping[str, str]) -> Analysis:
         given = args
         if model != args.model:
-            blank = {
+            blank: dict[str, Any] = {
                 "model": model, "form_factors": [], "inputs": None, "basis": None,
                 "long_distance": False, "wilson_coefficients": None, "free": [],
             }  # fmt: skip

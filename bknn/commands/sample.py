@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,7 +213,7 @@ def report(
     print(report.posterior_table(posterior, predicted))
     if out is not None:
 
-        def draw(folder: Path) -> Sequence[Path]:
+        def draw(folder: Path) -> list[Path]:
             from bknn import plot
 
             return plot.posterior_figures(posterior, folder, predicted=predicted)

@@ -200,7 +200,7 @@ def _alone(
     scale: Scale,
 ) -> None:
     grid, height = density.curve(x, ends)
-    shaded(ax, scale(grid), height * scale.factor, [scale(i) for i in intervals(x)])
+    shaded(ax, scale(grid), height * scale.factor, [scale(np.asarray(i)) for i in intervals(x)])
     ax.axvline(
         float(scale(posterior.mode[posterior.analysis.index(name)])),
         color=BLACK,
@@ -266,8 +266,8 @@ def _pair(
             markeredgewidth=0.6,
         )
     index = [posterior.analysis.index(shown[k]) for k in where]
-    a, b = (float(s(posterior.mode[k])) for s, k in zip((scales[i], scales[j]), index, strict=True))
-    ax.plot(a, b, "+", color=BLACK, markersize=6, markeredgewidth=1.1)
+    at = [float(s(posterior.mode[k])) for s, k in zip((scales[i], scales[j]), index, strict=True)]
+    ax.plot(*at, "+", color=BLACK, markersize=6, markeredgewidth=1.1)
     ax.set_xlim(*scales[i](np.asarray(ends[i])))
     ax.set_ylim(*scales[j](np.asarray(ends[j])))
 

@@ -78,4 +78,4 @@ def heights(density: np.ndarray, levels: Sequence[float]) -> list[float]:
     """Return the heights above which a density (on an even grid) has these shares of itself."""
     ordered = np.sort(density.ravel())[::-1]
     inside = np.cumsum(ordered) / ordered.sum()
-    return [float(ordered[min(np.searchsorted(inside, p), len(ordered) - 1)]) for p in levels]
+    return [float(ordered[min(int(np.searchsorted(inside, p)), len(ordered) - 1)]) for p in levels]

@@ -19,6 +19,7 @@ from bknn.plot.style import (
     PURPLE,
     VERMILLION,
     Caption,
+    number,
     plain,
     style,
 )
@@ -49,13 +50,16 @@ def evidence(found: Comparison, analysis: Analysis) -> Figure:
     with style():
         width = _LEFT + _WIDE + _RIGHT
         data = plain(" + ".join(m.name for m in analysis.measurements))
-        said = [f"evidences of {plain(names[0])} and others, {data}"]
-        said += [
-            f"{plain(k)}: {x}" for k, x in found.bayes_factors.items() if k.startswith(names[0])
-        ]
-        text = Caption("; log$_{10}$ Bayes factor ".join(said), width)
+        head = f"{plain(names[0])}, {data}"
         if not found.agreed:
-            text = Caption(f"METHODS DO NOT AGREE: {'; '.join(said)}", width)
+            head = f"METHODS DO NOT AGREE: {head}"
+        factors = [
+            f"{plain(name)} = {number(x.log10, x.error)}"
+            for name, x in found.bayes_factors.items()
+            if name.startswith(f"{names[0]}/")
+        ]
+        logs = f"; log$_{{10}}$ of Bayes factors: {', '.join(factors)}" if factors else ""
+        text = Caption(head + logs, width)
         tall = max(len(names), 2) * _ROW
         height = text.room + _BOTTOM + tall + _TOP
         figure = Figure(figsize=(width, height))

@@ -112,7 +112,7 @@ def _panel(ax: Axes, posterior: Posterior, name: str, others: Mapping[str, Rewei
     low, high = _range(x, ends, others.values(), name)
     scale = Scale(posterior.analysis, name, np.array([low, high]))
     grid, height = density.curve(x, (low, high))
-    shaded(ax, scale(grid), height * scale.factor, [scale(i) for i in intervals(x)])
+    shaded(ax, scale(grid), height * scale.factor, [scale(np.asarray(i)) for i in intervals(x)])
     most = float(height.max())
     ax.plot(scale(grid), height * scale.factor, **LINE)
     before = _prior(posterior, name, grid)
