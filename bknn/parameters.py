@@ -109,6 +109,13 @@ class Parameter:
             return priors.describe(self.distribution)
         return "uniform" if self.distribution is not None else "flat"
 
+    @property
+    def prior_with_range(self) -> str:
+        """The same where the bounds are not told beside it: uniform between which ends?"""
+        if self.constraint is None and self.distribution is not None:
+            return priors.describe(self.distribution)
+        return self.prior_text
+
     def check(self, value: float) -> float:
         """Return the value if it is a number within the bounds.
 

@@ -71,6 +71,14 @@ def add(commands: Any) -> None:
     )
     options.add_fix(parser)
     options.add_priors(parser)
+    parser.add_argument("--chains", type=int, default=4, metavar="N", help="how many (default 4)")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="of each chain and hypothesis (default 1000); more of them, smaller errors",
+    )
     checkpoints.add(parser)
     options.add_output(parser)
 
@@ -78,20 +86,37 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compute, print, write."""
     fixed, priors = options.values(args.fix, "--fix"), options.priors(args.prior)
+    chains = options.number(args.chains, "--chains")
+    draws = options.number(args.draws, "--draws", 4)
     asked = hypotheses(args, fixed, priors)
     analysis = asked[0].analysis
-    record = options.settings(args, against=[h.name for h in asked[1:]], fix=fixed, prior=priors)
+    record = options.settings(
+        args,
+        against=[h.name for h in asked[1:]],
+        fix=fixed,
+        prior=priors,
+        chains=chains,
+        draws=draws,
+    )
     out = output.directory(args.out)
     with checkpoints.kept(args, analysis, record, out) as work:
-        found = compute(asked, seed=args.seed, work=work)
+        found = compute(asked, chains=chains, draws=draws, seed=args.seed, work=work)
     return report(found, asked, out, record, figures=not args.no_figures)
 
 
-def compute(asked: Sequence[Hypothesis], *, seed: int = 0, work: Work | None = None) -> Comparison:
+def compute(
+    asked: Sequence[Hypothesis],
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+    seed: int = 0,
+    work: Work | None = None,
+) -> Comparison:
     """Compute the evidence of each hypothesis.
 
     Args:
         asked: the hypotheses.
+        chains, draws: how many, of each hypothesis.
         seed: of the random numbers.
         work: where to keep what is done.
     """
@@ -104,6 +129,8 @@ def compute(asked: Sequence[Hypothesis], *, seed: int = 0, work: Work | None = N
             found[h.name] = evidence(
                 h.analysis,
                 fixed=dict(h.fixed) or None,
+                chains=chains,
+                draws=draws,
                 seed=seed,
                 store=None if work is None else work.within(h.name),
                 progress=done,
@@ -178,7 +205,7 @@ def hypotheses(
                 found.append(Hypothesis(name, meaning, analysis, {**own, **null}))
         elif name in (FREE, BACKGROUND):
             other = built("signal-strength", {"mu": MU})
-            prior = other.parameters[0].prior_text
+            prior = other.parameters[0].prior_with_range
             if name == BACKGROUND:
                 found.append(
                     Hypothesis(name, "no signal at all", other, {**held(other), "mu": 0.0})

@@ -122,7 +122,7 @@ def _panel(ax: Axes, posterior: Posterior, name: str, others: Mapping[str, Rewei
         finite = before[np.isfinite(before)]
         # A prior that has a pole at its end runs out of the frame.
         most = max(most, float(np.quantile(finite, 0.98)))
-        title = _parameter(posterior, name).prior_text
+        title = _parameter(posterior, name).prior_with_range
     for (colour, dash), found in zip(_OTHERS, others.values(), strict=False):
         a, b = density.curve(found.values(name), (low, high), found.weights)
         ax.plot(scale(a), b * scale.factor, color=colour, linestyle=dash, linewidth=1.1)

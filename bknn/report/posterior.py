@@ -60,7 +60,7 @@ def posterior_json(
 def priors_json(analysis: Analysis, moving: np.ndarray | None = None) -> dict[str, str]:
     """Return {name: prior in words} of the model's own parameters that float."""
     return {
-        p.name: p.prior_text
+        p.name: p.prior_with_range
         for i, p in enumerate(analysis.parameters)
         if not p.nuisance and (moving is None or moving[i])
     }

@@ -245,6 +245,9 @@ def test_priors_of_an_analysis():
     compiled = jax.jit(changed.log_prior)(changed.flatten(values))
     assert float(compiled) == pytest.approx(expected, rel=1e-12)
     assert float(changed.log_likelihood(values)) == float(plain.log_likelihood(values))
+    assert plain.parameters[0].prior_text == "uniform"
+    assert plain.parameters[0].prior_with_range.startswith("uniform on [0, 4.78")
+    assert changed.parameters[0].prior_with_range == "uniform on [1.5, 3]"
     text = changed.describe()
     assert "uniform on [1.5, 3]" in text
     assert "normal 0 +- 2e-05, within [0, 0.001]" in text

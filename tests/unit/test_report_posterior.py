@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -349,3 +350,46 @@ def test_options_share_analyses(monkeypatch):
     assert options.analysis(parser, [], PRIORS) is not first
     parser.model = "signal-strength"
     assert options.analysis(parser, []).model.name == "signal-strength"
+
+
+# ---------------------------------------------------------------- docs/result.md
+
+
+def kinds(value: Any) -> Any:
+    """Keys and types of a JSON value; a list has the kinds of its first entry."""
+    if isinstance(value, dict):
+        return {key: kinds(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [kinds(value[0])] if value else []
+    return type(value).__name__
+
+
+def documented(key: str) -> Any:
+    """The block of docs/result.md that has a key."""
+    page = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
+    blocks = [json.loads(b) for b in re.findall(r"^```json\n(.*?)^```$", page, re.M | re.S)]
+    (found,) = (block for block in blocks if key in block)
+    # Every key has a row in a table.
+    for name in found[key] if key != "posterior" else found["posterior"]["mass"]:
+        assert f".{name}`" in page or f"`{key}.{name}" in page or f"`{name}`" in page
+    return found
+
+
+def test_documented_posterior(posterior, predicted):
+    written = report.posterior_json(posterior, predicted, settings={})
+    page = documented("posterior")
+    assert set(written) == {*page, "command", "model", "data", "provenance"}
+    assert kinds(written["posterior"]["mass"]) == kinds(page["posterior"]["mass"])
+    for key in ("sampling", "predictive"):
+        assert kinds(written[key]) == kinds(page[key])
+
+
+def test_documented_evidence(analysis):
+    comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0)})
+    written = report.evidence_json(comparison, {"a": "it is a", "b": "b"}, analysis, settings={})
+    page = documented("evidence")
+    assert set(written) == {*page, "command", "model", "data", "provenance"}
+    for key in ("log_evidence", "log10_bayes_factor"):
+        first, second = (next(iter(x["evidence"][key].values())) for x in (written, page))
+        assert kinds(first) == kinds(second)
+    assert written["evidence"]["status"] == page["evidence"]["status"]
