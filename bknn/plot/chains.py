@@ -122,7 +122,7 @@ def ranks(posterior: Posterior, names: Sequence[str] = ()) -> Figure:
             _ranks(ax, draws)
             hat = float(posterior.r_hat[posterior.analysis.index(name)])
             said = f", R-hat {hat:.3f}" if math.isfinite(hat) else ""
-            ax.set_title(plain(shorten(name, 30)) + said, fontsize=6.5, pad=3)
+            ax.set_title(plain(shorten(name, 26)) + said, fontsize=6.5, pad=3)
             if k % across == 0:
                 ax.set_ylabel("draws", fontsize=6.5, labelpad=2)
             if k >= len(shown) - across:

@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bknn import errors
+from bknn.inference import density
 from bknn.inference.highest import highest_density
-from bknn.plot import density
 from bknn.plot.scale import Scale
 from bknn.plot.style import (
     BLACK,

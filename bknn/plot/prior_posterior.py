@@ -14,9 +14,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bknn import priors
+from bknn.inference import density
 from bknn.inference.reweight import Reweighted
 from bknn.parameters import Parameter
-from bknn.plot import density
 from bknn.plot.corner import (
     INNER,
     LINE,

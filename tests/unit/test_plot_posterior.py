@@ -13,10 +13,10 @@ from scipy import stats
 
 import bknn
 from bknn import errors, models, plot
+from bknn.inference import density
 from bknn.inference.hypotheses import Comparison
 from bknn.inference.predictive import posterior_predictive, prior_predictive
 from bknn.inference.reweight import reweight
-from bknn.plot import density
 from bknn.plot.style import BLUE, GREY, VERMILLION
 
 from . import made_up, small
