@@ -2,6 +2,8 @@
 
 from bknn.inference.contours import Contours, contours
 from bknn.inference.datasets import asimov, throw
+from bknn.inference.estimate import Estimate
+from bknn.inference.evidence import Evidence, evidence, savage_dickey
 from bknn.inference.feldman_cousins import FeldmanCousins, feldman_cousins
 from bknn.inference.fit import LogDensity, fit, fit_null
 from bknn.inference.goodness import GoodnessOfFit, goodness_of_fit
@@ -9,10 +11,13 @@ from bknn.inference.hypotheses import BayesFactor, Comparison
 from bknn.inference.impacts import Impacts, impacts
 from bknn.inference.intervals import Interval, Intervals, intervals
 from bknn.inference.limits import Limit, TwoSided, limit, two_sided
+from bknn.inference.marginal import Marginal, marginal
+from bknn.inference.posterior import Posterior
 from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.profile import Profile, profile
 from bknn.inference.result import FitResult
 from bknn.inference.reweight import Reweighted, reweight
+from bknn.inference.sample import sample
 from bknn.inference.significance import Significance, significance
 from bknn.inference.studies import bias, coverage, pulls
 from bknn.inference.toys import Toys, toys
@@ -21,6 +26,8 @@ __all__ = [
     "BayesFactor",
     "Comparison",
     "Contours",
+    "Estimate",
+    "Evidence",
     "FeldmanCousins",
     "FitResult",
     "GoodnessOfFit",
@@ -29,6 +36,8 @@ __all__ = [
     "Intervals",
     "Limit",
     "LogDensity",
+    "Marginal",
+    "Posterior",
     "Predictive",
     "Profile",
     "Reweighted",
@@ -39,6 +48,7 @@ __all__ = [
     "bias",
     "contours",
     "coverage",
+    "evidence",
     "feldman_cousins",
     "fit",
     "fit_null",
@@ -46,11 +56,14 @@ __all__ = [
     "impacts",
     "intervals",
     "limit",
+    "marginal",
     "posterior_predictive",
     "prior_predictive",
     "profile",
     "pulls",
     "reweight",
+    "sample",
+    "savage_dickey",
     "significance",
     "throw",
     "toys",

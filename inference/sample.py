@@ -1,0 +1,366 @@
+"""Draws of a posterior: chains in whitened coordinates, from all modes, that can be taken up again.
+
+`sample` finds the modes, whitens (`target`), and runs chains in groups: by the no-U-turn sampler
+(`nuts`), or, where there are several modes, by a tempered ladder (`tempering`). A group of chains
+is a function of the analysis and a few numbers, whoever computes it and whenever.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from bknn import errors
+from bknn.analysis import Analysis, Data
+from bknn.inference import batch
+from bknn.inference.coordinates import Coordinates
+from bknn.inference.estimate import Estimate
+from bknn.inference.fit import compiled, starting_points
+from bknn.inference.nuts import SEGMENT, TOGETHER, Nuts, Segment, packed, unpacked
+from bknn.inference.posterior import LEAST_ESS, Posterior, diagnostic
+from bknn.inference.store import Store
+from bknn.inference.target import Target
+from bknn.inference.tempering import Ladder, stepping_stone
+from bknn.inference.work import Work
+
+METHODS = ("auto", "nuts", "tempered")
+
+#: Steps of the warm-up.
+_WARMUP = 300
+
+#: Rungs of the ladder.
+_RUNGS = 8
+
+#: A minimum this much higher in -2 log L is no mode of its own any more.
+_FORGOTTEN = 16.0
+
+#: Modes that are closer than this, in every parameter and in units of its prior, are one.
+_SAME = 0.1
+
+#: Standard normal numbers of starting points stay within.
+_REACH = 3.0
+
+#: With a target of effective draws, at most so many times the draws asked for.
+_ROUNDS = 20
+
+
+def sample(
+    analysis: Analysis,
+    *,
+    fixed: Mapping[str, float] | None = None,
+    chains: int = 4,
+    draws: int = 1000,
+    warmup: int | None = None,
+    seed: int = 0,
+    method: str = "auto",
+    target_ess: float | None = None,
+    data: Data | None = None,
+    store: Store | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Posterior:
+    """Draw from the posterior of all parameters, nuisances included.
+
+    Args:
+        analysis: what is sampled; its priors are those of its parameters, uniform within their
+            bounds by default. Nuisances have their constraints as priors.
+        fixed: {name: value} of parameters that are not sampled.
+        chains: how many, at least two to see whether they agree.
+        draws: of each chain.
+        warmup: steps before the first draw, 300 by default.
+        seed: of the random numbers; with the same seed the same draws.
+        method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
+            crosses between modes and gives the evidence as well), or "auto": tempered where fits
+            from the model's starts end in several modes.
+        target_ess: go on until every parameter has so many effective draws, in bulk and tails, or
+            20 times `draws` are done.
+        data: counts and auxiliary data; the observation by default.
+        store: keeps what is done; a run with the same arguments and the same store goes on where it
+            stopped, to the same draws.
+        progress: is called with the number of draws that have been done since the last call.
+
+    Raises:
+        UnknownNameError, ParameterError: names or values that do not fit, or a parameter without a
+            proper prior.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> belle2 = bknn.data.load("belle2-2025")
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), belle2)
+        >>> posterior = inference.sample(analysis, draws=200, warmup=200)  # doctest: +SKIP
+        >>> posterior.summary("mu")["hdi_68"]  # doctest: +SKIP
+    """
+    for name, number, least in (("chains", chains, 1), ("draws", draws, 4)):
+        if number < least:
+            raise errors.ParameterError(f"{number} {name} were asked for; take at least {least}.")
+    begin = time.perf_counter()
+    plan = Plan(
+        fixed={name: float(value) for name, value in (fixed or {}).items()},
+        chains=chains,
+        warmup=warmup_steps(warmup),
+        seed=seed,
+        method=_method(analysis, method, fixed or {}, data),
+    )
+    groups = range(-(-chains // TOGETHER))
+    work = store if isinstance(store, Work) else Work(store)
+    sampler = None
+    if work.pool is None:
+        sampler = Sampler(analysis, plan, data)
+    seconds_compile = time.perf_counter() - begin
+    begin = time.perf_counter()
+    segments = -(-draws // SEGMENT)
+    goal = segments
+    while True:
+        if sampler is None:
+            tasks = [{"plan": asdict(plan), "group": g, "segments": goal} for g in groups]
+            arrays = work.within(f"{goal:05d}").run(group, analysis, tasks, progress=progress)
+            found = [_unstacked(a) for a in arrays]
+        else:
+            function = partial(run_group, sampler, work, segments=goal, progress=progress)
+            with ThreadPoolExecutor(batch.workers()) as pool:
+                found = [natural(sampler, s) for s in pool.map(function, groups)]
+        posterior = _posterior(analysis, plan, found, draws if target_ess is None else None, data)
+        if target_ess is None or goal >= _ROUNDS * segments:
+            break
+        least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
+        if progress is not None and hasattr(progress, "say"):
+            progress.say(f"{least:.0f} effective")
+        if least >= target_ess:
+            break
+        # As many as it looks like, but not more than twice what there is.
+        wanted = int(np.ceil(goal * min(2.0, 1.1 * target_ess / max(least, 1.0))))
+        goal = min(max(goal + 1, wanted), _ROUNDS * segments)
+    object.__setattr__(posterior, "seconds_compile", seconds_compile)
+    object.__setattr__(posterior, "seconds_run", time.perf_counter() - begin)
+    return posterior
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the draws of a chain, besides the analysis."""
+
+    fixed: Mapping[str, float]
+    chains: int
+    warmup: int
+    seed: int
+    method: str
+
+
+def group(
+    analysis: Analysis,
+    *,
+    plan: Mapping[str, Any],
+    group: int,
+    segments: int,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the draws of one group of chains, as a piece of work that may be done anywhere."""
+    sampler = Sampler(analysis, Plan(**plan), None)
+    found = run_group(sampler, Work(), group, segments=segments, progress=progress)
+    found = natural(sampler, found)
+    return {"draws": found.draws, **found.stats}
+
+
+def natural(sampler: Sampler, segment: Segment) -> Segment:
+    """Return draws in whitened coordinates as parameter vectors."""
+    return segment._replace(draws=sampler.target.vectors(segment.draws))
+
+
+def _unstacked(arrays: Mapping[str, np.ndarray]) -> Segment:
+    return Segment(arrays["draws"], {k: v for k, v in arrays.items() if k != "draws"})
+
+
+def warmup_steps(asked: int | None) -> int:
+    """Steps of the warm-up in whole segments, so that it ends with one."""
+    return -(-(_WARMUP if asked is None else asked) // SEGMENT) * SEGMENT
+
+
+class Sampler:
+    """Target and compiled programs of a plan.
+
+    Attributes:
+        target: the whitened posterior.
+        own: coordinates of the model's own parameters, nuisances left out.
+    """
+
+    def __init__(self, analysis: Analysis, plan: Plan, data: Data | None) -> None:
+        self.plan = plan
+        vector, moving = _start(analysis, plan.fixed)
+        coordinates = Coordinates(analysis, moving, vector, data)
+        modes = _modes(analysis, plan.fixed, coordinates, data)
+        own = [
+            i for i, p in enumerate(analysis.parameters) if p.constraint is None and not p.nuisance
+        ]
+        self.own = np.flatnonzero(np.isin(coordinates.index, own))
+        loose = self.own if plan.method == "tempered" else None
+        self.target = Target(coordinates, modes[0], data=data, loose=loose)
+        sampler: Nuts | Ladder
+        if plan.method == "nuts":
+            sampler = Nuts(self.target.log_weight, warmup=plan.warmup)
+        else:
+            sampler = Ladder(
+                self.target.log_weight,
+                self.target.size,
+                warmup=plan.warmup,
+                rungs=_RUNGS,
+                stiffness=self.target.stiffness,
+            )
+        self.sampler = sampler
+        # Chains in turn from every mode, and around it.
+        random = np.random.default_rng(plan.seed)
+        self.begin = random.standard_normal((plan.chains, self.target.size))
+        if plan.method == "nuts":
+            for chain in range(plan.chains):
+                self.begin[chain] += self.target.whitened(modes[chain % len(modes)])
+        # Here, so that its time counts as compilation.
+        state = self.state(0)
+        self.sampler.advance(state)
+        self.target.vectors(self.begin[:1])
+
+    def state(self, group: int) -> Any:
+        """The state in which a group of chains begins."""
+        rows = np.arange(group * TOGETHER, (group + 1) * TOGETHER) % self.plan.chains
+        key = jax.random.fold_in(jax.random.PRNGKey(self.plan.seed), group)
+        state = self.sampler.start(key, self.begin[rows])
+        # In the form in which later states are: another would be compiled anew.
+        return unpacked(packed(state), state)
+
+
+def run_group(
+    sampler: Sampler,
+    work: Work,
+    group: int,
+    *,
+    segments: int,
+    progress: Callable[[int], None] | None,
+) -> Segment:
+    """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over."""
+    first = state = sampler.state(group)
+    before = sampler.plan.warmup // SEGMENT
+    done: list[Segment] = []
+    kept: list[dict[str, np.ndarray]] = []
+    for i in range(before + segments):
+        if (arrays := work.get(_name(group, i))) is None:
+            break
+        kept.append(arrays)
+    if kept:
+        state = unpacked(kept[-1], first)
+        for arrays in kept[before:]:
+            found = {k[5:]: v for k, v in arrays.items() if k.startswith("stat_")}
+            done.append(Segment(arrays["draws"], found))
+    chains = min(TOGETHER, sampler.plan.chains - group * TOGETHER)
+    if progress is not None and done:
+        progress(chains * SEGMENT * len(done))
+    for i in range(len(kept), before + segments):
+        state, segment = sampler.sampler.advance(state)
+        # Through the form in which it is kept, so that it is the same whether it was.
+        arrays = packed(state)
+        state = unpacked(arrays, first)
+        if i >= before:
+            done.append(segment)
+        stats = {f"stat_{k}": v for k, v in segment.stats.items()}
+        work.put(_name(group, i), {**arrays, "draws": segment.draws, **stats})
+        if progress is not None and i >= before:
+            progress(chains * SEGMENT)
+    draws = np.concatenate([s.draws for s in done], axis=1)[:chains]
+    stats = {k: np.concatenate([s.stats[k] for s in done], axis=1)[:chains] for k in done[0].stats}
+    if isinstance(state, tuple) and hasattr(state, "betas"):
+        stats["betas"] = np.tile(np.asarray(state.betas), (chains, 1))
+    return Segment(draws, stats)
+
+
+def _name(group: int, segment: int) -> str:
+    return f"chains-{group:02d}-{segment:05d}"
+
+
+def _posterior(
+    analysis: Analysis, plan: Plan, found: list[Segment], draws: int | None, data: Data | None
+) -> Posterior:
+    _, moving = _start(analysis, plan.fixed)
+    values = np.concatenate([s.draws for s in found])[:, :draws]
+    stats = {k: np.concatenate([s.stats[k] for s in found]) for k in found[0].stats}
+    evidence = None
+    if plan.method == "tempered":
+        evidence = ladder_evidence(stats["log_weight"], stats["betas"])
+    kept = ("diverging", "energy", "n_steps", "accept_prob")
+    return Posterior(
+        analysis,
+        values,
+        {k: np.asarray(stats[k])[:, :draws] for k in kept},
+        moving,
+        plan.method,
+        plan.seed,
+        plan.warmup,
+        log_evidence=evidence,
+    )
+
+
+#: Parts of a chain that are taken for independent, for the error of its evidence.
+_BLOCKS = 4
+
+
+def ladder_evidence(log_weight: np.ndarray, betas: np.ndarray) -> Estimate:
+    """Return the log evidence of the rungs of all chains (chains, draws, rungs)."""
+    parts = [
+        stepping_stone(block, ladder)
+        for chain, ladder in zip(log_weight, betas, strict=True)
+        for block in np.array_split(chain, _BLOCKS)
+    ]
+    return Estimate(
+        float(np.mean(parts)), float(np.std(parts, ddof=1) / np.sqrt(len(parts))), "tempering"
+    )
+
+
+# Modes ---------------------------------------------------------------------------------------
+
+
+def _start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the search for modes begins (size,), and which parameters move."""
+    starts, moving, _ = starting_points(analysis, fixed, {})
+    return starts[0, 0], moving
+
+
+def _modes(
+    analysis: Analysis, fixed: Mapping[str, float], coordinates: Coordinates, data: Data | None
+) -> list[np.ndarray]:
+    """Return z (n,) of the modes that fits from all starts find, the highest first.
+
+    Only the model's own parameters tell modes apart.
+    """
+    starts, moving, _ = starting_points(analysis, fixed, {})
+    if starts.shape[1] == 1:
+        return [coordinates.standard(starts[0, 0], _REACH)]
+    observed = analysis.data if data is None else data
+    found, _ = batch.run(compiled(analysis), starts, observed, moving, every=True)
+    vectors, values = found.vector[0], 2 * found.value[0]
+    own = np.flatnonzero(coordinates.index < len(analysis.parameters))
+    modes: list[np.ndarray] = []
+    lowest = np.nanmin(values)
+    for i in np.argsort(values):
+        if not values[i] < lowest + _FORGOTTEN:
+            break
+        z = coordinates.standard(vectors[i], _REACH)
+        if all(np.max(np.abs((z - other)[own])) > _SAME for other in modes):
+            modes.append(z)
+    return modes
+
+
+def _method(analysis: Analysis, method: str, fixed: Mapping[str, float], data: Data | None) -> str:
+    """Return the method that "auto" stands for."""
+    if method not in METHODS:
+        raise errors.unknown("method", method, METHODS)
+    if method != "auto":
+        return method
+    vector, moving = _start(analysis, fixed)
+    modes = _modes(analysis, fixed, Coordinates(analysis, moving, vector, data), data)
+    return "tempered" if len(modes) > 1 else "nuts"
+
+
+__all__ = ["LEAST_ESS", "METHODS", "Plan", "diagnostic", "group", "sample"]

@@ -1,0 +1,240 @@
+"""A posterior as a log density beside a standard normal one.
+
+The data move a posterior of many nuisances away from its prior in few directions, as many as there
+are bins at most: at a point z0 with rates r and derivatives J of the rates, the Fisher matrix of
+prior and counts is 1 + A^T A, A = r^-1/2 J, and with A = U s V^T the numbers w,
+
+    z = z0 + w + V (1/sqrt(1 + s^2) - 1) V^T w,
+
+have unit width in all directions. What is left is
+
+    l(w) = log p(counts, z(w)) + log|dz/dw| - log N(w; 0, 1),
+
+close to a constant, whose exponential has the evidence as its mean over N(0, 1). All samplers here
+know w and l alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bknn.analysis import Analysis, Data
+from bknn.inference.coordinates import Coordinates
+from bknn.likelihood.terms import poisson_norm, poisson_shape
+
+#: w (n,) -> l: log density beside a standard normal one.
+LogWeight = Callable[[Array], Array]
+
+
+class Target:
+    """The posterior of an analysis in whitened coordinates.
+
+    Args:
+        coordinates: of the parameters that move.
+        start: z (n,) to climb from, to the mode where it is whitened.
+        data: what was observed; the observation by default.
+        loose: positions among the moving parameters that keep their prior as the reference: those
+            whose posterior has several modes.
+
+    Attributes:
+        mode: z (n,) of the mode that was found.
+        centre: the same, but loose parameters at the middle of their prior.
+        stiffness: what the data know about loose parameters at the mode, in units of their prior
+            (n,); zero for the others.
+    """
+
+    def __init__(
+        self,
+        coordinates: Coordinates,
+        start: np.ndarray,
+        *,
+        data: Data | None = None,
+        loose: np.ndarray | None = None,
+    ) -> None:
+        self.coordinates = coordinates
+        self.analysis: Analysis = coordinates.analysis
+        self.data = self.analysis.data if data is None else data
+        loose = np.zeros(0, int) if loose is None else loose
+        linearise = _linearisation(self)
+        self.mode = climb(linearise, start)
+        slopes = linearise(self.mode)[2]
+        self.stiffness = np.zeros(self.size)
+        self.stiffness[loose] = _known(slopes, loose)
+        self.centre = self.mode.copy()
+        self.centre[loose] = 0.0
+        slopes[:, loose] = 0.0
+        # Where the rates bend, the data are stiffer on one side than on the other: averaged.
+        self._whiten(slopes)
+        random = np.random.default_rng(0)
+        points = []
+        for _ in range(_POINTS):
+            w = random.standard_normal(self.size)
+            w[loose] = 0.0
+            points.append(linearise(self.mode + self._shrunk(w))[2] / np.sqrt(_POINTS))
+            points[-1][:, loose] = 0.0
+        self._whiten(np.concatenate(points))
+
+    def _whiten(self, slopes: np.ndarray) -> None:
+        _, s, basis = np.linalg.svd(slopes, full_matrices=False)
+        kept = s > _WORTH
+        self.basis = basis[kept].T
+        self.shrink = 1 / np.sqrt(1 + s[kept] ** 2)
+
+    def _shrunk(self, w: Any) -> Any:
+        return w + self.basis @ ((self.shrink - 1) * (self.basis.T @ w))
+
+    @property
+    def size(self) -> int:
+        return self.coordinates.size
+
+    def standard(self, w: Array) -> Array:
+        """Return z (n,) at w (n,)."""
+        return self.centre + self._shrunk(w)
+
+    def whitened(self, z: np.ndarray) -> np.ndarray:
+        """Return w of z (..., n)."""
+        moved = np.asarray(z) - self.centre
+        return moved + ((moved @ self.basis) * (1 / self.shrink - 1)) @ self.basis.T
+
+    def vector(self, w: Array) -> Array:
+        """Return the flat parameter vector (size,) at w."""
+        return self.coordinates.natural(self.standard(w))[0]
+
+    def log_weight(self, w: Array) -> Array:
+        """Return l(w)."""
+        z = self.standard(w)
+        vector, weight = self.coordinates.natural(z)
+        counts = jnp.sum(poisson_shape(self.data.counts, self.analysis.rates(vector)))
+        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + self._constant
+
+    @cached_property
+    def _constant(self) -> float:
+        return float(
+            np.sum(np.log(self.shrink)) - np.sum(poisson_norm(np.asarray(self.data.counts)))
+        )
+
+    @cached_property
+    def _vectors(self) -> Callable[[np.ndarray], np.ndarray]:
+        return in_pieces(jax.vmap(self.vector))
+
+    def vectors(self, w: np.ndarray) -> np.ndarray:
+        """Return the flat vectors (..., size) of many w (..., n)."""
+        found = self._vectors(np.reshape(w, (-1, self.size)))
+        return found.reshape(*np.shape(w)[:-1], self.analysis.size)
+
+
+def in_pieces(function: Callable[..., Array]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of many rows (rows, n), compiled once for so many at a time."""
+    program = jax.jit(function)
+
+    def pieces(rows: np.ndarray) -> np.ndarray:
+        parts = []
+        for first in range(0, len(rows), _TOGETHER):
+            index = np.minimum(np.arange(first, first + _TOGETHER), len(rows) - 1)
+            parts.append(np.asarray(program(rows[index]))[: len(rows) - first])
+        return np.concatenate(parts)
+
+    return pieces
+
+
+#: Rows that are computed together.
+_TOGETHER = 256
+
+
+#: Points at which the Fisher matrix is averaged.
+_POINTS = 16
+
+#: What the data know less about than this part of what the prior knows is left as it is.
+_WORTH = 0.5
+
+#: z -> -log posterior but for constants, its gradient (n,), and r^-1/2 J (bins, n).
+_Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
+
+
+def _linearisation(target: Target) -> _Linearise:
+    coordinates, counts = target.coordinates, jnp.asarray(target.data.counts)
+    program = jax.jit(lambda z: linearised_rates(coordinates, coordinates.natural, counts, z)[:3])
+
+    def linearise(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        value, gradient, slopes = program(z)
+        return float(value), np.array(gradient), np.array(slopes)
+
+    return linearise
+
+
+def linearised_rates(
+    coordinates: Coordinates,
+    natural: Callable[[Array], tuple[Array, Array]],
+    counts: Array,
+    z: Array,
+) -> tuple[Array, Array, Array, Array]:
+    """Return -log posterior but for constants at z (n,), its gradient, r^-1/2 J, and the rates r.
+
+    Args:
+        coordinates: of the parameters that move.
+        natural: `coordinates.natural`, or the same with other values of those that do not.
+        counts: what was observed (bins,).
+    """
+    analysis = coordinates.analysis
+    structure = analysis.structure
+
+    def values(z: Array) -> tuple[Array, Array]:
+        vector, weight = natural(z)
+        return vector[coordinates.index], weight
+
+    vector, _ = natural(z)
+    rates, dense, local = analysis.derivatives(vector)
+    slopes = jnp.zeros((analysis.n_bins, analysis.size))
+    slopes = slopes.at[:, structure.shared].set(dense)
+    slopes = slopes.at[structure.local_bin, structure.local].set(local)
+    # Every parameter depends on its own z alone.
+    _, stretch = jax.jvp(lambda x: values(x)[0], (z,), (jnp.ones_like(z),))
+    slopes = slopes[:, coordinates.index] * stretch[None, :]
+    weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
+    safe = jnp.maximum(rates, _FLOOR)
+    value = 0.5 * jnp.sum(z**2) - weight - jnp.sum(poisson_shape(counts, rates))
+    gradient = z - slope - (counts / safe - 1.0) @ slopes
+    return value, gradient, slopes / jnp.sqrt(safe)[:, None], rates
+
+
+#: Least rate, where one that vanishes would divide.
+_FLOOR = 1e-12
+
+
+def climb(linearise: _Linearise, z: np.ndarray, steps: int = 50) -> np.ndarray:
+    """Return the mode near z in the coordinates z, by Fisher steps."""
+    value, gradient, a = linearise(z)
+    for _ in range(steps):
+        # (1 + A^T A)^-1 by Woodbury, as small as there are bins.
+        inner = np.eye(len(a)) + a @ a.T
+        move = -(gradient - a.T @ np.linalg.solve(inner, a @ gradient))
+        promise = -gradient @ move
+        if not promise > 1e-8:
+            break
+        length = min(1.0, 2.0 / np.max(np.abs(move)))
+        while length > 1e-4:
+            there = linearise(z + length * move)
+            if there[0] < value - 1e-4 * length * promise:
+                break
+            length /= 2
+        else:
+            break
+        z = z + length * move
+        value, gradient, a = there
+    return z
+
+
+def _known(slopes: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Return what the data know about some parameters, the others unknown: Fisher information."""
+    others = slopes.copy()
+    others[:, which] = 0.0
+    inner = np.eye(len(slopes)) + others @ others.T
+    columns = slopes[:, which]
+    return np.einsum("bi,bi->i", columns, np.linalg.solve(inner, columns))
