@@ -11,6 +11,7 @@ from bknn.report.limit import limit_json, limit_table, write_limit
 from bknn.report.numbers import in_digits
 from bknn.report.posterior import posterior_json, posterior_table
 from bknn.report.prediction import predictions_json, predictions_table
+from bknn.report.prior_study import prior_study_json, prior_study_table
 from bknn.report.profile import profile_json, profile_table, write_profile
 from bknn.report.provenance import provenance
 from bknn.report.significance import significance_json, significance_table
@@ -30,6 +31,8 @@ __all__ = [
     "posterior_table",
     "predictions_json",
     "predictions_table",
+    "prior_study_json",
+    "prior_study_table",
     "profile_json",
     "profile_table",
     "provenance",

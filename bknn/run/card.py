@@ -154,6 +154,39 @@ class Impacts(Task):
 
 
 @dataclass(frozen=True)
+class Sample(Task):
+    fix: Numbers = field(default_factory=dict)
+    chains: int = 4
+    draws: int = 1000
+    warmup: int | None = None
+    target_ess: float | None = None
+    method: str = "auto"
+    predictive: int = 1000
+
+
+@dataclass(frozen=True)
+class PriorStudy(Task):
+    alternatives: Mapping[str, Mapping[str, str]]
+    fix: Numbers = field(default_factory=dict)
+    chains: int = 4
+    draws: int = 1000
+    warmup: int | None = None
+    target_ess: float | None = None
+    method: str = "auto"
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "alternatives": self.alternatives}
+
+
+@dataclass(frozen=True)
+class Evidence(Task):
+    against: Texts = ()
+    fix: Numbers = field(default_factory=dict)
+    chains: int = 4
+    draws: int = 1000
+
+
+@dataclass(frozen=True)
 class Predict(Task):
     set: Numbers = field(default_factory=dict)
     observable: Texts = ("branching_ratio",)
@@ -175,6 +208,9 @@ SECTIONS: Mapping[str, type] = {
     "significance": Significance,
     "toys": Toys,
     "impacts": Impacts,
+    "sample": Sample,
+    "prior_study": PriorStudy,
+    "evidence": Evidence,
     "predict": Predict,
 }
 
@@ -331,4 +367,4 @@ def _words(kind: Any) -> str:
         return {str: 'a list of texts, as in ["mass"]'}.get(
             inner[0], "a list; each entry must be " + _words(inner[0])
         )
-    return f"a table, as in {{mass = ...}}; each value must be {_words(inner[1])}"
+    return f"a table, as in {{NAME = ...}}; each value must be {_words(inner[1])}"

@@ -114,7 +114,9 @@ class Cluster:
 def recipe(analysis: Analysis) -> tuple[Any, ...]:
     """Return what an analysis is made of; itself it holds compiled programs, which stay here."""
     free = [p.name for p in analysis.parameters if p.fixed]
-    return analysis.model, analysis.measurements, analysis.response, free, analysis.priors
+    # Not their texts, which may name a function of a file that is only here.
+    priors = {p.name: p.prior for p in analysis.parameters if p.name in analysis.priors}
+    return analysis.model, analysis.measurements, analysis.response, free, priors
 
 
 #: The analysis that this worker worked on last, and its checksum.

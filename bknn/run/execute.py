@@ -115,6 +115,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
         "seed": card.run.seed,
         "first": 0,
         "merge": [],
+        "resume": False,
         "out": str(folder / name),
         "no_figures": not card.run.figures,
         **task.options(),

@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import xarray
 
 import bknn
 from bknn import cli, errors, files
@@ -55,6 +56,16 @@ number = 3000
 uncertainties = false
 """
 
+#: Chains take a few seconds to compile whenever they are resumed.
+CHAINS = """
+[priors]
+mu = "uniform(0, 10)"
+
+[sample]
+draws = 800
+predictive = 0
+"""
+
 #: Of programs that are started: as here.
 ENVIRONMENT = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_ENABLE_X64": "1"}
 
@@ -64,6 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, quick_compilation: None) ->
     path = tmp_path_factory.mktemp("run")
     (path / "one.json").write_text(json.dumps(small.one_bin().workspace))
     (path / "card.toml").write_text(CARD)
+    (path / "chains.toml").write_text(CARD + CHAINS)
     return path
 
 
@@ -74,7 +86,7 @@ def built_once() -> Iterator[None]:
     build = options.analysis
 
     def analysis(args: Any, named: Any, priors: Any = None) -> bknn.Analysis:
-        key = Path(args.data[0]).read_text()
+        key = Path(args.data[0]).read_text(), str(priors)
         if key not in known:
             known[key] = build(args, named, priors)
         return known[key]
@@ -93,15 +105,30 @@ def undisturbed(folder: Path) -> Path:
     return out
 
 
-def content(out: Path) -> dict[str, bytes]:
+def content(out: Path) -> dict[str, Any]:
     """All results, to the last bit."""
-    found = {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    return {name: x for name, x in found.items() if name not in ("log.txt", "run.json")}
+    found: dict[str, Any] = {}
+    for path in out.rglob("*"):
+        name = path.relative_to(out).as_posix()
+        if path.is_dir() or name in ("log.txt", "run.json"):
+            continue
+        found[name] = path.read_bytes()
+        if path.suffix == ".json":  # but for how long it took
+            found[name] = re.sub(rb'"seconds_\w+": .*', b"", found[name])
+        if name.endswith("posterior.nc"):
+            found[name] = draws(path)
+    return found
 
 
-def resumed(folder: Path, out: Path, undisturbed: Path, *words: str) -> str:
+def draws(path: Path) -> dict[str, bytes]:
+    groups = ("posterior", "sample_stats")
+    parts = [xarray.load_dataset(path, group=group, engine="h5netcdf") for group in groups]
+    return {str(name): x.values.tobytes() for part in parts for name, x in part.items()}
+
+
+def resumed(folder: Path, out: Path, undisturbed: Path, name: str = "card.toml") -> str:
     """Go on to the end, compare with the undisturbed run, and return what was said."""
-    code, _, err = run("run", folder / "card.toml", "--out", out, "--resume", *words)
+    code, _, err = run("run", folder / name, "--out", out, "--resume")
     assert code == 0, err
     assert content(out) == content(undisturbed)
     return err
@@ -187,7 +214,9 @@ def test_values_of_a_card(tmp_path):
     assert predict["q2"] == ["0.0,4.0", "5.0"]
 
 
+#: But for prior studies, which are on cards alone.
 TASKS = [name for name, kind in card.SECTIONS.items() if issubclass(kind, card.Task)]
+TASKS.remove("prior_study")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -202,7 +231,7 @@ def test_a_section_has_the_options_and_defaults_of_its_command(name):
     section = card.SECTIONS[name](**needed).options()
     shared = {"model", "form_factors", "inputs", "basis", "long_distance", "wilson_coefficients"}
     shared |= {"free", "data", "channels", "response", "seed", "prior", "out", "no_figures", "run"}
-    shared |= {"first", "merge"}
+    shared |= {"first", "merge", "resume"}
     assert set(section) == set(args) - shared
     # How many toys there are depends on --merge, which cards do not have.
     args["number"] = args.get("number") or 1000
@@ -217,6 +246,7 @@ def test_the_card_of_the_documentation_has_all_keys_and_their_defaults(tmp_path)
     (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     read = card.Card.read(written(tmp_path, text))
     needed = {"model": {"name": read.model.name}, "profile": {"over": read.tasks["profile"].over}}
+    needed["prior_study"] = {"alternatives": read.tasks["prior_study"].alternatives}
     shared = {"run": read.run, "model": read.model, "data": read.data}
     for name, section in {**shared, **read.tasks}.items():
         assert section == card.SECTIONS[name](**needed.get(name, {}))
@@ -481,9 +511,9 @@ def test_another_version(folder, unfinished):
 # ---------------------------------------------------------------- kill -9
 
 
-def started(folder: Path, out: Path, *words: str) -> subprocess.Popen[str]:
+def started(folder: Path, name: str, out: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bknn.cli", "run", "card.toml", "--out", out, *words],
+        [sys.executable, "-m", "bknn.cli", "run", name, "--out", out, *words],
         cwd=folder,
         env={**os.environ, **ENVIRONMENT},
         stdout=subprocess.DEVNULL,
@@ -496,7 +526,7 @@ def killed(folder: Path, out: Path, after: float) -> None:
     """A run that is killed some seconds after it began, or after it went on."""
     log = out / "log.txt"
     size = log.stat().st_size if log.exists() else -1
-    process = started(folder, out, "--resume")
+    process = started(folder, "chains.toml", out, "--resume")
     while process.poll() is None and (log.stat().st_size if log.exists() else -1) == size:
         time.sleep(0.01)
     time.sleep(after)
@@ -505,35 +535,52 @@ def killed(folder: Path, out: Path, after: float) -> None:
     assert process.returncode in (0, -signal.SIGKILL), said
 
 
+@pytest.fixture(scope="module")
+def with_chains(folder: Path) -> Path:
+    out = folder / "with chains"
+    code, _, err = run("run", folder / "chains.toml", "--out", out)
+    assert (code, err) == (0, "")
+    return out
+
+
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 11))]
 )
-def test_kill(undisturbed, folder, tmp_path, seed):
+def test_kill(with_chains, folder, tmp_path, seed):
     """Twice at random moments each; nothing is lost but the piece that was being done."""
     moments = random.Random(seed)
     out = tmp_path / "out"
     for _ in range(2):
-        killed(folder, out, moments.uniform(0.0, 2.0))
-    resumed(folder, out, undisturbed)
+        killed(folder, out, moments.uniform(0.0, 6.0))
+    resumed(folder, out, with_chains, "chains.toml")
 
 
 # ---------------------------------------------------------------- clusters
 
 
-def test_a_killed_worker(undisturbed, folder, tmp_path):
+def with_a_killed_worker(folder: Path, name: str, out: Path) -> None:
     """Two worker processes, one of them killed in the middle."""
     psutil = pytest.importorskip("psutil")
-    out = tmp_path / "out"
-    process = started(folder, out, "--scheduler", "local:2")
+    process = started(folder, name, out, "--scheduler", "local:2")
     workers: list[Any] = []
     while process.poll() is None and not (workers and list(out.rglob("*.ckpt"))):
         found = psutil.Process(process.pid).children(recursive=True)
         workers = [p for p in found if any("spawn_main" in word for word in p.cmdline())]
         time.sleep(0.1)
     workers[0].kill()
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
-    assert content(out) == content(undisturbed)
+
+
+def test_a_killed_worker(undisturbed, folder, tmp_path):
+    with_a_killed_worker(folder, "card.toml", tmp_path / "out")
+    assert content(tmp_path / "out") == content(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_with_chains(with_chains, folder, tmp_path):
+    with_a_killed_worker(folder, "chains.toml", tmp_path / "out")
+    assert content(tmp_path / "out") == content(with_chains)
 
 
 @pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])

@@ -1,0 +1,87 @@
+"""What a prior study says and writes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bknn.report.heading import heading
+from bknn.report.numbers import number, short
+from bknn.report.posterior import priors_json
+from bknn.report.provenance import provenance
+from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.commands.prior_study import Studied
+
+
+def prior_study_json(
+    found: Mapping[str, Studied], *, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of `result.json` for a prior study; `docs/result.md` describes it."""
+    analysis = next(iter(found.values())).posterior.analysis
+    return {
+        "command": "prior_study",
+        "model": analysis.model.name,
+        "data": [m.name for m in analysis.measurements],
+        "prior_study": {label: _json(x) for label, x in found.items()},
+        "provenance": provenance(analysis, settings),
+    }
+
+
+def _json(x: Studied) -> dict[str, Any]:
+    weights = x.weights
+    return {
+        "priors": _priors(x),
+        "method": "draws" if weights is None else "weights",
+        "effective": None if weights is None else number(weights.effective),
+        "log_ratio": None
+        if weights is None
+        else {"value": number(weights.log_ratio), "error": number(weights.log_ratio_error)},
+        "converged": bool(x.posterior.converged),
+        "status": _status(x),
+        "posterior": {
+            name: {
+                key: [number(y) for y in value] if isinstance(value, list) else number(value)
+                for key, value in x.summary(name).items()
+            }
+            for name in x.posterior.own
+        },
+    }
+
+
+def _priors(x: Studied) -> dict[str, str]:
+    new = {} if x.weights is None else x.weights.parameters
+    found = priors_json(x.posterior.analysis, x.posterior.moving)
+    return {**found, **{name: p.prior_text for name, p in new.items()}}
+
+
+def _status(x: Studied) -> str:
+    if x.weights is not None:
+        return x.weights.status
+    if not x.why:
+        return x.posterior.status
+    return f"{x.posterior.status} Chains were run, because weights would not do: {x.why}"
+
+
+def prior_study_table(found: Mapping[str, Studied]) -> str:
+    """Return the table that a prior study prints."""
+    first = next(iter(found.values())).posterior
+    units = {p.name: p.unit for p in first.analysis.parameters}
+    lines = [*heading(first.analysis), ""]
+    for name in first.own:
+        rows = []
+        for label, x in found.items():
+            s = x.summary(name)
+            ends = [f"{short(s[key][0])} ... {short(s[key][1])}" for key in ("hdi_68", "hdi_95")]
+            how = "draws" if x.weights is None else f"weights, {x.weights.effective:.0f} effective"
+            rows.append((label, _priors(x)[name], short(s["mean"]), short(s["median"]), *ends, how))
+        unit = f" / {units[name]}" if units.get(name) else ""
+        head = (f"{name}{unit}", "prior", "mean", "median", "68%", "95%", "by")
+        lines += [table(head, rows), ""]
+    for label, x in found.items():
+        lines += textwrap.wrap(
+            f"{label:<16} {_status(x)}", 95, subsequent_indent=" " * 17, break_long_words=False
+        )
+    return "\n".join(lines)
