@@ -44,7 +44,7 @@ _NAMED = 8
 _WORST = 4
 
 # Inches.
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.72, 0.12, 0.36, 0.44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.72, 0.18, 0.36, 0.44
 _TALL, _GAP, _BETWEEN = 1.0, 0.1, 0.5
 
 
@@ -201,6 +201,8 @@ def _legend(figure: Figure, posterior: Posterior, height: float) -> None:
         Line2D([], [], color=COLOURS[k % len(COLOURS)], linewidth=1.2, label=f"chain {k + 1}")
         for k in range(min(posterior.n_chains, _NAMED))
     ]
+    if posterior.n_chains > _NAMED:
+        handles.append(Line2D([], [], linewidth=0, label="and so on"))
     handles.append(Patch(facecolor="#E4E4E4", label="95%, if independent"))
     figure.legend(
         handles=handles,

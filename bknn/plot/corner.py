@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from bknn import errors
 from bknn.inference import density
 from bknn.inference.highest import highest_density
+from bknn.plot.bins import inches
 from bknn.plot.scale import Scale
 from bknn.plot.style import (
     BLACK,
@@ -168,7 +170,8 @@ def caption(posterior: Posterior, width: float, *extra: str) -> Caption:
     head = f"posterior of {plain(analysis.model.name)}, {data}"
     if not posterior.converged:
         head = f"NOT CONVERGED: {head}"
-    chains = f"{posterior.n_chains} chains of {posterior.n_draws} draws ({posterior.method})"
+    many = "chain" if posterior.n_chains == 1 else "chains"
+    chains = f"{posterior.n_chains} {many} of {posterior.n_draws} draws ({posterior.method})"
     known = np.isfinite(posterior.r_hat)
     if known.any():
         chains += (
@@ -305,14 +308,19 @@ def _ticks(ax: Axes, where: tuple[int, int], n: int, scales: Sequence[Scale]) ->
     if row != column:
         ax.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
         ax.tick_params(labelleft=column == 0)
+    wide = inches(ax)
+    size = min(_size(scale.label, wide) for scale in scales)
     if row == n - 1:
-        ax.set_xlabel(scales[column].label)
+        ax.set_xlabel(scales[column].label, fontsize=size)
     if column == 0 and row > 0:
-        ax.set_ylabel(scales[row].label)
-        figure = ax.get_figure()
-        assert isinstance(figure, Figure)
-        wide = float(ax.get_position().width * figure.get_figwidth())
+        ax.set_ylabel(scales[row].label, fontsize=size)
         ax.yaxis.set_label_coords(-0.36 / wide, 0.5)
+
+
+def _size(label: str, wide: float) -> float:
+    """Return the size of the font with which a label is as long as its panel at most."""
+    letters = len(re.sub(r"[\\${}^]", "", label))
+    return min(7.5, max(4.5, 72 * wide / (0.6 * letters)))
 
 
 def _handles(
