@@ -94,6 +94,7 @@ def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
     """Begin anew, or go on where the same computation began."""
+    from bknn.run.changes import changes
     from bknn.run.checkpoints import write
 
     path = folder / BEGUN
@@ -112,25 +113,8 @@ def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
             f"{path} cannot be read ({problem}), so nobody knows what was asked; remove {folder}, "
             "or choose another --out."
         ) from None
-    old, new = _flat(before), _flat(now)
-    changed = [
-        f"{key} was {json.dumps(old.get(key))} and is {json.dumps(new.get(key))}"
-        for key in dict.fromkeys([*old, *new])
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
+    if changed := changes(before, now):
         raise errors.RunError(
             f"this is not what began in {folder}: {'; '.join(changed)}. Go on with what was asked "
             "then, remove the folder, or choose another --out."
         )
-
-
-def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {"settings.seed": value} of tables in a table."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            found |= {f"{key}.{inner}": x for inner, x in value.items()}
-        else:
-            found[key] = value
-    return found

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from bknn import errors
 from bknn.run.card import Card
+from bknn.run.changes import changes
 from bknn.run.checkpoints import refused, write
 
 #: What the run began with, for a resume to compare.
@@ -80,27 +81,15 @@ def _state(card: Card) -> dict[str, Any]:
 
 def _compare(folder: Path, card: Card, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with something else; say so if the digits may differ."""
-    old, new = _flat(before["settings"]), _flat(now["settings"])
-    changed = [
-        f"{key} was {_word(old.get(key))} and is {_word(new.get(key))}"
-        for key in dict.fromkeys([*old, *new])
-        if old.get(key) != new.get(key)
-    ]
-    if changed:
+    if changed := changes(before["settings"], now["settings"]):
         raise errors.RunError(
             f"{card.path} is not the card that the run in {folder} began with: "
             f"{'; '.join(changed)}. Go on with the old card, or choose another --out for the new."
         )
-    old, new = before["data_sha256"], now["data_sha256"]
-    changed = [
-        f"{name!r} had the checksum {_word(old.get(name))} and has {_word(new.get(name))}"
-        for name in dict.fromkeys([*old, *new])
-        if old.get(name) != new.get(name)
-    ]
-    if changed:
+    if changed := changes(before["data_sha256"], now["data_sha256"]):
         raise errors.RunError(
-            f"the data are not those that the run in {folder} began with: {'; '.join(changed)}. "
-            "Bring the old ones back, or choose another --out."
+            f"the data are not those that the run in {folder} began with: the checksum of "
+            f"{'; that of '.join(changed)}. Bring the old ones back, or choose another --out."
         )
     if before["version"] != now["version"]:
         raise errors.RunError(
@@ -108,30 +97,13 @@ def _compare(folder: Path, card: Card, before: Mapping[str, Any], now: Mapping[s
             f"{now['version']}; half of its numbers would be of each. Install bknn=="
             f"{before['version']}, or choose another --out."
         )
-    rest = ("python", "packages", "device")
-    old, new = (_flat({name: x[name] for name in rest}) for x in (before, now))
-    if changed := [key for key in new if old.get(key) != new[key]]:
-        what = ", ".join(f"{key} was {old.get(key)} and is {new[key]}" for key in changed)
+    machine = ("python", "packages", "device")
+    if changed := changes(*({name: x[name] for name in machine} for x in (before, now))):
         print(
-            f"bknn: since the run began, {what}; the last digits of what is still to be done may "
-            "not be those of an undisturbed run.",
+            f"bknn: since the run began, {', '.join(changed)}; the last digits of what is still to "
+            "be done may not be those of an undisturbed run.",
             file=sys.stderr,
         )
-
-
-def _flat(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {"section.key": value}, and None of a section that is not there."""
-    found: dict[str, Any] = {}
-    for section, table in tables.items():
-        if isinstance(table, Mapping):
-            found |= {f"{section}.{key}": value for key, value in table.items()} or {section: {}}
-        else:
-            found[section] = table
-    return found
-
-
-def _word(value: Any) -> str:
-    return "not given" if value is None else json.dumps(value)
 
 
 class _Both:

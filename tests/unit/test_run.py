@@ -490,7 +490,7 @@ def test_other_data(folder, unfinished):
     finally:
         file.write_text(old)
     assert "the data are not those that the run in" in said
-    assert "'one' had the checksum" in said
+    assert "began with: the checksum of one was" in said
 
 
 def test_another_version(folder, unfinished):
@@ -501,7 +501,7 @@ def test_another_version(folder, unfinished):
     assert f"began with bknn 0.0.1, and this is {bknn.__version__};" in said
     begun.write_text(json.dumps({**state, "packages": {**state["packages"], "jax": "0.1"}}))
     said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
-    assert f"packages.jax was 0.1 and is {jax.__version__}; the last digits" in said
+    assert f'packages.jax was "0.1" and is "{jax.__version__}"; the last digits' in said
     begun.write_text("[]")
     assert "so nobody knows what was asked" in (
         run("run", folder / "card.toml", "--out", unfinished, "--resume").err
