@@ -276,6 +276,18 @@ def quantile(distribution: dist.Distribution, probability: ArrayLike) -> Array:
         return Within(distribution, *support_bounds(distribution)).icdf(probability)
 
 
+def cumulative(distribution: dist.Distribution, value: ArrayLike) -> Array:
+    """Return the probability below values, by quadrature where a distribution does not know it.
+
+    >>> cumulative(dist.Uniform(1.5, 3.0), 2.25).item()
+    0.5
+    """
+    try:
+        return distribution.cdf(jnp.asarray(value))
+    except NotImplementedError:
+        return Within(distribution, *support_bounds(distribution)).cdf(value)
+
+
 def middle(low: float, high: float) -> float:
     """Return a number between two ends, which may be infinite.
 

@@ -87,7 +87,7 @@ class Coordinates:
         self._cut = np.flatnonzero(self._normal & ((low > -_FAR) | (high < _FAR)))
         self._below = special.ndtr(low[self._cut])
         self._above = special.ndtr(-high[self._cut])
-        self._uniform = np.flatnonzero(~self._normal)
+        self._uniform = np.setdiff1d(np.flatnonzero(~self._normal), [k for k, _ in self._others])
 
     @property
     def size(self) -> int:
@@ -148,7 +148,7 @@ class Coordinates:
         z[..., cut] = _number(part, rest)
         z[..., u] = _number(x[..., u] - self._lower[u], self._upper[u] - x[..., u])
         for k, prior in self._others:
-            below = np.asarray(prior.cdf(jnp.asarray(x[..., k])))
+            below = np.asarray(priors.cumulative(prior, x[..., k]))
             z[..., k] = special.ndtri(np.clip(below, 0.0, 1.0))
         return np.clip(np.nan_to_num(z, nan=0.0, posinf=reach, neginf=-reach), -reach, reach)
 
