@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import math
 import re
@@ -24,6 +25,10 @@ from . import made_up, small
 from .test_cli import refusal, run, strict_json
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+# Modules whose names their functions have, too.
+SAMPLE = importlib.import_module("bknn.inference.sample")
+EVIDENCE = importlib.import_module("bknn.inference.evidence")
 
 PRIORS = {"mass": "uniform(1.5, 3.0)", "branching_ratio": "uniform(0, 24e-6)"}
 
@@ -114,7 +119,7 @@ def asked(monkeypatch, posterior) -> list[dict[str, Any]]:
             given["store"].put("0", {"x": np.arange(3.0)})
         return made_up.posterior(target, draws(given["chains"], given["draws"]))
 
-    monkeypatch.setattr("bknn.inference.sample.sample", fake)
+    monkeypatch.setattr(SAMPLE, "sample", fake)
     return seen
 
 
@@ -159,7 +164,7 @@ def test_interrupted_and_resumed(tmp_path, asked, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("bknn.inference.sample.sample", interrupted)
+        patch.setattr(SAMPLE, "sample", interrupted)
         done = run(*words, "--out", out)
     assert done.code == 130
     assert "the same command with --resume goes on" in done.err
@@ -171,7 +176,7 @@ def test_interrupted_and_resumed(tmp_path, asked, monkeypatch):
         assert given["store"].get("0")["x"].tolist() == [0.0, 1.0, 2.0]
         return made_up.posterior(target, draws(4, 50))
 
-    monkeypatch.setattr("bknn.inference.sample.sample", resumed)
+    monkeypatch.setattr(SAMPLE, "sample", resumed)
     run(*words, "--out", str(out), "--resume")
     assert (out / "result.json").exists()
     assert not (out / "checkpoints").exists()
@@ -230,7 +235,7 @@ def weighed(monkeypatch) -> dict[str, dict[str, Any]]:
         seen[f"{target.model.name} {given['fixed']}"] = {"analysis": target, **given}
         return found_evidence(-100.0 - 2 * len(seen))
 
-    monkeypatch.setattr("bknn.inference.evidence.evidence", fake)
+    monkeypatch.setattr(EVIDENCE, "evidence", fake)
     return seen
 
 
