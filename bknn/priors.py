@@ -306,6 +306,8 @@ def describe(distribution: dist.Distribution) -> str:
 
     >>> describe(read("truncated_normal(0, 20e-6, 0, inf)"))
     'normal 0 +- 2e-05, within [0, inf]'
+    >>> describe(dist.Gamma(2.0, 0.5))
+    'Gamma(concentration=2, rate=0.5)'
     """
     if isinstance(distribution, Within):
         return f"{describe(distribution.base)}, within {_range(distribution)}"
@@ -320,7 +322,12 @@ def describe(distribution: dist.Distribution) -> str:
     base = getattr(distribution, "base_dist", None)
     if type(distribution).__name__.endswith("TruncatedDistribution") and base is not None:
         return f"{describe(base)}, within {_range(distribution)}"
-    return type(distribution).__name__
+    given = []
+    for name in distribution.arg_constraints:
+        value = getattr(distribution, name, None)
+        if isinstance(value, int | float | np.ndarray | jax.Array) and np.size(value) == 1:
+            given.append(f"{name}={float(value):g}")
+    return type(distribution).__name__ + (f"({', '.join(given)})" if given else "")
 
 
 def _range(distribution: dist.Distribution) -> str:

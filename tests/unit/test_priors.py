@@ -191,7 +191,7 @@ def test_bounds_that_cut_nothing_change_nothing():
         (dist.Uniform(0.0, 20.0), (5.0, 60.0), "uniform on [5, 20]"),
         (priors.FlatInSquare(0.0, 5.0), (1.0, 4.78), "flat in the square on [1, 4.78]"),
         (dist.Normal(1.0, 2.0), (0.0, 3.0), "normal 1 +- 2, within [0, 3]"),
-        (dist.Exponential(2.0), (0.5, 3.0), "Exponential, within [0.5, 3]"),
+        (dist.Exponential(2.0), (0.5, 3.0), "Exponential(rate=2), within [0.5, 3]"),
         (Bare(), (0.5, 2.0), "Bare, within [0.5, 2]"),
     ],
 )
