@@ -187,7 +187,7 @@ def hypotheses(
     own = mine(fixed, args.model)
     for name in own:
         analysis.index(name)  # a name that nobody has gets its close matches
-    text = "".join(f", {k} = {v:g}" for k, v in own.items())
+    text = "".join(f"; {k} = {v:g}" for k, v in own.items())
     found = [Hypothesis(args.model, f"{analysis.model.description}{text}", analysis, own)]
     for name in others:
         if name == CONSTRAINED:
