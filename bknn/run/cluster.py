@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from bknn import errors
 from bknn.analysis import Analysis
 from bknn.inference.work import Compute, Task
+from bknn.run.changes import changes
 
 #: Seconds to wait for a scheduler that does not answer.
 _PATIENCE = 30
@@ -55,6 +58,7 @@ class Cluster:
                 self._processes = LocalCluster(
                     n_workers=int(rest),
                     threads_per_worker=1,
+                    memory_limit=None,
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                 )
@@ -84,15 +88,16 @@ class Cluster:
         """Yield the number of a task and its result, in the order in which they are done.
 
         Raises:
-            RunError: a piece cost several workers their life.
+            RunError: a piece cost several workers their life, or the scheduler is gone.
             BknnError: what a worker raised.
         """
         import cloudpickle
         from distributed import KilledWorker, as_completed
+        from distributed.comm import CommClosedError
 
         if not self._client.scheduler_info()["workers"]:
             print("bknn: waiting for workers", file=sys.stderr)
-        content = cloudpickle.dumps(recipe(analysis))
+        content = cloudpickle.dumps((_packages(), recipe(analysis)))
         # A task of its own: sent once, and made again if the worker that has it is lost.
         shared = self._client.submit(bytes, content, key=f"analysis-{_sum(content)}")
         number = {
@@ -107,8 +112,21 @@ class Cluster:
                 f"a piece of the run was given up after the workers on it were lost ({problem}); "
                 "workers may have too little memory. What is done is kept: go on with --resume."
             ) from None
+        except (CancelledError, CommClosedError):
+            raise errors.RunError(
+                "the Dask scheduler is gone, and with it what it had been given to do. What is "
+                "done is kept: go on with --resume."
+            ) from None
         finally:
             self._client.cancel(list(number))
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions on which numbers depend."""
+    from bknn.report.provenance import versions
+
+    found = versions()
+    return {"bknn": found["version"], **found["packages"]}
 
 
 def recipe(analysis: Analysis) -> tuple[Any, ...]:
@@ -132,7 +150,12 @@ def _on_worker(content: bytes, compute: Compute, task: Task) -> dict[str, np.nda
         prepare()
         name = _sum(content)
         if name not in _LAST:
-            model, measurements, response, free, priors = pickle.loads(content)
+            wanted, (model, measurements, response, free, priors) = pickle.loads(content)
+            if changed := changes(wanted, _packages()):
+                raise errors.RunError(
+                    f"a worker on {socket.gethostname()} is not like the process that asks: "
+                    f"{', '.join(changed)}. Install the same versions everywhere."
+                )
             _LAST.clear()
             _LAST[name] = Analysis(model, measurements, response=response, free=free, priors=priors)
         return dict(compute(_LAST[name], progress=None, **task))

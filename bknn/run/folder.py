@@ -136,4 +136,9 @@ def logging(path: Path) -> Iterator[None]:
         out: Any = _Both(sys.stdout, file, path)
         err: Any = _Both(sys.stderr, file, path)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            yield
+            try:
+                yield
+            except errors.BknnError as problem:
+                with contextlib.suppress(OSError):
+                    file.write(f"bknn: error: {problem}\n")
+                raise

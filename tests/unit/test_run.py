@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import pickle
 import random
 import re
 import signal
@@ -345,6 +346,7 @@ def test_a_full_disk(undisturbed, folder, tmp_path, monkeypatch, at):
     assert code == 2
     assert len(err.splitlines()) == 1
     assert "No space left on device" in err
+    assert (out / "log.txt").read_text().endswith(err)
     assert not list(out.rglob("*.part"))
     resumed(folder, out, undisturbed)
 
@@ -581,6 +583,17 @@ def test_a_killed_worker(undisturbed, folder, tmp_path):
 def test_a_killed_worker_with_chains(with_chains, folder, tmp_path):
     with_a_killed_worker(folder, "chains.toml", tmp_path / "out")
     assert content(tmp_path / "out") == content(with_chains)
+
+
+def test_a_worker_with_other_versions(monkeypatch):
+    analysis = bknn.Analysis(bknn.models.load("signal-strength"), small.one_bin())
+    packages = cluster._packages()
+    content = pickle.dumps(({**packages, "jax": "0.1"}, cluster.recipe(analysis)))
+    with pytest.raises(errors.RunError, match=r'is not like the .* asks: jax was "0.1" and is "'):
+        cluster._on_worker(content, squares, {"n": 2, "start": 0})
+    content = pickle.dumps((packages, cluster.recipe(analysis)))
+    found = cluster._on_worker(content, squares, {"n": 3, "start": 0})
+    assert found["squares"].tolist() == [0, 1, 4]
 
 
 @pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])
