@@ -52,6 +52,9 @@ class Cluster:
                 "--scheduler needs Dask, which is not installed; install it with: pip install "
                 "'bknn[distributed]'."
             ) from None
+        # What it would say is said in a sentence, below.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._processes: Any = None
         try:
             if local:
