@@ -9,7 +9,6 @@ nested sampling, is in `bknn.inference.nested`; for nested hypotheses there is `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,11 +20,18 @@ from scipy import special
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
-from bknn.inference.nuts import SEGMENT, TOGETHER
-from bknn.inference.sample import Plan, Sampler, ladder_evidence, run_group, warmup_steps
+from bknn.inference.nuts import SEGMENT
+from bknn.inference.sample import (
+    Plan,
+    Sampler,
+    ladder_evidence,
+    run_group,
+    side_by_side,
+    together,
+    warmup_steps,
+)
 from bknn.inference.store import Store
 from bknn.inference.target import LogWeight, in_pieces
 from bknn.inference.work import Work
@@ -144,8 +150,7 @@ def evidence(
     log_weight = sampler.target.log_weight
     if "tempering" in methods or "bridge" in methods:
         function = partial(run_group, sampler, work, segments=segments, progress=progress)
-        with ThreadPoolExecutor(batch.workers()) as pool:
-            groups = list(pool.map(function, range(-(-chains // TOGETHER))))
+        groups = side_by_side(function, range(-(-chains // together(chains))))
         w = np.concatenate([g.draws for g in groups])
         stats = {k: np.concatenate([g.stats[k] for g in groups]) for k in ("log_weight", "betas")}
         if "tempering" in methods:

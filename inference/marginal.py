@@ -33,6 +33,7 @@ from bknn.inference.fit import starting_points
 from bknn.inference.newton import inverse
 from bknn.inference.target import linearised_rates
 from bknn.likelihood.terms import poisson_norm
+from bknn.priors import log_density
 
 #: Points that are computed together.
 _TOGETHER = 64
@@ -145,8 +146,8 @@ class Marginal:
         return Estimate(found, abs(found - rough) / 3.0, "laplace")
 
     def _prior_of(self, name: str) -> np.ndarray:
-        parameter = self.analysis.parameters[self.analysis.index(name)]
-        return np.asarray(jax.vmap(parameter.distribution.log_prob)(jnp.asarray(self.grid[name])))
+        prior = self.analysis.parameters[self.analysis.index(name)].distribution
+        return np.asarray(log_density(prior, jnp.asarray(self.grid[name])))
 
     def _every_second(self, name: str, at: int) -> float:
         start = {n: (at % 2 if n == name else 0) for n in self.grid}
@@ -248,7 +249,7 @@ def marginal(
             raise errors.ParameterError(
                 f"parameter {analysis.names[i]!r} has no proper prior; give it one."
             )
-        own = np.asarray(jax.vmap(distribution.log_prob)(jnp.asarray(x)))
+        own = np.asarray(log_density(distribution, jnp.asarray(x)))
         prior = prior + own.reshape([-1 if a == axis else 1 for a in range(len(shape))])
     return Marginal(analysis, grid, values, prior, done)
 

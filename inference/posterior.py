@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from bknn import errors
 from bknn.analysis import Analysis
@@ -20,7 +22,7 @@ from bknn.inference.highest import highest_density
 from bknn.inference.modes import joint_mode, marginal_mode
 from bknn.inference.target import in_pieces
 from bknn.inference.work import identity
-from bknn.priors import support_bounds
+from bknn.priors import log_density, support_bounds
 
 #: Rank-normalised R-hat of chains that agree (Vehtari et al., arXiv:1903.08008).
 LARGEST_R_HAT = 1.01
@@ -30,6 +32,9 @@ LEAST_ESS = 400.0
 
 #: Energies of chains that find the tails (Betancourt, arXiv:1604.00695).
 LEAST_BFMI = 0.3
+
+#: A trajectory that diverges now and then is an accident, more of them are a region.
+MOST_DIVERGENCES = 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,9 +98,18 @@ class Posterior:
 
     @cached_property
     def log_posterior(self) -> np.ndarray:
-        """Log likelihood + log prior, not normalised (chains, draws)."""
-        found = in_pieces(jax.vmap(self.analysis.log_posterior))(self.flat)
-        return found.reshape(self.draws.shape[:2])
+        """Log likelihood + log priors of what was sampled, not normalised (chains, draws)."""
+        parameters = [
+            (i, p.distribution)
+            for i, p in enumerate(self.analysis.parameters)
+            if self.moving[i] and p.constraint is None and p.distribution is not None
+        ]
+
+        def density(vector: Array) -> Array:
+            priors = sum((log_density(d, vector[i]) for i, d in parameters), start=jnp.zeros(()))
+            return self.analysis.log_density(vector) + priors
+
+        return in_pieces(jax.vmap(density))(self.flat).reshape(self.draws.shape[:2])
 
     @cached_property
     def rates(self) -> np.ndarray:
@@ -121,8 +135,14 @@ class Posterior:
 
     def _diagnostic(self, name: str, **options: Any) -> np.ndarray:
         result = np.full(len(self.names), np.nan)
+        if name == "rhat" and self.n_chains < 2:
+            return result
         result[self.moving] = diagnostic(name, self.draws[..., self.moving], **options)
         return result
+
+    @property
+    def _trajectories(self) -> int:
+        return int(np.size(self.stats["diverging"]))
 
     @property
     def divergences(self) -> int:
@@ -162,13 +182,13 @@ class Posterior:
             if bad.any():
                 worst = int(np.nanargmin(ess))
                 found.append(
-                    f"{several(bad, worst)} has {ess[worst]:.0f} effective draws in the {kind}, "
-                    f"fewer than {LEAST_ESS:.0f}; take more draws."
+                    f"few draws are independent: {several(bad, worst)} has {ess[worst]:.0f} "
+                    f"effective ones in the {kind}, fewer than {LEAST_ESS:.0f}; take more draws."
                 )
-        if self.divergences:
+        if self.divergences > MOST_DIVERGENCES * self._trajectories:
             found.append(
-                f"{self.divergences} of {self.stats['diverging'].size} trajectories diverged, so "
-                "some region may not have been explored; take a longer warm-up."
+                f"{self.divergences} of {self._trajectories} trajectories diverged, so some region "
+                "may not have been explored; take a longer warm-up."
             )
         if self.method == "nuts" and np.any(self.bfmi < LEAST_BFMI):
             chain = int(np.argmin(self.bfmi))
@@ -189,11 +209,16 @@ class Posterior:
         """Whether to trust the draws, in a sentence or two."""
         if self.problems:
             return " ".join(text[0].upper() + text[1:] for text in self.problems)
+        broken = (
+            f"{self.divergences} of {self._trajectories} trajectories diverged"
+            if self.divergences
+            else "no divergence"
+        )
         worst = "" if self.n_chains < 2 else f"R-hat at most {np.nanmax(self.r_hat):.3f}, "
         return (
             f"converged: {worst}at least {np.nanmin(self.ess_bulk):.0f} effective draws in the "
-            f"bulk and {np.nanmin(self.ess_tail):.0f} in the tails of every parameter, no "
-            "divergence."
+            f"bulk and {np.nanmin(self.ess_tail):.0f} in the tails of every parameter, "
+            f"{broken}."
         )
 
     # What they say -------------------------------------------------------------------------
@@ -278,6 +303,7 @@ class Posterior:
         record = {
             "analysis": repr(self.analysis),
             "sha256": identity(self.analysis),
+            "priors": _priors(self.analysis),
             "method": self.method,
             "seed": self.seed,
             "warmup": self.warmup,
@@ -320,10 +346,10 @@ class Posterior:
                 f"{path}: cannot be read as draws of a posterior ({problem}); give a file that "
                 "`bknn sample` wrote."
             ) from None
-        if record["sha256"] != identity(analysis):
+        if record["sha256"] != identity(analysis) or record["priors"] != _priors(analysis):
             raise errors.DataError(
                 f"{path} has draws of {record['analysis']}, not of this {analysis!r}, or of other "
-                "data; build the analysis with the same model, options and data."
+                "data or priors; build the analysis with the same model, options, data and priors."
             )
         shape = posterior.sizes["chain"], posterior.sizes["draw"]
         draws = np.empty((*shape, analysis.size))
@@ -349,6 +375,10 @@ class Posterior:
             record["seconds_run"],
             None if evidence is None else Estimate(*evidence),
         )
+
+
+def _priors(analysis: Analysis) -> dict[str, str]:
+    return {p.name: p.prior_with_range for p in analysis.parameters}
 
 
 def diagnostic(name: str, draws: np.ndarray, **options: Any) -> np.ndarray:

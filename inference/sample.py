@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpyro.diagnostics import effective_sample_size
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
@@ -23,9 +24,9 @@ from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
 from bknn.inference.fit import compiled, starting_points
-from bknn.inference.nuts import SEGMENT, TOGETHER, Nuts, Segment, packed, unpacked
-from bknn.inference.posterior import LEAST_ESS, Posterior, diagnostic
-from bknn.inference.store import Store
+from bknn.inference.nuts import SEGMENT, Nuts, Segment, packed, unpacked
+from bknn.inference.posterior import Posterior
+from bknn.inference.store import Memory, Store
 from bknn.inference.target import Target
 from bknn.inference.tempering import Ladder, stepping_stone
 from bknn.inference.work import Work
@@ -76,8 +77,8 @@ def sample(
         warmup: steps before the first draw, 300 by default.
         seed: of the random numbers; with the same seed the same draws.
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
-            crosses between modes and gives the evidence as well), or "auto": tempered where fits
-            from the model's starts end in several modes.
+            crosses between modes and gives the evidence as well), or "auto": tempered for more than
+            one parameter of the model, whose posterior may be bent or have several modes.
         target_ess: go on until every parameter has so many effective draws, in bulk and tails, or
             20 times `draws` are done.
         data: counts and auxiliary data; the observation by default.
@@ -106,10 +107,11 @@ def sample(
         chains=chains,
         warmup=warmup_steps(warmup),
         seed=seed,
-        method=_method(analysis, method, fixed or {}, data),
+        method=_method(analysis, method, fixed or {}),
     )
-    groups = range(-(-chains // TOGETHER))
-    work = store if isinstance(store, Work) else Work(store)
+    groups = range(-(-chains // together(chains)))
+    # Without a store of one's own, too, a second round goes on where the first ended.
+    work = store if isinstance(store, Work) else Work(Memory() if store is None else store)
     sampler = None
     if work.pool is None:
         sampler = Sampler(analysis, plan, data)
@@ -124,14 +126,11 @@ def sample(
             found = [_unstacked(a) for a in arrays]
         else:
             function = partial(run_group, sampler, work, segments=goal, progress=progress)
-            with ThreadPoolExecutor(batch.workers()) as pool:
-                found = [natural(sampler, s) for s in pool.map(function, groups)]
+            found = [natural(sampler, s) for s in side_by_side(function, groups)]
         posterior = _posterior(analysis, plan, found, draws if target_ess is None else None, data)
         if target_ess is None or goal >= _ROUNDS * segments:
             break
         least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
-        if progress is not None and hasattr(progress, "say"):
-            progress.say(f"{least:.0f} effective")
         if least >= target_ess:
             break
         # As many as it looks like, but not more than twice what there is.
@@ -177,6 +176,23 @@ def _unstacked(arrays: Mapping[str, np.ndarray]) -> Segment:
     return Segment(arrays["draws"], {k: v for k, v in arrays.items() if k != "draws"})
 
 
+def devices() -> list[Any]:
+    """Devices that groups of chains are shared among; cores of a processor share by themselves."""
+    return [None] if jax.default_backend() == "cpu" else list(jax.devices())
+
+
+def together(chains: int) -> int:
+    """How many chains are one computation: two cost a core little more than one, and all of them
+    little more on an accelerator."""
+    return 2 if devices() == [None] else -(-chains // len(devices()))
+
+
+def side_by_side(function: Callable[[int], Segment], groups: range) -> list[Segment]:
+    """Return the draws of all groups, on all cores or devices."""
+    with ThreadPoolExecutor(max(batch.workers(), len(devices()))) as pool:
+        return list(pool.map(function, groups))
+
+
 def warmup_steps(asked: int | None) -> int:
     """Steps of the warm-up in whole segments, so that it ends with one."""
     return -(-(_WARMUP if asked is None else asked) // SEGMENT) * SEGMENT
@@ -203,10 +219,10 @@ class Sampler:
         self.target = Target(coordinates, modes[0], data=data, loose=loose)
         sampler: Nuts | Ladder
         if plan.method == "nuts":
-            sampler = Nuts(self.target.log_weight, warmup=plan.warmup)
+            sampler = Nuts(self.target.weight, warmup=plan.warmup)
         else:
             sampler = Ladder(
-                self.target.log_weight,
+                self.target.weight,
                 self.target.size,
                 warmup=plan.warmup,
                 rungs=_RUNGS,
@@ -221,14 +237,15 @@ class Sampler:
                 self.begin[chain] += self.target.whitened(modes[chain % len(modes)])
         # Here, so that its time counts as compilation.
         state = self.state(0)
-        self.sampler.advance(state)
+        self.sampler.advance(state, self.target.frame)
         self.target.vectors(self.begin[:1])
 
     def state(self, group: int) -> Any:
         """The state in which a group of chains begins."""
-        rows = np.arange(group * TOGETHER, (group + 1) * TOGETHER) % self.plan.chains
+        size = together(self.plan.chains)
+        rows = np.arange(group * size, (group + 1) * size) % self.plan.chains
         key = jax.random.fold_in(jax.random.PRNGKey(self.plan.seed), group)
-        state = self.sampler.start(key, self.begin[rows])
+        state = self.sampler.start(key, self.begin[rows], self.target.frame)
         # In the form in which later states are: another would be compiled anew.
         return unpacked(packed(state), state)
 
@@ -242,6 +259,17 @@ def run_group(
     progress: Callable[[int], None] | None,
 ) -> Segment:
     """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over."""
+    with jax.default_device(devices()[group % len(devices())]):
+        return _drawn(sampler, work, group, segments, progress)
+
+
+def _drawn(
+    sampler: Sampler,
+    work: Work,
+    group: int,
+    segments: int,
+    progress: Callable[[int], None] | None,
+) -> Segment:
     first = state = sampler.state(group)
     before = sampler.plan.warmup // SEGMENT
     done: list[Segment] = []
@@ -255,11 +283,12 @@ def run_group(
         for arrays in kept[before:]:
             found = {k[5:]: v for k, v in arrays.items() if k.startswith("stat_")}
             done.append(Segment(arrays["draws"], found))
-    chains = min(TOGETHER, sampler.plan.chains - group * TOGETHER)
+    size = together(sampler.plan.chains)
+    chains = min(size, sampler.plan.chains - group * size)
     if progress is not None and done:
         progress(chains * SEGMENT * len(done))
     for i in range(len(kept), before + segments):
-        state, segment = sampler.sampler.advance(state)
+        state, segment = sampler.sampler.advance(state, sampler.target.frame)
         # Through the form in which it is kept, so that it is the same whether it was.
         arrays = packed(state)
         state = unpacked(arrays, first)
@@ -269,11 +298,24 @@ def run_group(
         work.put(_name(group, i), {**arrays, "draws": segment.draws, **stats})
         if progress is not None and i >= before:
             progress(chains * SEGMENT)
+            if hasattr(progress, "say") and (i - before) % _SAY == 0:
+                groups = -(-sampler.plan.chains // size)
+                progress.say(f"{groups * _effective(done):.0f} effective")
     draws = np.concatenate([s.draws for s in done], axis=1)[:chains]
     stats = {k: np.concatenate([s.stats[k] for s in done], axis=1)[:chains] for k in done[0].stats}
     if isinstance(state, tuple) and hasattr(state, "betas"):
         stats["betas"] = np.tile(np.asarray(state.betas), (chains, 1))
     return Segment(draws, stats)
+
+
+def _effective(done: list[Segment]) -> float:
+    """Return the fewest effective draws of all coordinates so far, roughly."""
+    draws = np.concatenate([s.draws for s in done], axis=1)
+    return float(np.min(effective_sample_size(draws)))
+
+
+#: After so many segments the progress says how many draws are effective.
+_SAY = 5
 
 
 def _name(group: int, segment: int) -> str:
@@ -352,15 +394,20 @@ def _modes(
     return modes
 
 
-def _method(analysis: Analysis, method: str, fixed: Mapping[str, float], data: Data | None) -> str:
+def _method(analysis: Analysis, method: str, fixed: Mapping[str, float]) -> str:
     """Return the method that "auto" stands for."""
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
     if method != "auto":
         return method
-    vector, moving = _start(analysis, fixed)
-    modes = _modes(analysis, fixed, Coordinates(analysis, moving, vector, data), data)
-    return "tempered" if len(modes) > 1 else "nuts"
+    _, moving = _start(analysis, fixed)
+    return "tempered" if len(_own(analysis, moving)) > 1 else "nuts"
 
 
-__all__ = ["LEAST_ESS", "METHODS", "Plan", "diagnostic", "group", "sample"]
+def _own(analysis: Analysis, moving: np.ndarray) -> list[int]:
+    """Entries of the model's own parameters that are sampled, without those that are nuisances."""
+    return [
+        i
+        for i, p in enumerate(analysis.parameters)
+        if moving[i] and p.constraint is None and not p.nuisance
+    ]

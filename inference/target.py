@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,24 @@ from bknn.inference.coordinates import Coordinates
 from bknn.likelihood.terms import poisson_norm, poisson_shape
 
 #: w (n,) -> l: log density beside a standard normal one.
-LogWeight = Callable[[Array], Array]
+LogWeight = Callable[..., Array]
+
+
+class Frame(NamedTuple):
+    """What the data make of a posterior: programs that take it serve other data as well.
+
+    Attributes:
+        counts: that were observed (bins,).
+        centre: z at w = 0 (n,).
+        basis, shrink: directions that the data know (n, k), and by how much they shrink (k,).
+        constant: log|dz/dw| and what of the Poisson probability depends on the counts alone.
+    """
+
+    counts: Array | np.ndarray
+    centre: Array | np.ndarray
+    basis: Array | np.ndarray
+    shrink: Array | np.ndarray
+    constant: float | Array
 
 
 class Target:
@@ -83,50 +100,53 @@ class Target:
 
     def _whiten(self, slopes: np.ndarray) -> None:
         _, s, basis = np.linalg.svd(slopes, full_matrices=False)
-        kept = s > _WORTH
-        self.basis = basis[kept].T
-        self.shrink = 1 / np.sqrt(1 + s[kept] ** 2)
+        kept = int(np.sum(s > _WORTH))
+        # So many columns that other data hardly ever need another number of them.
+        columns = -(-max(kept, 1) // _COLUMNS) * _COLUMNS
+        self.basis = np.zeros((self.size, columns))
+        self.basis[:, :kept] = basis[:kept].T
+        self.shrink = np.ones(columns)
+        self.shrink[:kept] = 1 / np.sqrt(1 + s[:kept] ** 2)
 
-    def _shrunk(self, w: Any) -> Any:
-        return w + self.basis @ ((self.shrink - 1) * (self.basis.T @ w))
+    def _shrunk(self, w: np.ndarray) -> np.ndarray:
+        return w + ((w @ self.basis) * (self.shrink - 1)) @ self.basis.T
 
     @property
     def size(self) -> int:
         return self.coordinates.size
 
-    def standard(self, w: Array) -> Array:
-        """Return z (n,) at w (n,)."""
-        return self.centre + self._shrunk(w)
+    @cached_property
+    def frame(self) -> Frame:
+        """What `weight` needs of the data."""
+        counts = np.asarray(self.data.counts, float)
+        constant = float(np.sum(np.log(self.shrink)) - np.sum(poisson_norm(counts)))
+        return Frame(counts, self.centre, self.basis, self.shrink, constant)
 
     def whitened(self, z: np.ndarray) -> np.ndarray:
         """Return w of z (..., n)."""
         moved = np.asarray(z) - self.centre
         return moved + ((moved @ self.basis) * (1 / self.shrink - 1)) @ self.basis.T
 
-    def vector(self, w: Array) -> Array:
-        """Return the flat parameter vector (size,) at w."""
-        return self.coordinates.natural(self.standard(w))[0]
+    def weight(self, w: Array, frame: Frame) -> Array:
+        """Return l(w) of the posterior of other data."""
+        f = frame
+        z = f.centre + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
+        vector, weight = self.coordinates.natural(z)
+        counts = jnp.sum(poisson_shape(f.counts, self.analysis.rates(vector)))
+        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
     def log_weight(self, w: Array) -> Array:
         """Return l(w)."""
-        z = self.standard(w)
-        vector, weight = self.coordinates.natural(z)
-        counts = jnp.sum(poisson_shape(self.data.counts, self.analysis.rates(vector)))
-        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + self._constant
-
-    @cached_property
-    def _constant(self) -> float:
-        return float(
-            np.sum(np.log(self.shrink)) - np.sum(poisson_norm(np.asarray(self.data.counts)))
-        )
-
-    @cached_property
-    def _vectors(self) -> Callable[[np.ndarray], np.ndarray]:
-        return in_pieces(jax.vmap(self.vector))
+        return self.weight(w, Frame(*(jnp.asarray(x) for x in self.frame)))
 
     def vectors(self, w: np.ndarray) -> np.ndarray:
         """Return the flat vectors (..., size) of many w (..., n)."""
-        found = self._vectors(np.reshape(w, (-1, self.size)))
+        z = self.centre + self._shrunk(np.reshape(w, (-1, self.size)))
+        programs = vars(self.coordinates)
+        if "_vectors" not in programs:
+            natural = self.coordinates.natural
+            programs["_vectors"] = in_pieces(jax.vmap(lambda z: natural(z)[0]))
+        found = np.asarray(programs["_vectors"](z))
         return found.reshape(*np.shape(w)[:-1], self.analysis.size)
 
 
@@ -151,6 +171,9 @@ _TOGETHER = 256
 #: Points at which the Fisher matrix is averaged.
 _POINTS = 16
 
+#: Directions that the data know are stored in multiples of this.
+_COLUMNS = 16
+
 #: What the data know less about than this part of what the prior knows is left as it is.
 _WORTH = 0.5
 
@@ -159,11 +182,16 @@ _Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 
 def _linearisation(target: Target) -> _Linearise:
-    coordinates, counts = target.coordinates, jnp.asarray(target.data.counts)
-    program = jax.jit(lambda z: linearised_rates(coordinates, coordinates.natural, counts, z)[:3])
+    coordinates, counts = target.coordinates, jnp.asarray(target.data.counts, float)
+    programs = vars(coordinates)
+    if "_linearised" not in programs:
+        programs["_linearised"] = jax.jit(
+            lambda z, counts: linearised_rates(coordinates, coordinates.natural, counts, z)[:3]
+        )
+    program = programs["_linearised"]
 
     def linearise(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        value, gradient, slopes = program(z)
+        value, gradient, slopes = program(z, counts)
         return float(value), np.array(gradient), np.array(slopes)
 
     return linearise

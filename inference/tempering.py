@@ -35,7 +35,7 @@ class State(NamedTuple):
 
     Attributes:
         key: random numbers (2,).
-        count: iterations so far.
+        iterations: so far.
         w, log_weight, gradient: where each rung is, l there and its gradient.
         log_step: logarithm of the step size.
         betas: the ladder (rungs,).
@@ -43,7 +43,7 @@ class State(NamedTuple):
     """
 
     key: Array
-    count: Array
+    iterations: Array
     w: Array
     log_weight: Array
     gradient: Array
@@ -56,7 +56,7 @@ class Ladder:
     """A sampler of exp(l(w)) N(w; 0, 1) by rungs.
 
     Args:
-        log_weight: l(w).
+        log_weight: l(w, *frame), as for `Nuts`.
         size: of w.
         warmup: iterations in which steps and rungs are found.
         rungs: how many.
@@ -74,17 +74,15 @@ class Ladder:
         self.size, self.warmup, self.rungs = size, warmup, rungs
         stiff = np.zeros(size) if stiffness is None else stiffness
 
-        def safe(w: Array) -> Array:
-            value = log_weight(w)
-            return jnp.where(jnp.isfinite(value), value, _NEVER)
+        def evaluate(w: Array, *frame: Any) -> tuple[Array, Array]:
+            def safe(w: Array) -> Array:
+                value = log_weight(w, *frame)
+                return jnp.where(jnp.isfinite(value), value, _NEVER)
 
-        both = jax.vmap(jax.vmap(jax.value_and_grad(safe)))
-
-        def evaluate(w: Array) -> tuple[Array, Array]:
-            value, gradient = both(w)
+            value, gradient = jax.vmap(jax.vmap(jax.value_and_grad(safe)))(w)
             return value, jnp.nan_to_num(gradient)
 
-        def move(s: State, keys: Array) -> tuple[State, dict[str, Array]]:
+        def move(s: State, keys: Array, *frame: Any) -> tuple[State, dict[str, Array]]:
             """Hamiltonian Monte Carlo on all rungs; at the bottom new draws."""
             new = jax.random.normal(keys[0], s.w[:, 0].shape)
             start = s.w.at[:, 0].set(new)
@@ -99,7 +97,7 @@ class Ladder:
                 w, p, _, g = carry
                 p = p - 0.5 * step * (w - beta * g)
                 w = w + step * p / mass
-                value, g = evaluate(w)
+                value, g = evaluate(w, *frame)
                 return w, p - 0.5 * step * (w - beta * g), value, g
 
             carry = (start, momentum, s.log_weight, s.gradient)
@@ -114,7 +112,7 @@ class Ladder:
             accept = jnp.exp(-jnp.maximum(change, 0.0)).at[:, 0].set(1.0)
             taken = jax.random.uniform(keys[4], accept.shape) < accept
             # Fades with the warm-up and stops with it.
-            rate = jnp.where(s.count < warmup, 0.6 / (1.0 + 0.05 * s.count), 0.0)
+            rate = jnp.where(s.iterations < warmup, 0.6 / (1.0 + 0.05 * s.iterations), 0.0)
 
             def pick(a: Array, b: Array) -> Array:
                 return jnp.where(taken.reshape(taken.shape + (1,) * (a.ndim - 2)), a, b)
@@ -124,7 +122,7 @@ class Ladder:
                 log_weight=pick(value, s.log_weight),
                 gradient=pick(gradient, s.gradient),
                 log_step=s.log_step + rate * (accept - _ACCEPT),
-                born=s.born.at[:, 0].set(s.count),
+                born=s.born.at[:, 0].set(s.iterations),
             )
             stats = {
                 "accept_prob": accept[:, -1],
@@ -140,7 +138,7 @@ class Ladder:
             gain = jnp.diff(s.betas)[None, :] * -jnp.diff(s.log_weight, axis=1)
             chance = jnp.exp(jnp.minimum(gain, 0.0))
             chance = jnp.where(jnp.isfinite(chance), chance, 0.0)
-            turn = (lower % 2 == s.count % 2)[None, :]
+            turn = (lower % 2 == s.iterations % 2)[None, :]
             swap = turn & (jax.random.uniform(key, chance.shape) < chance)
             no = jnp.zeros((len(swap), 1), bool)
             up = jnp.concatenate([swap, no], 1)
@@ -159,33 +157,36 @@ class Ladder:
             )
             return s, 1.0 - chance
 
-        def step(s: State, _: None) -> tuple[State, Any]:
+        def step(s: State, *frame: Any) -> tuple[State, Any]:
             key, *keys = jax.random.split(s.key, 7)
-            s, stats = move(s._replace(key=key), jnp.stack(keys[:5]))
+            s, stats = move(s._replace(key=key), jnp.stack(keys[:5]), *frame)
             found = s.log_weight
             s, rejected = exchange(s, keys[5])
             stats |= {"log_weight": found, "rejected": rejected, "born": s.born[:, -1]}
-            return s._replace(count=s.count + 1), (s.w[:, -1], stats)
+            return s._replace(iterations=s.iterations + 1), (s.w[:, -1], stats)
 
-        self._advance = jax.jit(lambda s: jax.lax.scan(step, s, None, length=SEGMENT))
+        def advance(s: State, *frame: Any) -> tuple[State, Any]:
+            return jax.lax.scan(lambda s, _: step(s, *frame), s, None, length=SEGMENT)
+
+        self._advance = jax.jit(advance)
         self._evaluate = jax.jit(evaluate)
 
-    def start(self, key: Array, w: np.ndarray) -> State:
+    def start(self, key: Array, w: np.ndarray, *frame: Any) -> State:
         """Return the state of chains all of whose rungs begin at w (chains, n)."""
         shape = (len(w), self.rungs)
         places = jnp.broadcast_to(jnp.asarray(w)[:, None], (*shape, self.size))
-        value, gradient = self._evaluate(places)
+        value, gradient = self._evaluate(places, *frame)
         betas = jnp.linspace(0.0, 1.0, self.rungs) ** 2
         count = jnp.zeros((), int)
         log_step = jnp.full(shape, np.log(0.2))
         born = jnp.full(shape, -1)
         return State(key, count, places, value, gradient, log_step, betas, born)
 
-    def advance(self, state: State) -> tuple[State, Segment]:
+    def advance(self, state: State, *frame: Any) -> tuple[State, Segment]:
         """Go on by a segment; within the warm-up the rungs are placed anew after it."""
-        state, (draws, stats) = self._advance(state)
+        state, (draws, stats) = self._advance(state, *frame)
         stats = {k: np.moveaxis(np.asarray(v), 0, 1) for k, v in stats.items()}
-        if int(state.count) < 0.8 * self.warmup:
+        if int(state.iterations) < 0.8 * self.warmup:
             rejected = stats["rejected"].mean(axis=(0, 1))
             state = state._replace(betas=jnp.asarray(placed(np.asarray(state.betas), rejected)))
         return state, Segment(np.asarray(draws).swapaxes(0, 1), stats)
