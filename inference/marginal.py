@@ -31,7 +31,7 @@ from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
 from bknn.inference.fit import starting_points
 from bknn.inference.newton import inverse
-from bknn.inference.target import linearised_rates
+from bknn.inference.target import Slopes
 from bknn.likelihood.terms import poisson_norm
 from bknn.priors import log_density
 
@@ -256,43 +256,41 @@ def marginal(
 
 def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
     """The compiled maximum over the nuisances, for points side by side."""
-    analysis = coordinates.analysis
-    counts = jnp.asarray(analysis.data.counts)
+    counts = jnp.asarray(coordinates.analysis.data.counts)
+    n_bins = coordinates.analysis.n_bins
+    slopes = Slopes(coordinates)
 
-    def look(point: Array, z: Array) -> tuple[Array, Array, Array, Array]:
-        """-log posterior, its gradient, r^-1/2 J, and rates."""
+    def look(point: Array, z: Array) -> tuple[Array, ...]:
+        """-log posterior, the step to its minimum and what that promises, A, rates."""
 
         def placed(z: Array) -> tuple[Array, Array]:
             vector, weight = coordinates.natural(z)
             return vector.at[own].set(point), weight
 
-        return linearised_rates(coordinates, placed, counts, z)
+        value, gradient, columns, local, rates = slopes.at(placed, counts, z)
+        # (1 + A^T A)^-1 by Woodbury.
+        solved = inverse(slopes.squared(columns, local)) @ slopes.forth(columns, local, gradient)
+        move = slopes.back(columns, local, solved) - gradient
+        return value, move, -jnp.sum(gradient * move), columns, local, rates
 
     over_points = jax.vmap(look)
 
     def program(points: Array, start: Array) -> tuple[Array, Array, Array, Array]:
-        n_points, n_bins = len(points), analysis.n_bins
-
-        def direction(gradient: Array, a: Array) -> Array:
-            inner = jnp.eye(n_bins)[None] + a @ jnp.swapaxes(a, 1, 2)
-            solved = inverse(inner) @ (a @ gradient[:, :, None])
-            return -(gradient - (jnp.swapaxes(a, 1, 2) @ solved)[:, :, 0])
+        n_points = len(points)
 
         def step(carry: tuple[Array, _Climb]) -> tuple[Array, _Climb]:
             count, s = carry
             new = s.z + s.length[:, None] * s.move
-            value, gradient, a, rates = over_points(points, new)
+            value, move, promise, columns, local, rates = over_points(points, new)
             ok = (value <= s.value - 1e-4 * s.length * s.promise) | jnp.isinf(s.value)
-            move = direction(gradient, a)
             # A normal number changes by two at most.
             reach = 2.0 / jnp.maximum(jnp.max(jnp.abs(move), axis=1), 1e-9)
             length = jnp.minimum(1.0, reach)
-            promise = -jnp.sum(gradient * move, axis=1)
 
             def pick(new: Array, old: Array) -> Array:
                 return jnp.where(ok.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
 
-            found = _Climb(new, value, move, promise, a, rates, length)
+            found = _Climb(new, value, move, promise, columns, local, rates, length)
             failed = s._replace(length=0.5 * s.length)
             return count + 1, _Climb(*(pick(x, y) for x, y in zip(found, failed, strict=True)))
 
@@ -307,14 +305,17 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
             none + jnp.inf,
             jnp.zeros_like(start),
             none + jnp.inf,
-            jnp.zeros((n_points, n_bins, start.shape[1])),
+            jnp.zeros((n_points, n_bins, len(slopes.shared))),
+            jnp.zeros((n_points, len(slopes.local))),
             jnp.ones((n_points, n_bins)),
             none + 1.0,
         )
         _, s = jax.lax.while_loop(going, step, (jnp.zeros((), int), state))
         # The observed information, not the expected one.
-        a = s.a * jnp.sqrt(counts[None, :] / jnp.maximum(s.rates, 1e-12))[:, :, None]
-        matrix = jnp.eye(n_bins)[None] + a @ jnp.swapaxes(a, 1, 2)
+        ratio = jnp.sqrt(counts[None, :] / jnp.maximum(s.rates, 1e-12))
+        matrix = jax.vmap(slopes.squared)(
+            s.columns * ratio[:, :, None], s.local * ratio[:, slopes.bin]
+        )
         return -s.value, matrix, (s.promise < 1e-4) | (s.length <= _SHORT), s.z
 
     return jax.jit(program)
@@ -327,7 +328,8 @@ class _Climb(NamedTuple):
     value: Array
     move: Array
     promise: Array
-    a: Array
+    columns: Array
+    local: Array
     rates: Array
     length: Array
 

@@ -183,53 +183,88 @@ _Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 def _linearisation(target: Target) -> _Linearise:
     coordinates, counts = target.coordinates, jnp.asarray(target.data.counts, float)
+    slopes = Slopes(coordinates)
     programs = vars(coordinates)
     if "_linearised" not in programs:
         programs["_linearised"] = jax.jit(
-            lambda z, counts: linearised_rates(coordinates, coordinates.natural, counts, z)[:3]
+            lambda z, counts: slopes.at(coordinates.natural, counts, z)[:4]
         )
     program = programs["_linearised"]
 
     def linearise(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        value, gradient, slopes = program(z, counts)
-        return float(value), np.array(gradient), np.array(slopes)
+        value, gradient, *found = program(z, counts)
+        return float(value), np.array(gradient), slopes.dense(*found)
 
     return linearise
 
 
-def linearised_rates(
-    coordinates: Coordinates,
-    natural: Callable[[Array], tuple[Array, Array]],
-    counts: Array,
-    z: Array,
-) -> tuple[Array, Array, Array, Array]:
-    """Return -log posterior but for constants at z (n,), its gradient, r^-1/2 J, and the rates r.
+class Slopes:
+    """Derivatives of the rates by standard normal numbers, A = r^-1/2 dr/dz (bins, n).
 
-    Args:
-        coordinates: of the parameters that move.
-        natural: `coordinates.natural`, or the same with other values of those that do not.
-        counts: what was observed (bins,).
+    Most parameters move one bin only: A has dense columns (bins, k), and one number (m,) for each
+    of the others.
     """
-    analysis = coordinates.analysis
-    structure = analysis.structure
 
-    def values(z: Array) -> tuple[Array, Array]:
-        vector, weight = natural(z)
-        return vector[coordinates.index], weight
+    def __init__(self, coordinates: Coordinates) -> None:
+        self.coordinates = coordinates
+        analysis = coordinates.analysis
+        structure = analysis.structure
+        position = np.full(analysis.size, -1)
+        position[coordinates.index] = np.arange(coordinates.size)
+        shared, local = position[structure.shared], position[structure.local]
+        self._columns, self._own = np.flatnonzero(shared >= 0), np.flatnonzero(local >= 0)
+        self.shared, self.local = shared[self._columns], local[self._own]
+        self.bin = structure.local_bin[self._own]
+        #: (m, bins): on which bin each of the others acts.
+        self._in_bin = np.eye(analysis.n_bins)[self.bin]
 
-    vector, _ = natural(z)
-    rates, dense, local = analysis.derivatives(vector)
-    slopes = jnp.zeros((analysis.n_bins, analysis.size))
-    slopes = slopes.at[:, structure.shared].set(dense)
-    slopes = slopes.at[structure.local_bin, structure.local].set(local)
-    # Every parameter depends on its own z alone.
-    _, stretch = jax.jvp(lambda x: values(x)[0], (z,), (jnp.ones_like(z),))
-    slopes = slopes[:, coordinates.index] * stretch[None, :]
-    weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
-    safe = jnp.maximum(rates, _FLOOR)
-    value = 0.5 * jnp.sum(z**2) - weight - jnp.sum(poisson_shape(counts, rates))
-    gradient = z - slope - (counts / safe - 1.0) @ slopes
-    return value, gradient, slopes / jnp.sqrt(safe)[:, None], rates
+    def at(
+        self, natural: Callable[[Array], tuple[Array, Array]], counts: Array, z: Array
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """Return -log posterior but for constants at z (n,), its gradient, A, and the rates.
+
+        Args:
+            natural: `coordinates.natural`, or the same with other values of those that stay.
+            counts: what was observed (bins,).
+        """
+        index = self.coordinates.index
+
+        def values(z: Array) -> tuple[Array, Array]:
+            vector, weight = natural(z)
+            return vector[index], weight
+
+        vector, _ = natural(z)
+        rates, dense, local = self.coordinates.analysis.derivatives(vector)
+        # Every parameter depends on its own z alone.
+        _, stretch = jax.jvp(lambda x: values(x)[0], (z,), (jnp.ones_like(z),))
+        safe = jnp.maximum(rates, _FLOOR)
+        root = 1 / jnp.sqrt(safe)
+        columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
+        local = local[self._own] * stretch[self.local] * root[self.bin]
+        weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
+        value = 0.5 * jnp.sum(z**2) - weight - jnp.sum(poisson_shape(counts, rates))
+        excess = (counts / safe - 1.0) / root
+        return value, z - slope - self.back(columns, local, excess), columns, local, rates
+
+    def forth(self, columns: Array, local: Array, v: Array) -> Array:
+        """Return A v (bins,) of v (n,)."""
+        return columns @ v[self.shared] + (local * v[self.local]) @ self._in_bin
+
+    def back(self, columns: Array, local: Array, v: Array) -> Array:
+        """Return A^T v (n,) of v (bins,)."""
+        result = jnp.zeros(self.coordinates.size).at[self.shared].set(v @ columns)
+        return result.at[self.local].set(local * v[self.bin])
+
+    def squared(self, columns: Array, local: Array) -> Array:
+        """Return 1 + A A^T (bins, bins)."""
+        return columns @ columns.T + jnp.diag(1.0 + local**2 @ self._in_bin)
+
+    def dense(self, columns: Array, local: Array) -> np.ndarray:
+        """Return A (bins, n)."""
+        result = np.zeros((len(columns), self.coordinates.size))
+        result[:, self.shared] = columns
+        result[self.bin, self.local] = local
+        return result
 
 
 #: Least rate, where one that vanishes would divide.
