@@ -1,5 +1,6 @@
 """What one asks of a likelihood: a flat vector in, a log density out, no physics."""
 
+from bknn.inference.calibration import Calibration, calibrate
 from bknn.inference.contours import Contours, contours
 from bknn.inference.datasets import asimov, throw
 from bknn.inference.estimate import Estimate
@@ -24,6 +25,7 @@ from bknn.inference.toys import Toys, toys
 
 __all__ = [
     "BayesFactor",
+    "Calibration",
     "Comparison",
     "Contours",
     "Estimate",
@@ -46,6 +48,7 @@ __all__ = [
     "TwoSided",
     "asimov",
     "bias",
+    "calibrate",
     "contours",
     "coverage",
     "evidence",

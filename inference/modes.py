@@ -18,7 +18,8 @@ def joint_mode(analysis: Analysis, moving: np.ndarray, start: np.ndarray) -> np.
     """
     own = [p for i, p in enumerate(analysis.parameters) if moving[i] and p.constraint is None]
     flat = all(p.distribution is None or isinstance(p.distribution, dist.Uniform) for p in own)
-    held = _by_name(analysis, start, ~moving & ~analysis.fixed)
+    # Entry by entry: of a set that comes one a bin, some may be held and others not.
+    held = {analysis.names[i]: start[i] for i in np.flatnonzero(~moving & ~analysis.fixed)}
     if flat:
         result = fit(analysis, fixed=held, init=_by_name(analysis, start, moving))
         if result.converged and _inside(analysis, own, result.vector):

@@ -78,7 +78,8 @@ def sample(
         seed: of the random numbers; with the same seed the same draws.
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
             crosses between modes and gives the evidence as well), or "auto": tempered for more than
-            one parameter of the model, whose posterior may be bent or have several modes.
+            one parameter of the model or one with several starts, whose posterior may be bent or
+            have several modes.
         target_ess: go on until every parameter has so many effective draws, in bulk and tails, or
             20 times `draws` are done.
         data: counts and auxiliary data; the observation by default.
@@ -107,7 +108,7 @@ def sample(
         chains=chains,
         warmup=warmup_steps(warmup),
         seed=seed,
-        method=_method(analysis, method, fixed or {}),
+        method=which_method(analysis, method, fixed or {}),
     )
     groups = range(-(-chains // together(chains)))
     # Without a store of one's own, too, a second round goes on where the first ended.
@@ -208,7 +209,11 @@ class Sampler:
 
     def __init__(self, analysis: Analysis, plan: Plan, data: Data | None) -> None:
         self.plan = plan
-        vector, moving = _start(analysis, plan.fixed)
+        vector, moving = start(analysis, plan.fixed)
+        if not moving.any():
+            raise errors.ParameterError(
+                "every parameter is kept, so there is nothing to sample; let one float."
+            )
         coordinates = Coordinates(analysis, moving, vector, data)
         modes = _modes(analysis, plan.fixed, coordinates, data)
         own = [
@@ -325,7 +330,7 @@ def _name(group: int, segment: int) -> str:
 def _posterior(
     analysis: Analysis, plan: Plan, found: list[Segment], draws: int | None, data: Data | None
 ) -> Posterior:
-    _, moving = _start(analysis, plan.fixed)
+    _, moving = start(analysis, plan.fixed)
     values = np.concatenate([s.draws for s in found])[:, :draws]
     stats = {k: np.concatenate([s.stats[k] for s in found]) for k in found[0].stats}
     evidence = None
@@ -363,7 +368,7 @@ def ladder_evidence(log_weight: np.ndarray, betas: np.ndarray) -> Estimate:
 # Modes ---------------------------------------------------------------------------------------
 
 
-def _start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Return where the search for modes begins (size,), and which parameters move."""
     starts, moving, _ = starting_points(analysis, fixed, {})
     return starts[0, 0], moving
@@ -394,17 +399,18 @@ def _modes(
     return modes
 
 
-def _method(analysis: Analysis, method: str, fixed: Mapping[str, float]) -> str:
+def which_method(analysis: Analysis, method: str, fixed: Mapping[str, float]) -> str:
     """Return the method that "auto" stands for."""
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
     if method != "auto":
         return method
-    _, moving = _start(analysis, fixed)
-    return "tempered" if len(_own(analysis, moving)) > 1 else "nuts"
+    starts, moving, _ = starting_points(analysis, fixed, {})
+    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
+    return "tempered" if several else "nuts"
 
 
-def _own(analysis: Analysis, moving: np.ndarray) -> list[int]:
+def own_entries(analysis: Analysis, moving: np.ndarray) -> list[int]:
     """Entries of the model's own parameters that are sampled, without those that are nuisances."""
     return [
         i

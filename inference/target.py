@@ -99,7 +99,9 @@ class Target:
         self._whiten(np.concatenate(points))
 
     def _whiten(self, slopes: np.ndarray) -> None:
-        _, s, basis = np.linalg.svd(slopes, full_matrices=False)
+        # Singular values and directions, the largest first.
+        squares, basis = np.linalg.eigh(slopes.T @ slopes)
+        s, basis = np.sqrt(np.maximum(squares[::-1], 0.0)), basis.T[::-1]
         kept = int(np.sum(s > _WORTH))
         # So many columns that other data hardly ever need another number of them.
         columns = -(-max(kept, 1) // _COLUMNS) * _COLUMNS

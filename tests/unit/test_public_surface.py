@@ -50,6 +50,7 @@ SURFACE = {
     ],
     "bknn.inference": [
         "BayesFactor",
+        "Calibration",
         "Comparison",
         "Contours",
         "Estimate",
@@ -72,6 +73,7 @@ SURFACE = {
         "TwoSided",
         "asimov",
         "bias",
+        "calibrate",
         "contours",
         "coverage",
         "evidence",
