@@ -29,15 +29,19 @@ from bknn.inference.sample import (
     ladder_evidence,
     run_group,
     side_by_side,
+    start,
     together,
     warmup_steps,
 )
 from bknn.inference.store import Store
 from bknn.inference.target import LogWeight, in_pieces
 from bknn.inference.work import Work
-from bknn.likelihood.terms import poisson_shape
+from bknn.likelihood.terms import log_poisson, poisson_shape
 
 METHODS = ("tempering", "bridge", "nested")
+
+#: The method where there is nothing to integrate over.
+EXACT = "exact"
 
 #: Two methods agree if their difference is less than so many of its standard deviations.
 _AGREE = 3.0
@@ -79,11 +83,15 @@ class Evidence:
     @property
     def agreed(self) -> bool:
         """Whether a second method agrees with the first, within their errors."""
+        if self.method == EXACT:
+            return True
         return any(_compatible(self.estimates[0], other) for other in self.estimates[1:])
 
     @property
     def status(self) -> str:
         """Whether to believe it, in a sentence."""
+        if self.method == EXACT:
+            return "nothing floats, so the evidence is the likelihood."
         numbers = ", ".join(str(e) for e in self.estimates)
         if len(self.estimates) < 2:
             return f"only one method was used: {numbers}."
@@ -143,6 +151,11 @@ def evidence(
             raise errors.unknown("method", name, METHODS)
     held = {name: float(value) for name, value in (fixed or {}).items()}
     plan = Plan(held, chains, warmup_steps(None), seed, "tempered")
+    vector, moving = start(analysis, held)
+    if not moving.any():
+        counts = analysis.data.counts if data is None else data.counts
+        value = np.sum(log_poisson(counts, analysis.rates(vector)))
+        return Evidence(analysis, held, (Estimate(float(value), 0.0, EXACT),))
     work = store if isinstance(store, Work) else Work(store)
     segments = -(-draws // SEGMENT)
     found: list[Estimate] = []

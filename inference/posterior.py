@@ -17,6 +17,7 @@ from jax import Array
 
 from bknn import errors
 from bknn.analysis import Analysis
+from bknn.files import replacing
 from bknn.inference.estimate import Estimate
 from bknn.inference.highest import highest_density
 from bknn.inference.modes import joint_mode, marginal_mode
@@ -298,7 +299,6 @@ class Posterior:
         """Write the draws as NetCDF 4, for `Posterior.load`, `arviz.from_netcdf` and
         `xarray.open_datatree`. A reader sees the old file or the new one, whole."""
         path = Path(path)
-        temporary = path.with_name(path.name + ".part")
         tree = self.to_arviz()
         record = {
             "analysis": repr(self.analysis),
@@ -315,16 +315,10 @@ class Posterior:
             },
         }
         tree["posterior"].attrs["bknn"] = json.dumps(record)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                if hasattr(tree, "extend"):
-                    tree.to_netcdf(str(temporary), engine="h5netcdf")
-                else:
-                    tree.to_netcdf(temporary, engine="h5netcdf")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # InferenceData takes names of files only.
+            tree.to_netcdf(str(temporary), engine="h5netcdf")
         return path
 
     @classmethod
