@@ -228,7 +228,7 @@ class Posterior:
     def mode(self) -> np.ndarray:
         """The joint mode (size,): the maximum of likelihood times priors, all parameters free."""
         start = self.flat[int(np.argmax(self.log_posterior))]
-        return joint_mode(self.analysis, self.moving, start)
+        return joint_mode(self.analysis, self.moving, start, np.std(self.flat, axis=0))
 
     def values(self, name: str) -> np.ndarray:
         """Draws of one entry of the vector (chains, draws)."""

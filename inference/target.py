@@ -132,7 +132,7 @@ class Target:
     def weight(self, w: Array, frame: Frame) -> Array:
         """Return l(w) of the posterior of other data."""
         f = frame
-        z = f.centre + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
+        z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
         vector, weight = self.coordinates.natural(z)
         counts = jnp.sum(poisson_shape(f.counts, self.analysis.rates(vector)))
         return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
