@@ -35,6 +35,9 @@ QUICK = "--quick" in sys.argv
 #: Seconds for each of the peers, warm-up not included.
 LIMIT = 20 if QUICK else 180
 
+#: Above this R-hat the effective draws of a peer mean nothing: its walkers are where they began.
+CONVERGED = 1.1
+
 
 class Row(NamedTuple):
     """A sampler's line of the table."""
@@ -230,11 +233,11 @@ def main() -> None:
     mine = ours(strength)
     peers = [numpyro_on_pyhf(belle2, (float(low), float(high))), emcee_on_ours(strength)]
     for peer in peers:
-        converged = (
-            "" if peer.r_hat < 1.01 else f", which has not converged (R-hat {peer.r_hat:.2f})"
-        )
+        if peer.r_hat > CONVERGED:
+            print(f"no ratio to {peer.name}: it has not converged (R-hat {peer.r_hat:.2f})")
+            continue
         ratio = mine.rate / peer.rate
-        print(f"effective draws a second, ratio to {peer.name}{converged}: {ratio:,.1f}")
+        print(f"effective draws a second, ratio to {peer.name}: {ratio:,.1f}")
 
     print(f"\n{'':48}{'first':>11}{'median':>11}{'a point':>13}")
     resonance = bknn.Analysis(
