@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -30,15 +30,28 @@ from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
 from bknn.inference.fit import starting_points
+from bknn.inference.highest import highest_density
 from bknn.inference.newton import inverse
 from bknn.inference.target import Slopes
 from bknn.likelihood.terms import poisson_norm
-from bknn.priors import log_density
+from bknn.priors import describe, log_density, support_bounds
 
 #: Points that are computed together.
 _TOGETHER = 64
 
 _STEPS = 40
+
+#: Parameters on a grid.
+_MOST = 3
+
+#: A density that is higher than this fraction of its maximum where the grid ends goes on there.
+_CUT = 1e-3
+
+#: Errors of the trapezoidal rule that are told: of the log evidence; of means, in widths.
+_COARSE = 0.1
+
+#: Cells between two points of the grid, where regions end.
+_CELLS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +64,7 @@ class Marginal:
         log_likelihood: log p(counts | theta), nuisances integrated out, at each point.
         log_prior: log prior density of the parameters of the grid.
         converged: whether the maximum over the nuisances was found.
+        fixed: {name: value} of what did not float.
     """
 
     analysis: Analysis
@@ -58,19 +72,16 @@ class Marginal:
     log_likelihood: np.ndarray
     log_prior: np.ndarray
     converged: np.ndarray
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def _weights(self) -> np.ndarray:
         """Of the trapezoidal rule, at each point."""
         result = np.ones(self.log_likelihood.shape)
         for axis, x in enumerate(self.grid.values()):
-            step = np.diff(x)
-            own = np.zeros(len(x))
-            own[:-1] += 0.5 * step
-            own[1:] += 0.5 * step
             shape = [1] * result.ndim
             shape[axis] = len(x)
-            result = result * own.reshape(shape)
+            result = result * _steps(x).reshape(shape)
         return result
 
     @cached_property
@@ -84,16 +95,17 @@ class Marginal:
         """Log of the posterior density at each point, normalised on the grid."""
         return self.log_likelihood + self.log_prior - self.log_evidence
 
-    def density(self, name: str) -> np.ndarray:
-        """Return the posterior density of one parameter (points,), the others integrated out."""
-        axis = self._axis(name)
-        others = tuple(a for a in range(self.log_density.ndim) if a != axis)
-        x = self.grid[name]
-        own = np.zeros(len(x))
-        own[:-1] += 0.5 * np.diff(x)
-        own[1:] += 0.5 * np.diff(x)
+    def density(self, *names: str) -> np.ndarray:
+        """Return the posterior density of parameters (points, ...), the others integrated out."""
+        axes = [self._axis(name) for name in names]
+        others = tuple(a for a in range(self.log_density.ndim) if a not in axes)
         mass = np.sum(np.exp(self.log_density) * self._weights, axis=others)
-        return np.asarray(mass / own)
+        # What is left is in the order of the grid.
+        mass = np.transpose(mass, [sorted(axes).index(a) for a in axes])
+        for k, name in enumerate(names):
+            shape = [-1 if axis == k else 1 for axis in range(len(names))]
+            mass = mass / _steps(self.grid[name]).reshape(shape)
+        return np.asarray(mass)
 
     def _axis(self, name: str) -> int:
         if name not in self.grid:
@@ -111,20 +123,116 @@ class Marginal:
         x, density = self.grid[name], self.density(name)
         return float(np.trapezoid(x * density, x) / np.trapezoid(density, x))
 
+    def deviation(self, name: str) -> float:
+        """Return the standard deviation of one parameter."""
+        x, density = self.grid[name], self.density(name)
+        square = np.trapezoid((x - self.mean(name)) ** 2 * density, x)
+        return float(np.sqrt(square / np.trapezoid(density, x)))
+
+    def quantile(self, name: str, probability: float) -> float:
+        """Return below which value a parameter lies with a probability."""
+        ends, mass, _ = self._cells(name)
+        return float(np.interp(probability, np.concatenate([[0.0], np.cumsum(mass)]), ends))
+
+    def median(self, name: str) -> float:
+        """Return the median of one parameter."""
+        return self.quantile(name, 0.5)
+
     def highest_density(self, name: str, level: float) -> list[tuple[float, float]]:
         """Return where the density is highest, intervals that hold `level` of it together."""
-        x, density = self.grid[name], self.density(name)
-        # Linear between the points, on a finer grid.
-        fine = np.linspace(x[0], x[-1], 40 * len(x))
-        y = np.interp(fine, x, density)
-        order = np.sort(y)[::-1]
-        limit = order[int(np.searchsorted(np.cumsum(order) / order.sum(), level))]
-        inside = np.concatenate([[False], y >= limit, [False]])
+        ends, mass, height = self._cells(name)
+        order = np.argsort(-height, kind="stable")
+        many = int(np.searchsorted(np.cumsum(mass[order]), level - 1e-12)) + 1
+        inside = np.zeros(len(mass) + 2, bool)
+        inside[1 + order[:many]] = True
         edges = np.flatnonzero(np.diff(inside.astype(int)))
         return [
-            (float(fine[a]), float(fine[b - 1]))
-            for a, b in zip(edges[::2], edges[1::2], strict=True)
+            (float(ends[a]), float(ends[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)
         ]
+
+    def _cells(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ends (n + 1,), probability (n,) and density (n,) of cells; linear between the points."""
+        x, density = self.grid[name], self.density(name)
+        points = np.arange(len(x))
+        ends = np.interp(np.linspace(0, points[-1], _CELLS * points[-1] + 1), points, x)
+        y = np.interp(ends, x, density)
+        height = 0.5 * (y[1:] + y[:-1])
+        mass = height * np.diff(ends)
+        return ends, mass / mass.sum(), height
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return what is said of one parameter, as of draws.
+
+        "mode" is the point of the grid where all parameters of the grid together are most probable.
+        "hdi_68" and "hdi_95" are the shortest intervals [low, high], "regions_68" and "regions_95"
+        where the density is highest: several intervals, if it has several maxima.
+        """
+        ends, mass, _ = self._cells(name)
+        middle = 0.5 * (ends[1:] + ends[:-1])
+        found: dict[str, Any] = {}
+        for key, level in (("68", 0.6827), ("95", 0.95)):
+            regions = self.highest_density(name, level)
+            one = regions[0] if len(regions) == 1 else highest_density(middle, level, mass)
+            found |= {f"hdi_{key}": list(one), f"regions_{key}": regions}
+        return {
+            "mode": self.mode[name],
+            "marginal_mode": float(self.grid[name][int(np.argmax(self.density(name)))]),
+            "mean": self.mean(name),
+            "median": self.median(name),
+            **found,
+        }
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """What is wrong with the grid, in sentences."""
+        found = []
+        if not self.converged.all():
+            bad = int(np.sum(~self.converged))
+            many = "point" if bad == 1 else "points"
+            found.append(
+                f"at {bad} {many} of {self.converged.size} the maximum over the nuisances was not "
+                "found, so do not use these numbers"
+            )
+        coarse = self._coarse()
+        for name, x in self.grid.items():
+            prior = self.analysis.parameters[self.analysis.index(name)].distribution
+            density = self.density(name)
+            near = 1e-6 * (x[-1] - x[0])
+            for end, at, height in zip(
+                support_bounds(prior), (0, -1), density[[0, -1]], strict=True
+            ):
+                beyond = (x[at] - end) * (1 if at else -1)
+                which = "last" if at else "first"
+                if beyond > near:
+                    found.append(
+                        f"the grid of {name} goes on beyond its prior, {describe(prior)}; let it "
+                        f"end at {end:g}"
+                    )
+                elif beyond < -near and height > _CUT * density.max():
+                    found.append(
+                        f"at the {which} point of the grid, {name} = {x[at]:g}, the density is "
+                        f"{height / density.max():.1g} of its maximum, and the prior goes on; make "
+                        "the grid longer"
+                    )
+            shift = np.inf if coarse is None else abs(coarse.mean(name) - self.mean(name)) / 3.0
+            if coarse is not None and shift > _COARSE * self.deviation(name):
+                found.append(
+                    f"the grid is too coarse: without every second point the mean of {name} is "
+                    f"{coarse.mean(name):.4g}, not {self.mean(name):.4g}"
+                )
+        if coarse is not None and self.evidence.error > _COARSE:
+            found.append(
+                "the grid is too coarse: without every second point the log evidence is "
+                f"{coarse.log_evidence:.2f}, not {self.log_evidence:.2f}"
+            )
+        return found
+
+    @cached_property
+    def evidence(self) -> Estimate:
+        """Log evidence, and how far off the trapezoidal rule may be."""
+        coarse = self._coarse()
+        rough = np.nan if coarse is None else coarse.log_evidence
+        return Estimate(self.log_evidence, abs(rough - self.log_evidence) / 3.0, "laplace")
 
     def savage_dickey(self, name: str, value: float) -> Estimate:
         """Return the log Bayes factor of `name = value`: posterior over prior density there.
@@ -140,29 +248,47 @@ class Marginal:
             raise errors.ParameterError(
                 f"{name} = {value:g} is no point of the grid; put it into `over`."
             )
-        prior = self._prior_of(name)[at[0]]
+        prior = self.prior(name)[at[0]]
         found = float(np.log(self.density(name)[at[0]]) - prior)
         rough = self._every_second(name, int(at[0])) - prior
         return Estimate(found, abs(found - rough) / 3.0, "laplace")
 
-    def _prior_of(self, name: str) -> np.ndarray:
+    def prior(self, name: str) -> np.ndarray:
+        """Return the log prior density of one parameter at its points."""
         prior = self.analysis.parameters[self.analysis.index(name)].distribution
         return np.asarray(log_density(prior, jnp.asarray(self.grid[name])))
 
     def _every_second(self, name: str, at: int) -> float:
-        start = {n: (at % 2 if n == name else 0) for n in self.grid}
-        index = tuple(slice(start[n], None, 2) for n in self.grid)
-        grid = {n: x[start[n] :: 2] for n, x in self.grid.items()}
-        if min(len(x) for x in grid.values()) < 2:
+        coarse = self._coarse({name: at % 2})
+        if coarse is None:
             return float("nan")
-        coarse = Marginal(
+        near = int(np.argmin(np.abs(coarse.grid[name] - self.grid[name][at])))
+        return float(np.log(coarse.density(name)[near]))
+
+    def _coarse(self, start: Mapping[str, int] | None = None) -> Marginal | None:
+        """The same of every second point, and of both ends; None where nothing is left."""
+        kept = {}
+        for name, x in self.grid.items():
+            own = np.arange((start or {}).get(name, 0), len(x), 2)
+            kept[name] = np.union1d(own, [0, len(x) - 1])
+        if min(len(k) for k in kept.values()) < 3:
+            return None
+        index = np.ix_(*kept.values())
+        return Marginal(
             self.analysis,
-            grid,
+            {name: x[kept[name]] for name, x in self.grid.items()},
             self.log_likelihood[index],
             self.log_prior[index],
             self.converged[index],
         )
-        return float(np.log(coarse.density(name)[at // 2]))
+
+
+def _steps(x: np.ndarray) -> np.ndarray:
+    """Weights of the trapezoidal rule."""
+    own = np.zeros(len(x))
+    own[:-1] += 0.5 * np.diff(x)
+    own[1:] += 0.5 * np.diff(x)
+    return own
 
 
 def marginal(
@@ -198,6 +324,19 @@ def marginal(
     if not grid:
         raise errors.ParameterError("no parameter was given to scan; give `over` at least one.")
     index = [analysis.index(name) for name in grid]
+    if len(grid) > _MOST:
+        raise errors.ParameterError(
+            f"the grid has {len(grid)} parameters ({', '.join(grid)}); it may have {_MOST}. Fix "
+            "some, leave them to Laplace's method, or draw chains."
+        )
+    for name, values in grid.items():
+        if name in (fixed or {}):
+            raise errors.ParameterError(f"{name} is fixed and on the grid; leave one out.")
+        if len(np.unique(values)) < max(len(values), 3):
+            raise errors.ParameterError(
+                f"the grid of {name} has {len(np.unique(values))} different values of "
+                f"{len(values)}; give at least 3, and each of them once."
+            )
     points = np.stack([x.reshape(-1) for x in np.meshgrid(*grid.values(), indexing="ij")], axis=1)
     known = {p.name: p for p in analysis.parameters}
     for name, values in grid.items():
@@ -251,7 +390,18 @@ def marginal(
             )
         own = np.asarray(log_density(distribution, jnp.asarray(x)))
         prior = prior + own.reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    return Marginal(analysis, grid, values, prior, done)
+    fixed_too = {
+        name: float(x)
+        for i, (name, x, moves) in enumerate(zip(analysis.names, starts[0, 0], moving, strict=True))
+        if not moves and i not in index
+    }
+    found = Marginal(analysis, grid, values, prior, done, fixed_too)
+    if not np.isfinite(found.log_evidence):
+        raise errors.ParameterError(
+            "the posterior has no finite integral over the grid: the prior vanishes on all of it, "
+            "or has a pole at one of its points; choose another grid, or another prior."
+        )
+    return found
 
 
 def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
@@ -284,7 +434,7 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
             value, move, promise, columns, local, rates = over_points(points, new)
             ok = (value <= s.value - 1e-4 * s.length * s.promise) | jnp.isinf(s.value)
             # A normal number changes by two at most.
-            reach = 2.0 / jnp.maximum(jnp.max(jnp.abs(move), axis=1), 1e-9)
+            reach = 2.0 / jnp.max(jnp.abs(move), axis=1, initial=1e-9)
             length = jnp.minimum(1.0, reach)
 
             def pick(new: Array, old: Array) -> Array:

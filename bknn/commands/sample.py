@@ -1,4 +1,4 @@
-"""`bknn sample`: draws of the posterior, and whether to believe them."""
+"""`bknn sample`: draws of the posterior, and whether to believe them; or its values on a grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors
-from bknn.commands import checkpoints, options, output, progress
+from bknn.commands import checkpoints, marginal, options, output, progress
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
@@ -27,6 +27,7 @@ examples:
       "branching_ratio=uniform(0, 24e-6)" --out results/
   bknn sample resonance --fix mass=2.1 --draws 2000 --target-ess 5000
   bknn sample wet --method nuts --out results/ --resume
+  bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
 """
 
 
@@ -89,44 +90,76 @@ def add(commands: Any) -> None:
         run,
         help="draw from the posterior",
         description="Draw from the posterior of all parameters, nuisances included: modes, means, "
-        "highest-density intervals, convergence, predictive checks, figures.",
+        "highest-density intervals, convergence, predictive checks, figures. With --over, instead, "
+        "of one to three parameters on a grid, the others integrated out by Laplace's method: "
+        "seconds, without chains.",
         epilog=_EXAMPLES,
     )
     options.add_analysis(parser, seed="of the draws (default 0)")
     options.add_fix(parser)
     options.add_priors(parser)
-    parser.add_argument("--chains", type=int, default=4, metavar="N", help="how many (default 4)")
+    options.add_over(
+        parser, "no chains, but a grid of one to three parameters, as wide as", required=False
+    )
+    _add_chains(parser)
+    checkpoints.add(parser)
+    options.add_output(parser)
+
+
+def _add_chains(parser: argparse.ArgumentParser) -> None:
+    """The options that have no meaning without chains."""
+    defaults, given = marginal.CHAINS, marginal.OfChains
     parser.add_argument(
-        "--draws", type=int, default=1000, metavar="N", help="of each chain (default 1000)"
+        "--chains",
+        type=int,
+        action=given,
+        default=defaults["chains"],
+        metavar="N",
+        help="how many (default 4)",
     )
     parser.add_argument(
-        "--warmup", type=int, metavar="N", help="steps before the first draw that is kept"
+        "--draws",
+        type=int,
+        action=given,
+        default=defaults["draws"],
+        metavar="N",
+        help="of each chain (default 1000)",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=int,
+        action=given,
+        metavar="N",
+        help="steps before the first draw that is kept",
     )
     parser.add_argument(
         "--target-ess",
         type=float,
+        action=given,
         metavar="N",
         help="go on until every parameter has so many effective draws, bulk and tail",
     )
     parser.add_argument(
         "--method",
         choices=METHODS,
-        default="auto",
+        action=given,
+        default=defaults["method"],
         help="'nuts'; 'tempered' for several modes; 'auto' (default) looks which it takes",
     )
     parser.add_argument(
         "--predictive",
         type=int,
-        default=1000,
+        action=given,
+        default=defaults["predictive"],
         metavar="N",
         help="draws of the prior and posterior predictive checks (default 1000, 0 for none)",
     )
-    checkpoints.add(parser)
-    options.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Sample, print, write."""
+    """Sample, print, write; without chains if there is a grid."""
+    if args.over:
+        return marginal.run(args)
     settings = Settings(
         fixed=options.values(args.fix, "--fix"),
         chains=args.chains,

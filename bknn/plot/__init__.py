@@ -2,23 +2,25 @@
 
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `prediction` a model; `profile`, `contours`,
 `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`, `ranking`, and of
-posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior` and `predictive` take what the
-functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save` writes one
-as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and write all.
-Nothing here touches pyplot or leaves global settings behind, so it works in scripts, notebooks and
-threads alike.
+posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior`, `predictive` and `marginal` take
+what the functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save`
+writes one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and
+write all. Nothing here touches pyplot or leaves global settings behind, so it works in scripts,
+notebooks and threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
 """
 
 from __future__ import annotations
 
 from bknn.plot.bins import bins
+from bknn.plot.calibration import calibration
 from bknn.plot.chains import ranks, trace
 from bknn.plot.corner import corner
 from bknn.plot.evidence import evidence
 from bknn.plot.files import fit_figures, save
 from bknn.plot.forest import forest
 from bknn.plot.limits import acceptance, limits, scan
+from bknn.plot.marginal import marginal
 from bknn.plot.nuisances import nuisances
 from bknn.plot.posterior import posterior_figures
 from bknn.plot.prediction import prediction, prediction_figures
@@ -34,6 +36,7 @@ __all__ = [
     "STYLE",
     "acceptance",
     "bins",
+    "calibration",
     "contours",
     "corner",
     "evidence",
@@ -41,6 +44,7 @@ __all__ = [
     "forest",
     "goodness_of_fit",
     "limits",
+    "marginal",
     "nuisances",
     "posterior_figures",
     "prediction",

@@ -47,6 +47,10 @@ LEVELS = (0.6827, 0.95)
 INNER, OUTER, REST = tint(BLUE, 0.65), tint(SKY, 0.45), tint(SKY, 0.15)
 LINE: dict[str, Any] = {"color": BLUE, "linewidth": 0.9}
 
+#: The joint mode, as a line and as a point.
+MODE: dict[str, Any] = {"color": BLACK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+CROSS: dict[str, Any] = {"color": BLACK, "marker": "+", "markersize": 6, "markeredgewidth": 1.1}
+
 #: How points that are given are drawn.
 _MARKS = (("D", VERMILLION), ("s", ORANGE), ("^", GREEN), ("v", PURPLE))
 
@@ -76,49 +80,69 @@ def corner(
     """
     shown = chosen(posterior, names)
     n = len(shown)
-    panel = min(_PANEL, (WIDTH - _LEFT - _RIGHT - (n - 1) * _GAP) / n)
-    panel = max(panel, 2.4) if n == 1 else panel
-    width = max(_LEFT + n * panel + (n - 1) * _GAP + _RIGHT, 4.2)
-    left = 0.5 * (width - (n * panel + (n - 1) * _GAP) + _LEFT - _RIGHT)
     columns = [values(posterior, name) for name in shown]
     ends = [
         density.span(x, limits(posterior, name)) for x, name in zip(columns, shown, strict=True)
     ]
     with style():
-        text = caption(posterior, width, left_out(posterior, shown))
-        legend = 0.0 if n > 1 else 0.1
-        height = text.room + _BOTTOM + n * panel + (n - 1) * _GAP + _TOP + legend
-        figure = Figure(figsize=(width, height))
+        text = caption(posterior, width_of(n), left_out(posterior, shown))
         scales = [
             Scale(posterior.analysis, name, np.asarray(e))
             for name, e in zip(shown, ends, strict=True)
         ]
-        for row in range(n):
-            for column in range(row + 1):
-                x0 = left + column * (panel + _GAP)
-                y0 = text.room + _BOTTOM + (n - 1 - row) * (panel + _GAP)
-                ax = figure.add_axes((x0 / width, y0 / height, panel / width, panel / height))
-                where = (column, row)
-                if row == column:
-                    _alone(ax, posterior, shown[row], columns[row], ends[row], scales[row])
-                else:
-                    _pair(ax, posterior, shown, where, columns, ends, scales)
-                _marked(ax, posterior, shown, where, scales, marks or {})
-                _ticks(ax, where, n, scales)
-        handles = _handles(posterior, marks or {}, n)
-        spot = (1 - 0.1 / width, 1 - 0.06 / height) if n > 1 else (0.5, 1 - 0.02 / height)
-        figure.legend(
-            handles=handles,
-            loc="upper right" if n > 1 else "upper center",
-            bbox_to_anchor=spot,
-            ncols=1 if n > 1 else 3,
-            borderaxespad=0.0,
-        )
+        figure, panels = panels_of(n, text)
+        for where, ax in panels.items():
+            column, row = where
+            if row == column:
+                _alone(ax, posterior, shown[row], columns[row], ends[row], scales[row])
+            else:
+                _pair(ax, posterior, shown, where, columns, ends, scales)
+            _marked(ax, posterior, shown, where, scales, marks or {})
+            ticks(ax, where, n, scales)
+        legend(figure, _handles(posterior, marks or {}, n), n)
         text.write(figure)
     return figure
 
 
 # Shared with the other figures of a posterior ------------------------------------------------
+
+
+def _panel(n: int) -> float:
+    return min(_PANEL, (WIDTH - _LEFT - _RIGHT - (n - 1) * _GAP) / n) if n > 1 else 2.4
+
+
+def width_of(n: int) -> float:
+    """Return the width of a figure of n parameters, inches."""
+    return max(_LEFT + n * _panel(n) + (n - 1) * _GAP + _RIGHT, 4.2)
+
+
+def panels_of(n: int, text: Caption) -> tuple[Figure, dict[tuple[int, int], Axes]]:
+    """Return a figure, and its panels {(column, row): axes}, row by row."""
+    panel, width = _panel(n), width_of(n)
+    left = 0.5 * (width - (n * panel + (n - 1) * _GAP) + _LEFT - _RIGHT)
+    height = text.room + _BOTTOM + n * panel + (n - 1) * _GAP + _TOP + (0.0 if n > 1 else 0.1)
+    figure = Figure(figsize=(width, height))
+    panels = {}
+    for row in range(n):
+        for column in range(row + 1):
+            x = left + column * (panel + _GAP)
+            y = text.room + _BOTTOM + (n - 1 - row) * (panel + _GAP)
+            box = (x / width, y / height, panel / width, panel / height)
+            panels[column, row] = figure.add_axes(box)
+    return figure, panels
+
+
+def legend(figure: Figure, handles: Sequence[Patch | Line2D], n: int) -> None:
+    """Draw the legend, where a corner leaves room."""
+    width, height = figure.get_size_inches()
+    spot = (1 - 0.1 / width, 1 - 0.06 / height) if n > 1 else (0.5, 1 - 0.02 / height)
+    figure.legend(
+        handles=list(handles),
+        loc="upper right" if n > 1 else "upper center",
+        bbox_to_anchor=spot,
+        ncols=1 if n > 1 else 4,
+        borderaxespad=0.0,
+    )
 
 
 def chosen(posterior: Posterior, names: Sequence[str] = (), most: int = MOST) -> list[str]:
@@ -204,26 +228,20 @@ def _alone(
 ) -> None:
     grid, height = density.curve(x, ends)
     shaded(ax, scale(grid), height * scale.factor, [scale(np.asarray(i)) for i in intervals(x)])
-    ax.axvline(
-        float(scale(posterior.mode[posterior.analysis.index(name)])),
-        color=BLACK,
-        linewidth=0.9,
-        linestyle=(0, (4, 2)),
-        zorder=4,
-    )
+    ax.axvline(float(scale(posterior.mode[posterior.analysis.index(name)])), **MODE, zorder=4)
     ax.set_xlim(*scale(np.asarray(ends)))
     ax.set_ylim(0, 1.12 * float(np.max(height)) * scale.factor)
     ax.set_yticks([])
     low, high = intervals(x)[0]
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
-    said = _interval_text(float(scale(low)), float(scale(high))) if half > 0 else number(middle)
+    said = interval_text(float(scale(low)), float(scale(high))) if half > 0 else number(middle)
     ax.set_title(f"68%: {said}", fontsize=6.5, pad=3)
 
 
-def _interval_text(low: float, high: float) -> str:
+def interval_text(low: float, high: float) -> str:
     """Both ends with two digits of the length.
 
-    >>> _interval_text(1.9964, 2.1946)
+    >>> interval_text(1.9964, 2.1946)
     '1.996 – 2.195'
     """
     digits = max(0, 1 - int(np.floor(np.log10((high - low) / 2))))
@@ -231,11 +249,12 @@ def _interval_text(low: float, high: float) -> str:
 
 
 def shaded(ax: Axes, x: np.ndarray, height: np.ndarray, inside: Sequence[np.ndarray]) -> None:
-    """Draw a density with its 68% and 95% intervals filled."""
+    """Draw a density with its 68% and 95% intervals filled; each may be several (n, 2)."""
     ax.fill_between(x, height, color=REST, linewidth=0)
-    for (low, high), colour in zip(inside[::-1], (OUTER, INNER), strict=True):
-        here = (x >= low) & (x <= high)
-        ax.fill_between(x, height, where=here, color=colour, linewidth=0)
+    for intervals, colour in zip(inside[::-1], (OUTER, INNER), strict=True):
+        for low, high in np.atleast_2d(intervals):
+            here = (x >= low) & (x <= high)
+            ax.fill_between(x, height, where=here, color=colour, linewidth=0)
     ax.plot(x, height, **LINE)
 
 
@@ -250,14 +269,7 @@ def _pair(
 ) -> None:
     i, j = where
     x, y, height = density.plane(columns[i], columns[j], (ends[i], ends[j]))
-    inner, outer = density.heights(height, LEVELS)
-    top = float(height.max())
-    if 0 < outer < inner < top:
-        a, b = scales[i](x), scales[j](y)
-        ax.contourf(a, b, height, [outer, inner, 2 * top], colors=[OUTER, INNER])
-        ax.contour(
-            a, b, height, [outer, inner], colors=[BLUE], linewidths=0.8, linestyles=["--", "-"]
-        )
+    regions(ax, scales[i](x), scales[j](y), height, density.heights(height, LEVELS))
     diverging = np.asarray(posterior.stats.get("diverging", np.zeros(0, bool))).ravel()
     if diverging.any():
         ax.plot(
@@ -270,9 +282,22 @@ def _pair(
         )
     index = [posterior.analysis.index(shown[k]) for k in where]
     at = [float(s(posterior.mode[k])) for s, k in zip((scales[i], scales[j]), index, strict=True)]
-    ax.plot(*at, "+", color=BLACK, markersize=6, markeredgewidth=1.1)
+    ax.plot(*at, **CROSS)
     ax.set_xlim(*scales[i](np.asarray(ends[i])))
     ax.set_ylim(*scales[j](np.asarray(ends[j])))
+
+
+def regions(
+    ax: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray, levels: Sequence[float]
+) -> None:
+    """Draw where a density (along y, along x) is higher than at 68% and at 95% of its content."""
+    inner, outer = levels
+    top = float(height.max())
+    if 0 < outer < inner < top:
+        ax.contourf(x, y, height, [outer, inner, 2 * top], colors=[OUTER, INNER])
+        ax.contour(
+            x, y, height, [outer, inner], colors=[BLUE], linewidths=0.8, linestyles=["--", "-"]
+        )
 
 
 def _marked(
@@ -301,7 +326,8 @@ def _marked(
             )
 
 
-def _ticks(ax: Axes, where: tuple[int, int], n: int, scales: Sequence[Scale]) -> None:
+def ticks(ax: Axes, where: tuple[int, int], n: int, scales: Sequence[Scale]) -> None:
+    """Set ticks and labels of a panel; inner panels have none."""
     column, row = where
     ax.xaxis.set_major_locator(MaxNLocator(4, prune="both"))
     ax.tick_params(top=row != column, right=row != column, labelbottom=row == n - 1)
@@ -323,31 +349,19 @@ def _size(label: str, wide: float) -> float:
     return min(7.5, max(4.5, 72 * wide / (0.6 * letters)))
 
 
+def handles_of(n: int) -> list[Patch | Line2D]:
+    """Return what stands in the legend of every corner: two regions and the mode."""
+    return [
+        Patch(facecolor=INNER, edgecolor=BLUE, linewidth=0.8, label="68% highest density"),
+        Patch(facecolor=OUTER, edgecolor=BLUE, linewidth=0.8, linestyle="--", label="95%"),
+        Line2D([], [], **{**MODE, **(CROSS if n > 1 else {})}, label="joint mode"),
+    ]
+
+
 def _handles(
     posterior: Posterior, marks: Mapping[str, Mapping[str, float]], n: int
 ) -> list[Patch | Line2D]:
-    handles: list[Patch | Line2D] = [
-        Patch(facecolor=INNER, edgecolor=BLUE, linewidth=0.8, label="68% highest density"),
-        Patch(facecolor=OUTER, edgecolor=BLUE, linewidth=0.8, linestyle="--", label="95%"),
-    ]
-    if n > 1:
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=BLACK,
-                marker="+",
-                markersize=6,
-                markeredgewidth=1.1,
-                linewidth=0.9,
-                linestyle=(0, (4, 2)),
-                label="joint mode",
-            )
-        )
-    else:
-        handles.append(
-            Line2D([], [], color=BLACK, linewidth=0.9, linestyle=(0, (4, 2)), label="joint mode")
-        )
+    handles = handles_of(n)
     if n > 1 and posterior.divergences:
         handles.append(
             Line2D(

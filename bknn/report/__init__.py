@@ -8,6 +8,7 @@ from bknn.report.files import write_json
 from bknn.report.fit import fit_json, fit_table, write_arrays
 from bknn.report.impacts import impacts_json, impacts_table, write_impacts
 from bknn.report.limit import limit_json, limit_table, write_limit
+from bknn.report.marginal import marginal_json, marginal_table, write_marginal
 from bknn.report.numbers import in_digits
 from bknn.report.posterior import posterior_json, posterior_table
 from bknn.report.prediction import predictions_json, predictions_table
@@ -27,6 +28,8 @@ __all__ = [
     "in_digits",
     "limit_json",
     "limit_table",
+    "marginal_json",
+    "marginal_table",
     "posterior_json",
     "posterior_table",
     "predictions_json",
@@ -44,5 +47,6 @@ __all__ = [
     "write_impacts",
     "write_json",
     "write_limit",
+    "write_marginal",
     "write_profile",
 ]

@@ -155,6 +155,7 @@ class Impacts(Task):
 
 @dataclass(frozen=True)
 class Sample(Task):
+    over: Grids = field(default_factory=dict)
     fix: Numbers = field(default_factory=dict)
     chains: int = 4
     draws: int = 1000

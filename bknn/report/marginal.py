@@ -1,0 +1,128 @@
+"""What `bknn sample --over` says and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn.analysis import Analysis
+from bknn.inference.marginal import Marginal
+from bknn.report import files
+from bknn.report.heading import counted, heading
+from bknn.report.numbers import in_digits, nested, number
+from bknn.report.posterior import estimate_json, priors_json, wrapped
+from bknn.report.provenance import provenance
+from bknn.tables import table
+
+
+def marginal_json(
+    found: Marginal, seconds: float, *, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of `result.json` for a posterior on a grid; `docs/result.md` has it."""
+    analysis: Analysis = found.analysis
+    nothing = {"r_hat": None, "ess_bulk": None, "ess_tail": None}
+    return {
+        "command": "sample",
+        "model": analysis.model.name,
+        "data": [m.name for m in analysis.measurements],
+        "priors": priors_json(analysis, _moving(found)),
+        "fixed": {name: number(x) for name, x in found.fixed.items()} | dict(analysis.constants),
+        "posterior": {
+            name: {key: nested(x) for key, x in found.summary(name).items()} | nothing
+            for name in found.grid
+        },
+        "grid": {
+            "method": "laplace",
+            "parameters": list(found.grid),
+            "points": [len(x) for x in found.grid.values()],
+            "range": [[float(x[0]), float(x[-1])] for x in found.grid.values()],
+            "converged": int(np.sum(found.converged)),
+            "log_evidence": estimate_json(found.evidence),
+            "status": _status(found),
+            "seconds": number(seconds),
+        },
+        "provenance": provenance(analysis, settings),
+    }
+
+
+def write_marginal(found: Marginal, path: Path) -> None:
+    """Write a posterior as NetCDF, each parameter a dimension and its values a coordinate."""
+    title = f"bknn posterior of {found.analysis.model.name} over {', '.join(found.grid)}"
+    with files.arrays(path, title) as file:
+        for name, x in found.grid.items():
+            file.dimension(name, len(x))
+            file.put(name, x, name)
+        for key, values in (
+            ("log_density", found.log_density),
+            ("log_likelihood", found.log_likelihood),
+            ("log_prior", found.log_prior),
+            ("converged", found.converged),
+        ):
+            file.put(key, values, *found.grid)
+
+
+def marginal_table(found: Marginal, seconds: float) -> str:
+    """Return the table that `bknn sample --over` prints."""
+    analysis: Analysis = found.analysis
+    units = {p.name: p.unit for p in analysis.parameters}
+    lines = [*heading(analysis), ""]
+    lines += [table(_HEAD, [_row(found, name, units.get(name, "")) for name in found.grid]), ""]
+    held = {**found.fixed, **analysis.constants}
+    if shown := [f"{name} = {x:g}" for name, x in held.items() if x]:
+        lines.append(f"fixed            {', '.join(shown[:6])}")
+    moving = _moving(found)
+    priors = priors_json(analysis, moving)
+    lines += [f"prior            {name}: {text}" for name, text in priors.items()]
+    lines.append("")
+    for name, x in found.grid.items():
+        unit = f" {units[name]}" if units.get(name) else ""
+        lines.append(f"grid             {name}: {len(x)} points, {x[0]:g} ... {x[-1]:g}{unit}")
+    out = [name for name in priors if name not in found.grid]
+    if nuisances := int(np.sum(moving)) - len(priors):
+        out.append(counted(nuisances, "nuisance"))
+    said = f"{', '.join(out)}, at each point by Laplace's method" if out else "nothing else floats"
+    lines += wrapped("integrated out", said)
+    value, error = found.evidence.value, found.evidence.error
+    steps = f"; its steps matter by {error:.1g}" if np.isfinite(error) else ""
+    lines.append(f"log evidence     {value:.3f} (laplace, on the grid{steps})")
+    good = int(np.sum(found.converged))
+    lines.append(f"converged        {good} of {counted(found.converged.size, 'point')}")
+    lines.append(f"time             {seconds:.1f} s")
+    lines += wrapped("grid", _status(found))
+    return "\n".join(lines)
+
+
+_HEAD = ("parameter", "mode", "mean", "median", "68%", "95%", "unit")
+
+
+def _row(found: Marginal, name: str, unit: str) -> tuple[str, ...]:
+    own = found.summary(name)
+    low, high = own["hdi_68"]
+    error = 0.5 * (high - low)
+
+    def text(value: float) -> str:
+        return in_digits(float(value), error)[0]
+
+    def regions(intervals: Sequence[tuple[float, float]]) -> str:
+        return " and ".join(f"{text(a)} ... {text(b)}" for a, b in intervals)
+
+    return (
+        name,
+        *(text(own[key]) for key in ("mode", "mean", "median")),
+        *(regions(own[key]) for key in ("regions_68", "regions_95")),
+        unit,
+    )
+
+
+def _status(found: Marginal) -> str:
+    if not found.problems:
+        return "reaches as far as priors or densities do, and is fine enough."
+    text = "; ".join(found.problems)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _moving(found: Marginal) -> np.ndarray:
+    return np.array([name not in found.fixed for name in found.analysis.names])
