@@ -120,7 +120,7 @@ class Calibration:
         """The parameter with the most uneven histogram, and how often the most uneven one of so
         many would be worse."""
         name = min(self.p_values, key=lambda k: self.p_values[k])
-        return name, float(-np.expm1(len(self.ranks) * np.log1p(-self.p_values[name])))
+        return name, 1.0 - (1.0 - self.p_values[name]) ** len(self.ranks)
 
     @property
     def problems(self) -> list[str]:
@@ -217,6 +217,7 @@ def calibrate(
         "draws": draws,
         "method": which_method(analysis, method, held),
         "seed": seed,
+        "priors": {p.name: p.prior_with_range for p in analysis.parameters},
     }
     work = work or Work()
     size = _PIECE if work else n
@@ -246,6 +247,7 @@ def _piece(
     seed: int,
     first: int,
     n: int,
+    priors: Mapping[str, str],  # tell apart what is kept; those of the analysis are used
     progress: batch.Progress | None,
 ) -> dict[str, np.ndarray]:
     """Return ranks and correlations (n, size) of some simulations."""

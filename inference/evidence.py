@@ -23,6 +23,7 @@ from bknn.analysis import Analysis, Data
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
 from bknn.inference.nuts import SEGMENT
+from bknn.inference.reweight import WORST_SHAPE, pareto_smoothed
 from bknn.inference.sample import (
     Plan,
     Sampler,
@@ -310,6 +311,7 @@ def savage_dickey(
 
     Raises:
         ParameterError: the parameter was not sampled, or its prior has no two ends.
+        FitError: few draws decide, so that the number would not be worth its error.
     """
     analysis = posterior.analysis
     i = analysis.index(name)
@@ -354,6 +356,14 @@ def savage_dickey(
     norm = special.logsumexp(values[:, :-1] + log_prior[:-1] + measure, axis=1)
     # The prior at the value cancels.
     ratio = values[:, -1] - norm
+    _, shape = pareto_smoothed(ratio)
+    if shape > WORST_SHAPE:
+        raise errors.FitError(
+            f"few draws decide what the density is at {name} = {value:g} (Pareto shape "
+            f"{shape:.2f}, more than {WORST_SHAPE}), so neither it nor its error is to be trusted. "
+            "That happens far from the draws, and where other parameters lose their meaning; "
+            "integrate those on a grid (`marginal(...).savage_dickey`) or compare evidences."
+        )
     result = float(special.logsumexp(ratio) - np.log(len(ratio)))
     blocks = [
         special.logsumexp(part) - np.log(len(part)) for part in np.array_split(ratio, 2 * _BLOCKS)
