@@ -285,7 +285,7 @@ class Posterior:
             "sample_stats": {k: np.asarray(v) for k, v in self.stats.items() if np.ndim(v) == 2},
             "observed_data": {"counts": np.asarray(self.analysis.data.counts)},
         }
-        if hasattr(arviz, "InferenceData"):
+        if arviz.__version__.startswith("0."):
             return arviz.from_dict(**groups)
         return arviz.from_dict(groups)
 
