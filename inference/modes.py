@@ -14,23 +14,30 @@ from bknn.priors import log_density, support_bounds
 
 
 def joint_mode(
-    analysis: Analysis, moving: np.ndarray, start: np.ndarray, widths: np.ndarray
+    analysis: Analysis, moving: np.ndarray, starts: np.ndarray, widths: np.ndarray
 ) -> np.ndarray:
-    """Return the maximum (size,) of likelihood times priors near a start (size,).
+    """Return the highest maximum (size,) of likelihood times priors near some starts (n, size).
 
     With uniform priors this is a fit, where it ends within them. Otherwise the model's own
     parameters are searched, with all others fitted at each point.
 
     Args:
+        starts: the first is the best.
         widths: of the posterior (size,), the first steps of the search.
     """
     # Entry by entry: of a set that comes one a bin, some may be held and others not.
+    start = starts[0]
     held = {analysis.names[i]: start[i] for i in np.flatnonzero(~moving & ~analysis.fixed)}
     own = [(i, p) for i, p in enumerate(analysis.parameters) if moving[i] and p.constraint is None]
     if all(p.distribution is None or isinstance(p.distribution, dist.Uniform) for _, p in own):
-        result = fit(analysis, fixed=held, init={p.name: start[i] for i, p in own})
-        if result.converged and all(_inside(p, result.vector[i]) for i, p in own):
-            return result.vector
+        # A bound may hold a maximum of its own; the model's own starts may find another.
+        fits = [fit(analysis, fixed=held)]
+        fits += [
+            fit(analysis, fixed=held, init={p.name: x[i] for i, p in own}) for x in starts if own
+        ]
+        best = min((f for f in fits if f.converged), key=lambda f: f.twice_nll, default=fits[0])
+        if best.converged and all(_inside(p, best.vector[i]) for i, p in own):
+            return best.vector
     index = np.array([i for i, _ in own])
     scale = np.where(widths[index] > 0, widths[index], 1.0)
 

@@ -227,8 +227,10 @@ class Posterior:
     @cached_property
     def mode(self) -> np.ndarray:
         """The joint mode (size,): the maximum of likelihood times priors, all parameters free."""
-        start = self.flat[int(np.argmax(self.log_posterior))]
-        return joint_mode(self.analysis, self.moving, start, np.std(self.flat, axis=0))
+        # The best draw of each chain, the best of all first.
+        best = np.argsort(-np.max(self.log_posterior, axis=1))
+        starts = self.draws[best, np.argmax(self.log_posterior, axis=1)[best]]
+        return joint_mode(self.analysis, self.moving, starts, np.std(self.flat, axis=0))
 
     def values(self, name: str) -> np.ndarray:
         """Draws of one entry of the vector (chains, draws)."""

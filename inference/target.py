@@ -93,7 +93,7 @@ class Target:
         points = []
         for _ in range(_POINTS):
             w = random.standard_normal(self.size)
-            w[loose] = 0.0
+            w[loose] /= np.sqrt(1 + self.stiffness[loose])
             points.append(linearise(self.mode + self._shrunk(w))[2] / np.sqrt(_POINTS))
             points[-1][:, loose] = 0.0
         self._whiten(np.concatenate(points))

@@ -140,7 +140,7 @@ def test_the_mode_of_a_prior_that_is_not_flat():
         moving = np.isin(analysis.names, quadrature.NAMES)
         start = analysis.init_vector.copy()
         start[analysis.index("mu")] = 0.5
-        mode = joint_mode(analysis, moving, start, np.full(analysis.size, 0.2))
+        mode = joint_mode(analysis, moving, start[None, :], np.full(analysis.size, 0.2))
 
         def target(x, log_prior=log_prior):
             p = {"mu": x[0], "k_b": x[1], "ff": x[2], "side": np.array([x[3], 1, 1])}
