@@ -124,7 +124,7 @@ def test_figure(one_bin):
 
 @pytest.mark.slow
 def test_belle2_is_calibrated():
-    """All 232 parameters of the public likelihood, 500 simulations: 15 minutes on two cores."""
+    """All 232 parameters of the public likelihood, 500 simulations: ten CPU minutes."""
     analysis = bknn.Analysis(
         models.load("signal-strength"),
         bknn.data.load("belle2-2025"),
@@ -133,4 +133,19 @@ def test_belle2_is_calibrated():
     found = inference.calibrate(analysis, 500, seed=2025)
     assert len(found.ranks) == 232
     assert found.p_values["mu"] > 0.01
+    assert found.least[1] > 0.01
+
+
+@pytest.mark.slow
+def test_a_resonance_is_calibrated():
+    """A mass whose posterior has several modes: four CPU minutes."""
+    analysis = bknn.Analysis(
+        models.load("resonance"),
+        bknn.data.load("belle2-2025"),
+        priors={"mass": "uniform(1.5, 3.0)", "branching_ratio": "uniform(0, 24e-6)"},
+    )
+    found = inference.calibrate(analysis, 100, seed=2025)
+    assert found.method == "tempered"
+    assert found.p_values["mass"] > 0.01
+    assert found.p_values["branching_ratio"] > 0.01
     assert found.least[1] > 0.01
