@@ -7,6 +7,8 @@ is a function of the analysis and a few numbers, whoever computes it and wheneve
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +31,7 @@ from bknn.inference.posterior import Posterior
 from bknn.inference.store import Memory, Store
 from bknn.inference.target import Target
 from bknn.inference.tempering import Ladder, stepping_stone
-from bknn.inference.work import Work
+from bknn.inference.work import Work, identity
 
 METHODS = ("auto", "nuts", "tempered")
 
@@ -103,13 +105,8 @@ def sample(
         if number < least:
             raise errors.ParameterError(f"{number} {name} were asked for; take at least {least}.")
     begin = time.perf_counter()
-    plan = Plan(
-        fixed={name: float(value) for name, value in (fixed or {}).items()},
-        chains=chains,
-        warmup=warmup_steps(warmup),
-        seed=seed,
-        method=which_method(analysis, method, fixed or {}),
-    )
+    method = which_method(analysis, method, fixed or {})
+    plan = Plan.of(analysis, fixed, chains, warmup, seed, method)
     groups = range(-(-chains // together(chains)))
     # Without a store of one's own, too, a second round goes on where the first ended.
     work = store if isinstance(store, Work) else Work(Memory() if store is None else store)
@@ -144,13 +141,29 @@ def sample(
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the draws of a chain, besides the analysis."""
+    """What decides the draws of a chain, besides the analysis; of its priors, in words."""
 
     fixed: Mapping[str, float]
     chains: int
     warmup: int
     seed: int
     method: str
+    priors: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        analysis: Analysis,
+        fixed: Mapping[str, float] | None,
+        chains: int,
+        warmup: int | None,
+        seed: int,
+        method: str,
+    ) -> Plan:
+        """Return the plan of some chains."""
+        held = {name: float(value) for name, value in (fixed or {}).items()}
+        priors = {p.name: p.prior_with_range for p in analysis.parameters}
+        return cls(held, chains, warmup_steps(warmup), seed, method, priors)
 
 
 def group(
@@ -214,26 +227,30 @@ class Sampler:
             raise errors.ParameterError(
                 "every parameter is kept, so there is nothing to sample; let one float."
             )
-        coordinates = Coordinates(analysis, moving, vector, data)
+        coordinates = _kept(
+            analysis,
+            ("coordinates", moving, vector, data),
+            lambda: Coordinates(analysis, moving, vector, data),
+        )
         modes = _modes(analysis, plan.fixed, coordinates, data)
-        own = [
-            i for i, p in enumerate(analysis.parameters) if p.constraint is None and not p.nuisance
-        ]
-        self.own = np.flatnonzero(np.isin(coordinates.index, own))
+        self.own = np.flatnonzero(np.isin(coordinates.index, own_entries(analysis, moving)))
         loose = self.own if plan.method == "tempered" else None
         self.target = Target(coordinates, modes[0], data=data, loose=loose)
-        sampler: Nuts | Ladder
-        if plan.method == "nuts":
-            sampler = Nuts(self.target.weight, warmup=plan.warmup)
-        else:
-            sampler = Ladder(
+        self.key = _digest(asdict(plan), identity(analysis), data)
+
+        def programs() -> Nuts | Ladder:
+            if plan.method == "nuts":
+                return Nuts(self.target.weight, warmup=plan.warmup)
+            return Ladder(
                 self.target.weight,
                 self.target.size,
                 warmup=plan.warmup,
                 rungs=_RUNGS,
                 stiffness=self.target.stiffness,
             )
-        self.sampler = sampler
+
+        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness)
+        self.sampler = _kept(analysis, what, programs)
         # Chains in turn from every mode, and around it.
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))
@@ -253,6 +270,25 @@ class Sampler:
         state = self.sampler.start(key, self.begin[rows], self.target.frame)
         # In the form in which later states are: another would be compiled anew.
         return unpacked(packed(state), state)
+
+
+def _digest(*what: Any) -> str:
+    """Return a short name of numbers, texts and arrays."""
+
+    def plain(x: Any) -> Any:
+        return [plain(y) for y in x] if isinstance(x, tuple | list) else np.asarray(x).tolist()
+
+    text = json.dumps([x if isinstance(x, str | dict) else plain(x) for x in what if x is not None])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _kept(analysis: Analysis, what: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what was made for the same purpose before: compiling takes longer than sampling."""
+    cache = analysis.__dict__.setdefault("_samplers", {})
+    key = _digest(*what)
+    if key not in cache:
+        cache[key] = make()
+    return cache[key]
 
 
 def run_group(
@@ -280,7 +316,7 @@ def _drawn(
     done: list[Segment] = []
     kept: list[dict[str, np.ndarray]] = []
     for i in range(before + segments):
-        if (arrays := work.get(_name(group, i))) is None:
+        if (arrays := work.get(_name(sampler, group, i))) is None:
             break
         kept.append(arrays)
     if kept:
@@ -300,7 +336,7 @@ def _drawn(
         if i >= before:
             done.append(segment)
         stats = {f"stat_{k}": v for k, v in segment.stats.items()}
-        work.put(_name(group, i), {**arrays, "draws": segment.draws, **stats})
+        work.put(_name(sampler, group, i), {**arrays, "draws": segment.draws, **stats})
         if progress is not None and i >= before:
             progress(chains * SEGMENT)
             if hasattr(progress, "say") and (i - before) % _SAY == 0:
@@ -323,8 +359,9 @@ def _effective(done: list[Segment]) -> float:
 _SAY = 5
 
 
-def _name(group: int, segment: int) -> str:
-    return f"chains-{group:02d}-{segment:05d}"
+def _name(sampler: Sampler, group: int, segment: int) -> str:
+    """Under which a segment is kept: that of other priors, or another plan, has another name."""
+    return f"chains-{sampler.key}-{group:02d}-{segment:05d}"
 
 
 def _posterior(

@@ -171,7 +171,7 @@ _TOGETHER = 256
 
 
 #: Points at which the Fisher matrix is averaged.
-_POINTS = 16
+_POINTS = 48
 
 #: Directions that the data know are stored in multiples of this.
 _COLUMNS = 16
