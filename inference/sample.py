@@ -116,16 +116,21 @@ def sample(
     seconds_compile = time.perf_counter() - begin
     begin = time.perf_counter()
     segments = -(-draws // SEGMENT)
-    goal = segments
+    done, goal = 0, segments
     while True:
         if sampler is None:
             tasks = [{"plan": asdict(plan), "group": g, "segments": goal} for g in groups]
             arrays = work.within(f"{goal:05d}").run(group, analysis, tasks, progress=progress)
             found = [_unstacked(a) for a in arrays]
         else:
-            function = partial(run_group, sampler, work, segments=goal, progress=progress)
+            function = partial(
+                run_group, sampler, work, segments=goal, progress=progress, reported=done
+            )
             found = [natural(sampler, s) for s in side_by_side(function, groups)]
-        posterior = _posterior(analysis, plan, found, draws if target_ess is None else None, data)
+        seconds = seconds_compile, time.perf_counter() - begin
+        posterior = _posterior(
+            analysis, plan, found, draws if target_ess is None else None, seconds
+        )
         if target_ess is None or goal >= _ROUNDS * segments:
             break
         least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
@@ -133,9 +138,7 @@ def sample(
             break
         # As many as it looks like, but not more than twice what there is.
         wanted = int(np.ceil(goal * min(2.0, 1.1 * target_ess / max(least, 1.0))))
-        goal = min(max(goal + 1, wanted), _ROUNDS * segments)
-    object.__setattr__(posterior, "seconds_compile", seconds_compile)
-    object.__setattr__(posterior, "seconds_run", time.perf_counter() - begin)
+        done, goal = goal, min(max(goal + 1, wanted), _ROUNDS * segments)
     return posterior
 
 
@@ -298,10 +301,14 @@ def run_group(
     *,
     segments: int,
     progress: Callable[[int], None] | None,
+    reported: int = 0,
 ) -> Segment:
-    """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over."""
+    """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over.
+
+    Progress has been told of so many segments that were `reported`.
+    """
     with jax.default_device(devices()[group % len(devices())]):
-        return _drawn(sampler, work, group, segments, progress)
+        return _drawn(sampler, work, group, segments, progress, reported)
 
 
 def _drawn(
@@ -310,6 +317,7 @@ def _drawn(
     group: int,
     segments: int,
     progress: Callable[[int], None] | None,
+    reported: int,
 ) -> Segment:
     first = state = sampler.state(group)
     before = sampler.plan.warmup // SEGMENT
@@ -326,8 +334,8 @@ def _drawn(
             done.append(Segment(arrays["draws"], found))
     size = together(sampler.plan.chains)
     chains = min(size, sampler.plan.chains - group * size)
-    if progress is not None and done:
-        progress(chains * SEGMENT * len(done))
+    if progress is not None and len(done) > reported:
+        progress(chains * SEGMENT * (len(done) - reported))
     for i in range(len(kept), before + segments):
         state, segment = sampler.sampler.advance(state, sampler.target.frame)
         # Through the form in which it is kept, so that it is the same whether it was.
@@ -365,7 +373,11 @@ def _name(sampler: Sampler, group: int, segment: int) -> str:
 
 
 def _posterior(
-    analysis: Analysis, plan: Plan, found: list[Segment], draws: int | None, data: Data | None
+    analysis: Analysis,
+    plan: Plan,
+    found: list[Segment],
+    draws: int | None,
+    seconds: tuple[float, float],
 ) -> Posterior:
     _, moving = start(analysis, plan.fixed)
     values = np.concatenate([s.draws for s in found])[:, :draws]
@@ -382,6 +394,7 @@ def _posterior(
         plan.method,
         plan.seed,
         plan.warmup,
+        *seconds,
         log_evidence=evidence,
     )
 
@@ -426,9 +439,10 @@ def _modes(
     vectors, values = found.vector[0], 2 * found.value[0]
     own = np.flatnonzero(coordinates.index < len(analysis.parameters))
     modes: list[np.ndarray] = []
-    lowest = np.nanmin(values)
+    lowest = np.min(values, initial=np.inf, where=np.isfinite(values))
     for i in np.argsort(values):
-        if not values[i] < lowest + _FORGOTTEN:
+        # Not a number comes last.
+        if modes and not values[i] < lowest + _FORGOTTEN:
             break
         z = coordinates.standard(vectors[i], _REACH)
         if all(np.max(np.abs((z - other)[own])) > _SAME for other in modes):

@@ -23,8 +23,14 @@ from bknn.inference.target import LogWeight
 #: Least and most steps of a trajectory.
 _STEPS = (6, 14)
 
+#: Steps from one draw to the next: the way along a bent valley is long.
+_THIN = 3
+
 #: Probability of acceptance that the step sizes aim at.
 _ACCEPT = 0.85
+
+#: One step in so many is a short one.
+_SHORT = 0.15
 
 #: Stands in for -infinity: exchanges with it never happen.
 _NEVER = -1e30
@@ -58,7 +64,7 @@ class Ladder:
     Args:
         log_weight: l(w, *frame), as for `Nuts`.
         size: of w.
-        warmup: iterations in which steps and rungs are found.
+        warmup: draws in which steps and rungs are found.
         rungs: how many.
     """
 
@@ -71,6 +77,7 @@ class Ladder:
         rungs: int = 8,
         stiffness: np.ndarray | None = None,
     ) -> None:
+        warmup *= _THIN
         self.size, self.warmup, self.rungs = size, warmup, rungs
         stiff = np.zeros(size) if stiffness is None else stiffness
 
@@ -89,6 +96,8 @@ class Ladder:
             mass = 1.0 + s.betas[None, :, None] * stiff[None, None, :]
             momentum = jnp.sqrt(mass) * jax.random.normal(keys[1], s.w.shape)
             jitter = jax.random.uniform(keys[2], s.log_step.shape, minval=0.8, maxval=1.2)
+            # Short ones lead out of narrow places, where all others would be refused.
+            jitter = jnp.where(jax.random.uniform(keys[5], jitter.shape) < _SHORT, 0.3, jitter)
             step = (jnp.exp(s.log_step) * jitter).at[:, 0].set(0.0)[..., None]
             beta = s.betas[None, :, None]
             n_steps = jax.random.randint(keys[3], (), _STEPS[0], _STEPS[1] + 1)
@@ -158,15 +167,26 @@ class Ladder:
             return s, 1.0 - chance
 
         def step(s: State, *frame: Any) -> tuple[State, Any]:
-            key, *keys = jax.random.split(s.key, 7)
-            s, stats = move(s._replace(key=key), jnp.stack(keys[:5]), *frame)
+            key, *keys = jax.random.split(s.key, 8)
+            s, stats = move(s._replace(key=key), jnp.stack(keys[:6]), *frame)
             found = s.log_weight
-            s, rejected = exchange(s, keys[5])
+            s, rejected = exchange(s, keys[6])
             stats |= {"log_weight": found, "rejected": rejected, "born": s.born[:, -1]}
             return s._replace(iterations=s.iterations + 1), (s.w[:, -1], stats)
 
+        def several(s: State, *frame: Any) -> tuple[State, Any]:
+            """The steps from one draw to the next."""
+            s, (w, stats) = jax.lax.scan(lambda s, _: step(s, *frame), s, None, length=_THIN)
+            found = {k: v[-1] for k, v in stats.items()}
+            found |= {
+                "diverging": jnp.any(stats["diverging"], axis=0),
+                "rejected": jnp.mean(stats["rejected"], axis=0),
+                "n_steps": jnp.sum(stats["n_steps"], axis=0),
+            }
+            return s, (w[-1], found)
+
         def advance(s: State, *frame: Any) -> tuple[State, Any]:
-            return jax.lax.scan(lambda s, _: step(s, *frame), s, None, length=SEGMENT)
+            return jax.lax.scan(lambda s, _: several(s, *frame), s, None, length=SEGMENT)
 
         self._advance = jax.jit(advance)
         self._evaluate = jax.jit(evaluate)

@@ -440,7 +440,11 @@ def gone() -> int:
     return process.pid
 
 
-@pytest.mark.parametrize("text", [owner(pid=gone()), owner(birth="long ago"), ""])
+@pytest.mark.parametrize(
+    "text",
+    [owner(pid=gone()), owner(birth="long ago"), ""],
+    ids=["ended", "another with its number", "empty"],
+)
 def test_a_lock_that_was_left(text, tmp_path, capsys):
     path = tmp_path / "lock"
     path.write_text(text)
