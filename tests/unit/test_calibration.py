@@ -87,6 +87,7 @@ def test_one_bin_is_calibrated(one_bin, method):
     np.testing.assert_array_equal(first.ranks["mu"], found.ranks["mu"][:25])
 
 
+@pytest.mark.slow
 def test_a_small_measurement_is_calibrated():
     """A rate, a flat normalisation, a normal and a Gamma constraint: a posterior each."""
     analysis = quadrature.analysis("normal(1, 1)")

@@ -93,6 +93,7 @@ def by_devices(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_two_devices_find_what_one_finds(by_devices):
     one, two = by_devices[1], by_devices[2]
     assert list(one) == list(two)
@@ -102,6 +103,7 @@ def test_two_devices_find_what_one_finds(by_devices):
         np.testing.assert_allclose(two[label], one[label], rtol=1e-8, atol=1e-8, err_msg=label)
 
 
+@pytest.mark.slow
 def test_toys_are_the_same_on_two_devices(by_devices):
     for name in Data._fields:
         label = f"toys thrown: {name}"

@@ -27,8 +27,8 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-#: Draws every figure there is.
-LONG = ["docs/figures.md"]
+#: Every figure there is, and everything that can be asked of a likelihood.
+LONG = ["docs/figures.md", "docs/inference.md"]
 
 
 @pytest.mark.parametrize(

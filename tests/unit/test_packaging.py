@@ -107,6 +107,7 @@ def test_metadata(installed):
         "peers",
         "wilson",
         "distributed",
+        "nested",
         "cuda12",
         "cuda13",
         "docs",
@@ -156,7 +157,8 @@ def test_constraints_pin_every_requirement():
     loose = [str(pin) for pin in pins if not re.fullmatch(r"==[^,*]+", str(pin.specifier))]
     assert not loose, "not pinned to one version"
 
-    extras = ("test", "peers", "wilson", "distributed", "docs")  # the CUDA extras follow jax
+    # The CUDA extras follow jax.
+    extras = ("test", "peers", "wilson", "distributed", "nested", "docs")
     optional = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
     for python in ("3.11", "3.12", "3.13"):

@@ -349,7 +349,7 @@ def test_one_sampler_alone_does_not_and_says_so(two_modes):
     assert 'method="tempered"' in found.problems[0]
 
 
-@pytest.mark.parametrize("size", [2, 20])
+@pytest.mark.parametrize("size", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_two_peaks_of_known_masses(size):
     """Peaks of 0.8 and 0.2, thirty widths apart, on top of a normal density; its integral, too."""
     heavy, scale, constant = 0.8, 0.2, -7.0

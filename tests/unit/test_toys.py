@@ -216,6 +216,7 @@ def test_toys_miss_no_minimum(bump):
     assert (found.twice_nll <= found.hypothesis_twice_nll["half"] + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_signal_of_a_given_size_is_looked_for_everywhere(bump):
     """Mass floats under a hypothesis that fixes the height of the peak."""
     null = inference.fit_null(bump).vector
