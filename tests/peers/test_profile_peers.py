@@ -45,6 +45,7 @@ def named(model: Any) -> list[str]:
     return [name.replace(" ", "") for name in model.config.par_names]
 
 
+@pytest.mark.slow
 def test_profile_of_a_small_workspace_is_that_of_pyhf(calling_peers: Calling) -> None:
     analysis = bknn.Analysis(models.load("signal-strength"), small.measurement())
     grid = np.array([0.0, 0.5, 1.0, 2.0, 4.0])

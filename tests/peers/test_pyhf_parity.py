@@ -54,7 +54,7 @@ SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@settings(max_examples=50, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=30, suppress_health_check=SLOW_IS_FINE)
 @given(case=cases())
 def test_generated_workspaces(case: Case) -> None:
     assert_agreement(case)

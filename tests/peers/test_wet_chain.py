@@ -26,6 +26,8 @@ from bknn.form_factors import sets
 from . import public_chain
 from .public_chain import COEFFICIENTS, FITS, PHYSICS, Folded, Posterior
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 pytest.importorskip("eos")
 pytest.importorskip("redist")
 

@@ -45,7 +45,13 @@ def test_all_232_parameters():
     assert found["mean"] == pytest.approx(4.52, abs=0.12)
     assert found["mode"] == pytest.approx(4.599, abs=0.01)
     np.testing.assert_allclose(found["hdi_68"], (3.16, 5.83), atol=0.2)
-    # Nuisances integrated out by Laplace's method instead.
+
+
+@pytest.mark.slow
+def test_nuisances_integrated_out():
+    """Laplace's method instead of chains."""
+    analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
+    found = inference.sample(analysis, draws=2000, seed=1).summary("mu")
     grid = inference.marginal(analysis, {"mu": np.linspace(-3, 13, 65)})
     assert grid.mean("mu") == pytest.approx(found["mean"], abs=0.12)
     np.testing.assert_allclose(grid.highest_density("mu", 0.6827)[0], found["hdi_68"], atol=0.2)
@@ -56,7 +62,7 @@ def test_wet():
     """The posterior of the public analysis, to its letter: reweighted bins, inputs of EOS."""
     model = models.load("wet", inputs="eos-1.0.21")
     analysis = bknn.Analysis(model, bknn.data.load("belle2-2025"), response="reweighting")
-    posterior = inference.sample(analysis, method="tempered", draws=8000)
+    posterior = inference.sample(analysis, method="tempered", draws=4000)
     assert posterior.converged, posterior.status
     for name, (mode, interval) in WET.items():
         found = posterior.summary(name)

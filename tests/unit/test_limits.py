@@ -388,6 +388,7 @@ def test_scan_of_toys(one: bknn.Analysis) -> None:
     assert "200 toys" in figure.texts[0].get_text()
 
 
+@pytest.mark.slow
 def test_several_minima() -> None:
     """A signal that may sit in either of two places is nowhere excluded where nobody looks."""
     analysis = bknn.Analysis(Hidden(), small.measurement())

@@ -14,6 +14,8 @@ from bknn.analysis import Data
 from bknn.inference import newton
 from bknn.inference.settle import settled, settler
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def belle2() -> bknn.Analysis:

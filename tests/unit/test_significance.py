@@ -148,6 +148,7 @@ def test_toys_of_something_else_are_refused():
 # ---------------------------------------------------------------- a peak anywhere
 
 
+@pytest.mark.slow
 def test_a_peak_that_may_be_anywhere(bump, found):
     assert found.meaningless == ("mass",)
     assert found.tested == {"branching_ratio": 0.0}
@@ -170,6 +171,7 @@ def test_a_peak_that_may_be_anywhere(bump, found):
     )
 
 
+@pytest.mark.slow
 def test_gross_and_vitells_agree_with_toys(bump, found):
     """Where p is small their upper bound is close to p; the toys are fits, the bound is not."""
     crossings = found.upcrossings
@@ -245,6 +247,7 @@ def test_a_coupling_that_enters_by_its_square():
     assert result.meaningless == ()
 
 
+@pytest.mark.slow
 def test_two_parameters_at_their_bounds():
     result = significance(bknn.Analysis(model("g", "h"), small.measurement()))
     assert result.dof == 2
@@ -289,6 +292,7 @@ def test_figures_show_all_toys(found, bump, tmp_path):
     assert drawn_counts(figures.toys(bare)).sum() == 30
 
 
+@pytest.mark.slow
 def test_nothing_to_draw(found):
     none = dataclasses.replace(found, toys=None)
     with pytest.raises(errors.ParameterError, match="no toys"):
