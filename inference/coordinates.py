@@ -49,7 +49,8 @@ class Coordinates:
         self.index = np.flatnonzero(moving)
         self.vector = np.array(vector, float)
         n = analysis.size
-        lower, upper = analysis.bounds.T
+        # A copy: priors narrow them here, fits keep those of the analysis.
+        lower, upper = analysis.bounds.T.copy()
         centre, width = np.zeros(n), np.full(n, np.nan)
         index, _, sigma = analysis.normal
         centre[index], width[index] = np.asarray(data.normal), sigma
