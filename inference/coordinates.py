@@ -95,6 +95,15 @@ class Coordinates:
         """How many parameters move."""
         return len(self.index)
 
+    def allows(self, vector: np.ndarray) -> bool:
+        """Return whether a flat vector (size,) is where the priors are not zero."""
+        x = np.asarray(vector, float)[self.index]
+        u = self._uniform
+        if np.any((x[u] < self._lower[u]) | (x[u] > self._upper[u])):
+            return False
+        ends = [(x[k], *priors.support_bounds(prior)) for k, prior in self._others]
+        return all(low <= value <= high for value, low, high in ends)
+
     def natural(self, z: Array) -> tuple[Array, Array]:
         """Return the flat vector (size,) at z (n,), and the logarithm of the weight of
         priors that have no quantiles in closed form: log prior = -z^2/2 + weight."""

@@ -436,7 +436,10 @@ def _modes(
         return [coordinates.standard(starts[0, 0], _REACH)]
     observed = analysis.data if data is None else data
     found, _ = batch.run(compiled(analysis), starts, observed, moving, every=True)
-    vectors, values = found.vector[0], 2 * found.value[0]
+    # A fit may end where the prior has nothing; if all do, the nearest ends are where to begin.
+    allowed = np.array([coordinates.allows(v) for v in found.vector[0]])
+    chosen = allowed if allowed.any() else ~allowed
+    vectors, values = found.vector[0][chosen], 2 * found.value[0][chosen]
     own = np.flatnonzero(coordinates.index < len(analysis.parameters))
     modes: list[np.ndarray] = []
     lowest = np.min(values, initial=np.inf, where=np.isfinite(values))

@@ -11,7 +11,7 @@ from numpyro.distributions import constraints
 from scipy import integrate, stats
 
 import bknn
-from bknn import errors
+from bknn import errors, models
 from bknn.inference.coordinates import Coordinates
 
 from . import small
@@ -253,3 +253,18 @@ def test_a_prior_without_end_is_refused():
     analysis = bknn.Analysis(Model([free]), small.measurement())
     with pytest.raises(errors.ParameterError, match="'rate' has neither a prior nor two bounds"):
         Coordinates(analysis, ~analysis.fixed, analysis.init_vector)
+
+
+def test_fits_keep_their_bounds():
+    """A prior narrows where one samples, not where one fits."""
+    analysis = bknn.Analysis(
+        models.load("signal-strength"), small.measurement(), priors={"mu": "uniform(0, 2)"}
+    )
+    before = analysis.bounds.copy()
+    found = Coordinates(analysis, ~analysis.fixed, analysis.init_vector)
+    assert np.array_equal(analysis.bounds, before)
+    inside = analysis.init_vector.copy()
+    beyond = inside.copy()
+    inside[0], beyond[0] = 2.0, 2.1
+    assert found.allows(inside)
+    assert not found.allows(beyond)
