@@ -162,7 +162,7 @@ def identity(analysis: Analysis) -> str:
         analysis.response,
         repr(analysis.names),
         repr(sorted(analysis.constants.items())),
-        repr([(m.name, m.sha256, m.channels) for m in analysis.measurements]),
+        repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
         repr([np.asarray(x, float).tolist() for x in analysis.data]),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()

@@ -56,19 +56,68 @@ class Source:
         return ", ".join(part for part in (self.authors, self.title, *places) if part)
 
 
+@dataclass(frozen=True)
+class Result:
+    """One published number that is not a count: a branching fraction, a polarisation, a limit.
+
+    It says -2 log L = ((expected - value) / width)^2, as a density normalised in what is observed:
+    two halves of normal densities where the widths differ.
+
+    Attributes:
+        name: for people, for example "BR(Bs -> invisible)".
+        value: what was measured, in natural units (1e-5 written out).
+        below: standard deviation where the truth lies below the value.
+        above: standard deviation where it lies above.
+        channels: {decay channel: weight}; expected is the sum of weight times observable.
+        observable: one of `bknn.prediction.OBSERVABLES`.
+        q2: bin in GeV^2, None for all of phase space.
+        resolution: standard deviation in GeV^2 that smears a narrow line across the edges of q2.
+        kind: how it was published: "gaussian", "asymmetric" or "limit".
+    """
+
+    name: str
+    value: float
+    below: float
+    above: float
+    channels: Mapping[str, float]
+    observable: str = "branching_ratio"
+    q2: tuple[float, float] | None = None
+    resolution: float = 0.0
+    kind: str = "gaussian"
+
+    def __post_init__(self) -> None:
+        widths = (self.below, self.above)
+        if not (np.isfinite(self.value) and all(np.isfinite(w) and w > 0 for w in widths)):
+            raise errors.DataError(
+                f"result {self.name!r} is {self.value:g} -{self.below:g} +{self.above:g}; the "
+                "value must be finite and both widths positive."
+            )
+        if not self.channels:
+            raise errors.DataError(
+                f"result {self.name!r} names no decay channel, so nothing can predict it; give "
+                "{channel: weight}."
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """A published measurement: HistFactory workspace, response of the signal, provenance.
 
+    What was counted stands in a workspace, other numbers in `results`; either may be missing.
+
     Attributes:
         name: short name, as on the command line.
         title: one line for people.
-        workspace: the complete pyhf workspace (JSON as a dict). Do not change it in place.
+        workspace: the complete pyhf workspace (JSON as a dict), empty if nothing was counted. Do
+            not change it in place.
         signal: {channel: sample}, the samples that a new signal replaces. A channel without signal
             does not appear; without densities it is empty.
         densities: {channel: Density}, for the channels in `signal`.
         null_spectrum: name of the dBR/dq2 behind the densities ("" without densities).
         form_factor_modifiers: names of the modifiers that stand for the form factors of the null.
+        decays: {channel: decay} for channels in `signal`, "B+ -> K+" for those that are not there.
+        results: numbers that are not counts.
+        correlation: of the results (results, results), None if there is none.
         groups: {alias: channels} for `select`.
         sources: what to cite.
         notes: what one should know before using it.
@@ -83,6 +132,9 @@ class Measurement:
     densities: Mapping[str, Density] = field(default_factory=dict)
     null_spectrum: str = ""
     form_factor_modifiers: tuple[str, ...] = ()
+    decays: Mapping[str, str] = field(default_factory=dict)
+    results: tuple[Result, ...] = ()
+    correlation: np.ndarray | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
@@ -92,23 +144,34 @@ class Measurement:
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, in the order of the workspace."""
-        return tuple(channel["name"] for channel in self.workspace["channels"])
+        return tuple(channel["name"] for channel in self.workspace.get("channels", ()))
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the channels and of the results: what `select` selects."""
+        return (*self.channels, *(result.name for result in self.results))
 
     @property
     def observed(self) -> dict[str, np.ndarray]:
         """{channel: observed counts (bins,)}, in the order of the workspace."""
-        data = {entry["name"]: entry["data"] for entry in self.workspace["observations"]}
+        data = {e["name"]: e["data"] for e in self.workspace.get("observations", ())}
         return {name: np.asarray(data[name], dtype=np.float64) for name in self.channels}
 
     @property
     def n_bins(self) -> int:
-        """Number of fit bins, all channels together."""
-        return sum(len(counts) for counts in self.observed.values())
+        """Number of fit bins, all channels and results together."""
+        return sum(len(counts) for counts in self.observed.values()) + len(self.results)
 
     @property
     def poi(self) -> str | None:
         """Parameter of interest of the workspace's first measurement, if it has one."""
+        if not self.workspace:
+            return None
         return self.workspace["measurements"][0]["config"].get("poi") or None
+
+    def decay(self, channel: str) -> str:
+        """Return the decay that a channel of the workspace looks for."""
+        return self.decays.get(channel, "B+ -> K+")
 
     def template(self, channel: str) -> np.ndarray:
         """Return the nominal signal yields (bins,) of a channel.
@@ -123,17 +186,18 @@ class Measurement:
         )
 
     def select(self, channels: str | Iterable[str]) -> Measurement:
-        """Return the measurement restricted to some channels.
+        """Return the measurement restricted to some channels and results.
 
         Dropped channels disappear from the workspace (with their observations and with the
         configuration of parameters that only they used), the densities and the groups.
 
         Args:
             channels: names, unique beginnings of names, or aliases from `groups`; one or several.
+                Results are called by their names in the same way.
 
         Raises:
-            UnknownNameError: no such channel or alias (close matches are named), or a beginning
-                that fits several channels.
+            UnknownNameError: no such channel, result or alias (close matches are named), or a
+                beginning that fits several.
             DataError: nothing selected.
 
         >>> from bknn import data
@@ -144,13 +208,14 @@ class Measurement:
         if not wanted:
             raise errors.DataError(
                 f"{self.name}: no channel selected; name at least one of "
-                f"{', '.join([*self.groups, *self.channels])}."
+                f"{', '.join([*self.groups, *self.entries])}."
             )
         chosen = {
             name
             for item in wanted
-            for name in resolve(item, self.channels, self.groups, where=f"{self.name!r}")
+            for name in resolve(item, self.entries, self.groups, where=f"{self.name!r}")
         }
+        kept = [i for i, result in enumerate(self.results) if result.name in chosen]
         groups = {
             alias: tuple(name for name in names if name in chosen)
             for alias, names in self.groups.items()
@@ -160,6 +225,9 @@ class Measurement:
             workspace=_restrict(self.workspace, chosen),
             signal={name: sample for name, sample in self.signal.items() if name in chosen},
             densities={name: item for name, item in self.densities.items() if name in chosen},
+            decays={name: decay for name, decay in self.decays.items() if name in chosen},
+            results=tuple(self.results[i] for i in kept),
+            correlation=None if self.correlation is None else self.correlation[np.ix_(kept, kept)],
             groups={alias: names for alias, names in groups.items() if names},
         )
 
@@ -170,12 +238,15 @@ class Measurement:
             name: " ".join(alias for alias, names in self.groups.items() if name in names)
             for name in self.channels
         }
+        decays = {name: self.decay(name) for name in self.signal}
+        several = set(decays.values()) - {"B+ -> K+"}
         rows = []
         for name in self.channels:
             density = self.densities.get(name)
             rows.append(
                 (
                     _shortened(name),
+                    *((decays.get(name, "-"),) if several else ()),
                     str(len(observed[name])),
                     f"{observed[name].sum():g}",
                     f"{self.template(name).sum():.4g}" if name in self.signal else "-",
@@ -184,8 +255,12 @@ class Measurement:
                     aliases[name] or "-",
                 )
             )
-        head = ("channel", "bins", "observed", "signal", "sample", "true q2 bins", "groups")
-        facts = [("parameter of interest", self.poi or "none")]
+        head = (
+            "channel",
+            *(("decay",) if several else ()),
+            *("bins", "observed", "signal", "sample", "true q2 bins", "groups"),
+        )
+        facts = [("parameter of interest", self.poi or "none")] if rows else []
         if self.densities:
             facts.append(("null spectrum", self.null_spectrum))
             facts.append(("its form factors", ", ".join(self.form_factor_modifiers) or "none"))
@@ -199,12 +274,22 @@ class Measurement:
         if self.metadata.get("command"):
             facts.append(("made by", self.metadata["command"]))
         cited = [f"{s} ({s.what})" if s.what else str(s) for s in self.sources]
-        parts = [f"{self.name}: {self.title}" if self.title else self.name, table(head, rows)]
+        parts = [f"{self.name}: {self.title}" if self.title else self.name]
+        if rows:
+            parts.append(table(head, rows))
+        if self.results:
+            parts.append(table(("result", "value", "published as"), map(_row, self.results)))
         parts.append("\n".join(_wrapped(text, f"{key:22}", 22) for key, text in facts))
         for heading, texts in (("cite:", cited), ("notes:", self.notes)):
             if texts:
                 parts.append("\n".join([heading, *(_wrapped(text, "  - ", 4) for text in texts)]))
         return "\n\n".join(parts)
+
+
+def _row(result: Result) -> tuple[str, str, str]:
+    same = result.below == result.above
+    width = f"+-{result.below:.3g}" if same else f"-{result.below:.3g} +{result.above:.3g}"
+    return result.name, f"{result.value:.4g} {width}", result.kind
 
 
 def resolve(
@@ -270,7 +355,9 @@ def _wrapped(text: str, first: str, indent: int) -> str:
 
 def _restrict(workspace: Mapping[str, Any], keep: set[str]) -> dict[str, Any]:
     """Return a workspace with only some channels, without loose ends in its measurements."""
-    channels = [channel for channel in workspace["channels"] if channel["name"] in keep]
+    channels = [c for c in workspace.get("channels", ()) if c["name"] in keep]
+    if not channels:
+        return {}
     used = {
         modifier["name"]
         for channel in channels

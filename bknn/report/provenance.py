@@ -18,7 +18,7 @@ def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any
         **versions(),
         "seed": settings.get("seed"),
         "data_sha256": {m.name: m.sha256 for m in analysis.measurements},
-        "channels": {m.name: list(m.channels) for m in analysis.measurements},
+        "channels": {m.name: list(m.entries) for m in analysis.measurements},
         "response": analysis.response,
         "settings": dict(settings),
         "sources": [

@@ -25,7 +25,7 @@ SURFACE = {
         "errors",
         "predict",
     ],
-    "bknn.data": ["Density", "Measurement", "Source", "available", "import_official", "load"],
+    "bknn.data": ["Density", "Measurement", "Result", "Source", "available", "import_official", "load"],
     "bknn.models": [
         "FermionPair",
         "FromSpectrum",
