@@ -25,7 +25,15 @@ SURFACE = {
         "errors",
         "predict",
     ],
-    "bknn.data": ["Density", "Measurement", "Result", "Source", "available", "import_official", "load"],
+    "bknn.data": [
+        "Density",
+        "Measurement",
+        "Result",
+        "Source",
+        "available",
+        "import_official",
+        "load",
+    ],
     "bknn.models": [
         "FermionPair",
         "FromSpectrum",
