@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -19,14 +19,16 @@ import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn import errors
+from bknn import errors, prediction
 from bknn.data import Measurement
 from bknn.likelihood.histfactory import require_x64
+from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
 from bknn.parameters import Parameter, real
-from bknn.part import Part
+from bknn.part import Part, Spectra
 from bknn.priors import log_density, read
+from bknn.results import Results
 from bknn.spectrum import Spectrum
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
@@ -36,8 +38,8 @@ Parameters = Mapping[str, ArrayLike] | ArrayLike
 
 
 class Data(NamedTuple):
-    """What was observed, or could have been: counts (bins,), auxiliary data of the normally
-    (n,) and Poisson-constrained (p,) nuisances."""
+    """What was observed, or could have been: counts and other results (bins,), auxiliary data of
+    the normally (n,) and Poisson-constrained (p,) nuisances."""
 
     counts: Array | np.ndarray
     normal: Array | np.ndarray
@@ -107,8 +109,20 @@ class Analysis:
         self.model = model
         self.measurements = tuple(measurements)
         self.response = response
+        self._check_names()
+        self.results = Results(self.measurements)
+        self.results.check(model)
+        #: Decays whose spectra the measurements depend on.
+        self.decays: tuple[str, ...] = tuple(
+            dict.fromkeys([m.decay(c) for m in self.measurements for c in m.signal])
+        )
+        for decay in self.decays:
+            prediction.check(model, "branching_ratio", decay)
+        # A signal that can only be scaled is that of the standard model.
+        self.decays = self.decays or (() if self.results.names else (_DEFAULT,))
         nuisances = getattr(model, "nuisances", None)
-        everything = (*model.parameters, *(nuisances([_CHANNEL]) if nuisances else ()))
+        needed = tuple(dict.fromkeys([*self.decays, *self.results.channels]))
+        everything = (*model.parameters, *(nuisances(needed) if nuisances else ()))
         known = {p.name: p for p in everything}
         if len(known) < len(everything):
             names = [p.name for p in everything]
@@ -130,11 +144,12 @@ class Analysis:
         #: What was given in place of the model's priors.
         self.priors: dict[str, dist.Distribution | str] = dict(priors or {})
         self._set_priors(self.priors)
-        self._check_names()
         uses_sm, has_new = self._contents()
         self._check_form_factors(uses_sm)
-        self.parts = tuple(Part.build(m, response, has_new=has_new) for m in self.measurements)
-        if not any(p.responses or p.pdf.signal_strength for p in self.parts):
+        self.parts = tuple(
+            Part.build(m, response, has_new=has_new) for m in self.measurements if m.workspace
+        )
+        if not any(p.responses or p.pdf.signal_strength for p in self.parts) and not self.results:
             channels = [c for m in self.measurements for c in m.channels]
             raise errors.DataError(
                 f"no channel of {', '.join(channels)} has a signal (number densities, or a "
@@ -206,17 +221,24 @@ class Analysis:
         found: list[Spectrum] = []
 
         def look(values: Array) -> Array:
-            found.append(self._spectrum(values, _CHANNEL))
+            found.extend(self._spectrum(values, decay) for decay in self.decays)
             return values
 
         jax.eval_shape(look, jnp.zeros(len(self.parameters)))
-        spectrum = found[0]
-        return spectrum.uses_template, spectrum.continuum is not None or bool(spectrum.lines)
+        uses_template = any(s.uses_template for s in found)
+        return uses_template, any(s.continuum is not None or bool(s.lines) for s in found)
+
+    def _spectra(self, physics: Array) -> Spectra:
+        """Return the spectra by the name of the decay, each made once."""
+        return cache(lambda decay: self._spectrum(physics, decay))
+
+    def _values(self, physics: Array) -> dict[str, Any]:
+        """Return the values of all parameters of the model."""
+        values: dict[str, Any] = dict(self.constants)
+        return values | {p.name: physics[i] for i, p in enumerate(self.parameters)}
 
     def _spectrum(self, physics: Array, channel: str) -> Spectrum:
-        params: dict[str, Any] = dict(self.constants)
-        params |= {p.name: physics[i] for i, p in enumerate(self.parameters)}
-        spectrum = self.model.spectrum(params, channel)
+        spectrum = self.model.spectrum(self._values(physics), channel)
         if not isinstance(spectrum, Spectrum):
             raise errors.ParameterError(
                 f"model {self.model.name!r} returned a {type(spectrum).__name__} as its spectrum "
@@ -267,7 +289,14 @@ class Analysis:
 
     @property
     def n_bins(self) -> int:
-        return sum(p.pdf.n_bins for p in self.parts)
+        """How many numbers were observed: bins with counts, then other results."""
+        return self.outcomes.size
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What the numbers that were observed are, and how likely others are."""
+        n_counts = sum(p.pdf.n_bins for p in self.parts)
+        return Outcomes(n_counts, self.results.below, self.results.above)
 
     def _gathered(
         self, attribute: str, physics: Sequence[Any], shape: tuple[int, ...]
@@ -387,7 +416,7 @@ class Analysis:
     @cached_property
     def data(self) -> Data:
         """The observation."""
-        counts = np.concatenate([p.pdf.observed for p in self.parts])
+        counts = np.concatenate([*(p.pdf.observed for p in self.parts), self.results.observed])
         return Data(counts, self.normal[1], self.poisson[1])
 
     @cached_property
@@ -428,31 +457,38 @@ class Analysis:
         """Return each measurement's own parameter vector and signal factors."""
         physics = vector[: len(self.parameters)]
         result: list[tuple[Array, Array | None]] = []
+        spectra = self._spectra(physics)
         for part, source in zip(self.parts, self.sources, strict=True):
             own = part.own_vector(vector, source)
-            spectrum = self._spectrum(physics, _CHANNEL)
             if part.pdf.signal_strength is not None and not part.responses:
                 # Without densities the signal strength of the workspace itself is all there is.
                 start = part.pdf.slices[part.pdf.signal_strength].start
-                own = own.at[start].set(_strength(spectrum))
-            result.append((own, part.scales(spectrum) if part.responses else None))
+                own = own.at[start].set(_strength(spectra(_DEFAULT)))
+            result.append((own, part.scales(spectra) if part.responses else None))
         return result
 
     def rates(self, vector: Array | np.ndarray) -> Array:
-        """Return the expected counts of all measurements (bins,) at the flat vector (size,)."""
+        """Return the expected counts of all measurements, and what is expected of other results,
+        (bins,) at the flat vector (size,)."""
         vector = jnp.asarray(vector)
         rates = [
             part.pdf.rates(own, scales)
             for part, (own, scales) in zip(self.parts, self.part_inputs(vector), strict=True)
         ]
+        if self.results:
+            rates.append(self.expected_results(vector))
         return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
+
+    def expected_results(self, vector: Array) -> Array:
+        """Return what is expected of the results that are not counts, (results,)."""
+        return self.results.expected(self.model, self._values(vector[: len(self.parameters)]))
 
     @cached_property
     def structure(self) -> Structure:
         """Which entries of the flat vector act on many bins, and which on one only."""
-        shared, local = [np.arange(len(self.parameters))], []
-        local_bin: list[np.ndarray] = []
-        linear: list[np.ndarray] = []
+        shared = [np.arange(len(self.parameters))]
+        local, local_bin = [np.zeros(0, int)], [np.zeros(0, int)]
+        linear = [np.zeros(0, bool)]
         first = 0
         for part, source in zip(self.parts, self.sources, strict=True):
             own = part.pdf.structure
@@ -478,19 +514,27 @@ class Analysis:
             local.append(found.local)
             by_physics = jnp.zeros((part.pdf.n_bins, n))
             if scales is not None:
-                slopes = jax.jacfwd(lambda x, p=part: p.scales(self._spectrum(x, _CHANNEL)))(
-                    physics
-                )
+                slopes = jax.jacfwd(lambda x, p=part: p.scales(self._spectra(x)))(physics)
                 in_bins = (np.arange(part.pdf.n_bins)[:, None] == structure.scale_bin).astype(float)
                 by_physics = (in_bins * found.scales[None, :]) @ slopes
             elif part.pdf.signal_strength is not None:
-                strength = jax.jacfwd(lambda x: _strength(self._spectrum(x, _CHANNEL)))(physics)
+                strength = jax.jacfwd(lambda x: _strength(self._spectrum(x, _DEFAULT)))(physics)
                 column = np.flatnonzero(
                     structure.shared == part.pdf.slices[part.pdf.signal_strength].start
                 )
                 by_physics = found.shared[:, column] * strength[None, :]
             kept = np.flatnonzero(source[structure.shared] >= 0)
             columns.append((by_physics, take(found.shared.T, kept).T))
+        if self.results:
+
+            def expected(x: Array) -> tuple[Array, Array]:
+                value = self.results.expected(self.model, self._values(x))
+                return value, value
+
+            by_physics, value = jax.jacfwd(expected, has_aux=True)(physics)
+            rates.append(value)
+            columns.append((by_physics, jnp.zeros((len(value), 0))))
+            local.append(jnp.zeros(0))
         return jnp.concatenate(rates), _side_by_side(columns), jnp.concatenate(local)
 
     def log_density(self, vector: Array | np.ndarray, data: Data | None = None) -> Array:
@@ -502,7 +546,7 @@ class Analysis:
         """Return what of the log likelihood depends on the parameters (size,)."""
         vector = jnp.asarray(vector)
         index, _, sigma = self.normal
-        result = jnp.sum(poisson_shape(data.counts, self.rates(vector)))
+        result = self.outcomes.shape(data.counts, self.rates(vector))
         result = result + normal_shape(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
@@ -511,8 +555,8 @@ class Analysis:
 
     def log_norm(self, data: Data) -> Array | np.ndarray | float:
         """Return what is left: log Gamma functions of the counts, widths of the constraints."""
-        counts, poisson = poisson_norm(data.counts), poisson_norm(data.poisson)
-        return counts.sum() + poisson.sum() + normal_norm(self.normal[2])
+        observed, poisson = self.outcomes.norm(data.counts), poisson_norm(data.poisson)
+        return observed + poisson.sum() + normal_norm(self.normal[2])
 
     def log_likelihood(self, params: Parameters, data: Data | None = None) -> Array:
         """Return the log likelihood: main and constraint terms, constants included.
@@ -568,16 +612,22 @@ class Analysis:
         not know). With several measurements the channels stand side by side.
 
         Raises:
-            WorkspaceError: channels or nuisances of several measurements share names.
+            WorkspaceError: channels or nuisances of several measurements share names, or there are
+                results that are not counts, which pyhf does not know.
         """
+        if self.results:
+            raise errors.WorkspaceError(
+                f"{self.results.names[0]!r} is not a count, and a pyhf workspace holds nothing "
+                "else; export an analysis of the measurements that count."
+            )
         if len(self.parts) > 1:
             raise errors.WorkspaceError(
                 "several measurements do not fit into one pyhf workspace, because their nuisances "
                 "may share names; export each in an analysis of its own."
             )
         vector = self.flatten(params)
-        spectrum = self._spectrum(vector[: len(self.parameters)], _CHANNEL)
-        return self.parts[0].to_workspace(spectrum, self.sources[0])
+        spectra = self._spectra(vector[: len(self.parameters)])
+        return self.parts[0].to_workspace(spectra, self.sources[0])
 
     def describe(self) -> str:
         """Return model, parameters, priors, measurements and sources as text."""
@@ -607,8 +657,8 @@ class Analysis:
         return f"Analysis({self.model.name} x {names}: {self.size} parameters, {self.n_bins} bins)"
 
 
-#: The decay of the measurements that exist; a measurement will say its own when there are others.
-_CHANNEL = "B+ -> K+"
+#: The decay of a signal without a density.
+_DEFAULT = "B+ -> K+"
 
 
 def _strength(spectrum: Spectrum) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,6 +20,9 @@ from bknn.likelihood.sparse import take
 from bknn.response import Response
 from bknn.spectrum import Spectrum
 
+#: The spectrum of a decay, by its name.
+Spectra = Callable[[str], Spectrum]
+
 #: Spectra that measurements name as the ones behind their signal templates.
 NULL_SPECTRA = {"hpqcd-2022": standard_model.dbr_dq2}
 
@@ -30,7 +34,8 @@ class Part:
     Attributes:
         measurement: what was published.
         pdf: its HistFactory model, the signal under outside control if there are densities.
-        responses: one for each run of channels with the same true-q2 bins.
+        responses: one for each run of channels with the same decay and true-q2 bins.
+        decays: of each response.
         template: the signal of the null, in the bins of all channels with a signal (s,).
         has_new: whether spectra have more than a standard-model part.
     """
@@ -38,6 +43,7 @@ class Part:
     measurement: Measurement
     pdf: HistFactory
     responses: tuple[Response, ...]
+    decays: tuple[str, ...]
     template: np.ndarray
     has_new: bool
 
@@ -64,16 +70,21 @@ class Part:
                     "a spectrum cannot be folded with it; choose channels with a signal, or import "
                     "its number densities with `bknn data import`."
                 )
-            return cls(measurement, pdf, (), np.zeros(0), False)
+            return cls(measurement, pdf, (), (), np.zeros(0), False)
         if measurement.null_spectrum not in NULL_SPECTRA:
             raise errors.unknown("null spectrum", measurement.null_spectrum, NULL_SPECTRA, where)
         null = NULL_SPECTRA[measurement.null_spectrum]
         channels = [c for c in pdf.channels if c in measurement.signal]
         template = np.concatenate([measurement.template(c) for c in channels])
-        responses = []
-        # Channels that share their true-q2 bins are folded at once.
-        for _, same in groupby(channels, lambda c: measurement.densities[c].edges.tobytes()):
+        responses, decays = [], []
+
+        def alike(channel: str) -> tuple[str, bytes]:
+            return measurement.decay(channel), measurement.densities[channel].edges.tobytes()
+
+        # Channels that share their decay and their true-q2 bins are folded at once.
+        for (decay, _), same in groupby(channels, alike):
             names = list(same)
+            decays.append(decay)
             densities = [measurement.densities[c] for c in names]
             responses.append(
                 Response.from_density(
@@ -89,16 +100,21 @@ class Part:
         pdf = pdf.with_signal(
             measurement.signal, new=has_new, without=measurement.form_factor_modifiers
         )
-        return cls(measurement, pdf, tuple(responses), template, has_new)
+        return cls(measurement, pdf, tuple(responses), tuple(decays), template, has_new)
 
-    def counts(self, spectrum: Spectrum) -> tuple[Array, Array | None]:
+    def counts(self, spectrum: Spectra) -> tuple[Array, Array | None]:
         """Return the expected signal (signal bins,), its SM part and the rest apart."""
-        sm = [r.fold_standard_model(spectrum.standard_model) for r in self.responses]
-        new = [r.fold_new(spectrum) for r in self.responses] if self.has_new else None
+        found = [(r, spectrum(decay)) for r, decay in zip(self.responses, self.decays, strict=True)]
+        sm = [r.fold_standard_model(s.standard_model) for r, s in found]
+        new = [r.fold_new(s) for r, s in found] if self.has_new else None
         return jnp.concatenate(sm), None if new is None else jnp.concatenate(new)
 
-    def scales(self, spectrum: Spectrum) -> Array:
-        """Return the factors on the signal templates that `pdf.rates` takes."""
+    def scales(self, spectrum: Spectra) -> Array:
+        """Return the factors on the signal templates that `pdf.rates` takes.
+
+        Args:
+            spectrum: the spectrum of a decay by its name.
+        """
         inverse = np.where(self.template > 0, 1 / np.where(self.template > 0, self.template, 1), 0)
         sm, new = self.counts(spectrum)
         return sm * inverse if new is None else jnp.concatenate([sm * inverse, new * inverse])
@@ -115,7 +131,7 @@ class Part:
         index = np.where(source >= 0, source, vector.shape[0] + np.arange(len(source)))
         return jnp.asarray(take(jnp.concatenate([vector, init]), index))
 
-    def to_workspace(self, spectrum: Spectrum, source: np.ndarray) -> dict[str, Any]:
+    def to_workspace(self, spectrum: Spectra, source: np.ndarray) -> dict[str, Any]:
         """Return pyhf JSON with the folded spectrum in place of the signal.
 
         Form-factor modifiers that `source` says an analysis does without are taken off.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
 from bknn import errors
@@ -82,7 +83,7 @@ def predict(
     """
     require_x64()
     where = find_channel(channel)
-    _check(model, observable, where, q2)
+    check(model, observable, channel, q2)
     values, floating, sigma = _values(model, where, params or {})
     names = list(floating)
 
@@ -104,29 +105,42 @@ def value(
     channel: str,
     params: Mapping[str, ArrayLike],
     q2: Q2 = None,
+    *,
+    resolution: float = 0.0,
 ) -> Array:
     """Return the value alone, a pure JAX function of the parameters; arguments as for `predict`,
-    but with all parameters given (form-factor ones may be left out)."""
+    but with all parameters given (form-factor ones may be left out).
+
+    With a `resolution`, a standard deviation in GeV^2, a narrow line is smeared across the edges of
+    a bin; continua are not.
+    """
     where = find_channel(channel)
     if observable == "dbr_dq2":
         return _density(_spectrum(model, params, where), jnp.asarray(q2, float))
     if observable == "branching_ratio":
-        return _amount(model, _spectrum(model, params, where), q2, where)
+        return _amount(model, _spectrum(model, params, where), q2, where, resolution)
     if observable == "f_l":
-        return _f_l(model, params, where, q2)
+        return _f_l(model, params, where, q2, resolution)
     # Ratios: the standard model with the same form factors, inputs and nuisances.
     null, null_params = _standard_model(model, params)
     if observable == "r_f_l":
-        return _f_l(model, params, where, q2) / _f_l(null, null_params, where, q2)
-    above = _amount(model, _spectrum(model, params, where), q2, where)
+        longitudinal = _f_l(model, params, where, q2, resolution)
+        return longitudinal / _f_l(null, null_params, where, q2)
+    above = _amount(model, _spectrum(model, params, where), q2, where, resolution)
     return above / _amount(null, _spectrum(null, null_params, where), q2, where)
 
 
-def _f_l(model: Any, params: Mapping[str, ArrayLike], where: Channel, q2: Q2) -> Array:
+def _f_l(
+    model: Any,
+    params: Mapping[str, ArrayLike],
+    where: Channel,
+    q2: Q2,
+    resolution: float = 0.0,
+) -> Array:
     whole = _spectrum(model, params, where)
     part = _spectrum(model, params, where, longitudinal=True)
     if q2 is None or isinstance(q2, tuple):
-        above, below = _amount(model, part, q2, where), _amount(model, whole, q2, where)
+        above, below = (_amount(model, s, q2, where, resolution) for s in (part, whole))
     else:
         above, below = (_density(s, jnp.asarray(q2, float)) for s in (part, whole))
     # Where nothing decays there is no polarisation: 0, not NaN.
@@ -140,7 +154,9 @@ def _spectrum(
     return spectrum
 
 
-def _amount(model: Any, spectrum: Spectrum, q2: Q2, where: Channel) -> Array:
+def _amount(
+    model: Any, spectrum: Spectrum, q2: Q2, where: Channel, resolution: float = 0.0
+) -> Array:
     """Return the branching fraction in a bin (a, b), or in all."""
     low, high = (0.0, jnp.inf) if q2 is None else q2  # type: ignore[misc]
     total = jnp.zeros(())
@@ -156,6 +172,9 @@ def _amount(model: Any, spectrum: Spectrum, q2: Q2, where: Channel) -> Array:
         mass = jnp.asarray(line.mass, float)
         if q2 is None:
             fraction = jnp.ones(())
+        elif line.known_narrow and resolution > 0.0:
+            upper, lower = (ndtr((edge - mass**2) / resolution) for edge in (high, low))
+            fraction = upper - lower
         elif line.known_narrow:
             fraction = jnp.where((mass**2 >= low) & (mass**2 < high), 1.0, 0.0)
         else:
@@ -242,8 +261,13 @@ def _values(
     return values, floating, np.array(sigma)
 
 
-def _check(model: Any, observable: str, where: Channel, q2: Q2) -> None:
-    """Refuse what makes no sense, with the reason."""
+def check(model: Any, observable: str, channel: str, q2: Q2 = None) -> None:
+    """Refuse what makes no sense, with the reason.
+
+    Raises:
+        UnknownNameError, ParameterError: as for `predict`.
+    """
+    where = find_channel(channel)
     if observable not in OBSERVABLES:
         raise errors.unknown("observable", observable, OBSERVABLES)
     if not hasattr(model, "form_factors") and where.name != "B+ -> K+":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from scipy.special import gammaln, xlogy
 
 from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
+from bknn.likelihood.outcomes import poisson
 
 
 def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, first: int = 0) -> Data:
@@ -26,7 +26,8 @@ def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, firs
             whatever pieces the toys are thrown.
 
     Returns:
-        Data with counts (n, bins) and auxiliary data (n, .) as of `analysis.data`.
+        Data with counts and other results (n, bins), and auxiliary data (n, .), as of
+        `analysis.data`.
 
     >>> import bknn; bknn.enable_x64()
     >>> from bknn import inference, models
@@ -47,34 +48,19 @@ def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, firs
             normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
             index, _, factor = analysis.poisson
             return Data(
-                _poisson(of_counts, rates),
+                analysis.outcomes.throw(of_counts, rates),
                 normal,
-                _poisson(of_poisson, vector[index] * factor),
+                poisson(of_poisson, vector[index] * factor),
             )
 
         def run(seed: Array, numbers: Array, vector: Array) -> Data:
-            rates = jnp.maximum(analysis.rates(vector), 0.0)
+            rates = analysis.outcomes.possible(analysis.rates(vector))
             keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(numbers)
             return jax.vmap(one, in_axes=(0, None, None))(keys, rates, vector)
 
         cache["run"] = jax.jit(run)
     thrown = cache["run"](seed, np.arange(first, first + n), vector)
     return Data(*(np.asarray(x) for x in thrown))
-
-
-def _poisson(key: Array, rate: Array) -> Array:
-    """Throw counts. JAX's own lose their variance beyond 1e5 (1.46 of it at 1e8, jax 0.10); there
-    a rounded normal distribution is as good as it gets."""
-    if not rate.size:
-        return rate  # nothing to throw takes seconds to compile
-    small = jax.random.poisson(key, jnp.minimum(rate, _MANY)).astype(float)
-    normal = jax.random.normal(jax.random.fold_in(key, 1), rate.shape)
-    large = jnp.round(rate + jnp.sqrt(rate) * normal)
-    return jnp.where(rate > _MANY, large, small)
-
-
-#: Counts beyond this are thrown as rounded normal numbers.
-_MANY = 1e5
 
 
 def asimov(analysis: Analysis, params: Parameters) -> Data:
@@ -98,7 +84,7 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     cache = analysis.__dict__.setdefault("_rates", {})
     if "run" not in cache:
         cache["run"] = jax.jit(jax.vmap(analysis.rates))
-    rates = np.maximum(np.asarray(cache["run"](vectors)), 0.0)
+    rates = np.asarray(analysis.outcomes.possible(cache["run"](vectors)))
     of_poisson, _, factor = analysis.poisson
     data = Data(rates, vectors[:, analysis.normal[0]], vectors[:, of_poisson] * factor)
     return data if many else taken(data, 0)
@@ -117,9 +103,9 @@ def saturated(analysis: Analysis, data: Data) -> np.ndarray:
     Returns:
         -2 log L_sat, () or (n,).
     """
-    result = np.zeros(np.shape(data.counts)[:-1])
-    for counts in (np.asarray(data.counts, float), np.asarray(data.poisson, float)):
-        result += np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)
+    counts = np.asarray(data.poisson, float)
+    result = np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)
+    result = result + analysis.outcomes.saturated(data.counts)
     sigma = analysis.normal[2]
     return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma)))
 

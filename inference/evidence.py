@@ -36,7 +36,6 @@ from bknn.inference.sample import (
 from bknn.inference.store import Store
 from bknn.inference.target import LogWeight, in_pieces
 from bknn.inference.work import Work
-from bknn.likelihood.terms import log_poisson, poisson_shape
 
 METHODS = ("tempering", "bridge", "nested")
 
@@ -157,7 +156,8 @@ def evidence(
     vector, moving = start(analysis, held)
     if not moving.any():
         counts = analysis.data.counts if data is None else data.counts
-        value = np.sum(log_poisson(counts, analysis.rates(vector)))
+        shape = analysis.outcomes.shape(counts, analysis.rates(vector))
+        value = float(shape) - float(analysis.outcomes.norm(counts))
         return Evidence(analysis, held, (Estimate(float(value), 0.0, EXACT),))
     work = store if isinstance(store, Work) else Work(store)
     segments = -(-draws // SEGMENT)
@@ -347,7 +347,7 @@ def savage_dickey(
         own, rest = point[0], point[1:]
         vector, weight = coordinates.natural(jnp.zeros(len(others)).at[others].set(rest))
         rates = analysis.rates(vector.at[i].set(own))
-        counts = jnp.sum(poisson_shape(analysis.data.counts, rates))
+        counts = analysis.outcomes.shape(analysis.data.counts, rates)
         return counts + weight - 0.5 * jnp.sum(rest**2)
 
     grid = np.broadcast_to(x[None, :, None], (*shifted.shape[:2], 1))

@@ -457,7 +457,7 @@ def _groups(
     variances[index] = (derivative.normal * sigma) ** 2
     index, _, factor = analysis.poisson
     variances[index] = derivative.poisson**2 * vector[index] * factor
-    variances[analysis.size :] = derivative.counts**2 * np.maximum(rates, 0.0)
+    variances[analysis.size :] = derivative.counts**2 * analysis.outcomes.spread(rates)
     return {label: float(np.sqrt(variances[own].sum())) for label, own in members.items()}
 
 

@@ -33,7 +33,6 @@ from bknn.inference.fit import starting_points
 from bknn.inference.highest import highest_density
 from bknn.inference.newton import inverse
 from bknn.inference.target import Slopes
-from bknn.likelihood.terms import poisson_norm
 from bknn.priors import describe, log_density, support_bounds
 
 #: Points that are computed together.
@@ -380,7 +379,7 @@ def marginal(
         np.concatenate([results[k][field] for k in order])[: len(points)].reshape(shape)
         for field in (0, 1)
     )
-    values = values - float(np.sum(poisson_norm(np.asarray(analysis.data.counts))))
+    values = values - float(analysis.outcomes.norm(np.asarray(analysis.data.counts)))
     prior = np.zeros(shape)
     for axis, (i, x) in enumerate(zip(index, grid.values(), strict=True)):
         distribution = analysis.parameters[i].distribution
@@ -462,7 +461,13 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
         )
         _, s = jax.lax.while_loop(going, step, (jnp.zeros((), int), state))
         # The observed information, not the expected one.
-        ratio = jnp.sqrt(counts[None, :] / jnp.maximum(s.rates, 1e-12))
+        outcomes = coordinates.analysis.outcomes
+        ratio = jax.vmap(
+            lambda rates: (
+                jnp.sqrt(outcomes.information(counts, rates, 1e-12))
+                * outcomes.resolution(rates, 1e-12)
+            )
+        )(s.rates)
         matrix = jax.vmap(slopes.squared)(
             s.columns * ratio[:, :, None], s.local * ratio[:, slopes.bin]
         )

@@ -353,9 +353,7 @@ def _measure(
     """Compute the Fisher matrix at a vector (size,)."""
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)
-    safe = jnp.maximum(rates, 1e-4)
-    # Curvature of the Poisson terms: n/rate^2, within a factor of 2 of the expected 1/rate.
-    variance = safe / jnp.clip(data.counts / safe, 0.5, 2.0)
+    variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
     index, _, sigma = analysis.normal
     widths = np.zeros(analysis.size)
     widths[index] = sigma

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 from scipy import stats
-from scipy.special import xlogy
 
 from bknn import errors, priors
 from bknn.analysis import Analysis
@@ -65,6 +64,7 @@ class Predictive:
         in units of their covariance.
         """
         if self.kind == "posterior":
+            deviance = self.analysis.outcomes.deviance
             return deviance(self.observed, self.rates), deviance(self.counts, self.rates)
         centre = self.counts.mean(axis=0)
         covariance = np.atleast_2d(np.cov(self.counts.T))
@@ -177,23 +177,7 @@ def _thrown(
     analysis: Analysis, kind: str, vectors: np.ndarray, generator: np.random.Generator, seed: int
 ) -> Predictive:
     rates = expected_rates(analysis, vectors)
-    return Predictive(analysis, kind, rates, generator.poisson(rates).astype(float), seed)
-
-
-def deviance(counts: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Return 2 sum [n log(n / r) - n + r] over the bins: -2 log of the likelihood ratio to rates
-    that equal the counts (Baker and Cousins 1984).
-
-    Args:
-        counts, rates: (..., bins).
-
-    >>> deviance(np.array([4.0, 0.0]), np.array([4.0, 0.5])).item()
-    1.0
-    """
-    counts, rates = np.asarray(counts, float), np.asarray(rates, float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(counts > 0, counts / rates, 1.0)
-    return np.asarray(2 * np.sum(xlogy(counts, ratio) - counts + rates, axis=-1))
+    return Predictive(analysis, kind, rates, analysis.outcomes.drawn(generator, rates), seed)
 
 
 def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
@@ -207,7 +191,7 @@ def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
         # One size, one program.
         filled = np.concatenate([chunk, np.repeat(chunk[-1:], _TOGETHER - len(chunk), axis=0)])
         found.append(np.asarray(cache["rates"](filled))[: len(chunk)])
-    return np.maximum(np.concatenate(found), 0.0)
+    return np.asarray(analysis.outcomes.possible(np.concatenate(found)))
 
 
 def draw_prior(

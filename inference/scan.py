@@ -237,7 +237,7 @@ class Scan:
         return cache[key]
 
     def _one(self, vector: Array, data: Data, moving: Array) -> tuple[Array, Array]:
-        rates = jnp.maximum(self.analysis.rates(vector), 1e-10)
+        rates = self.analysis.rates(vector)
         project = _project(self.analysis, vector, data, moving, rates)
 
         parts = list(zip(self.analysis.parts, self.analysis.part_inputs(vector), strict=True))
@@ -258,11 +258,18 @@ class Scan:
                     found.append(part.pdf.rates(own_there) - part.pdf.rates(own))
                 else:
                     found.append(slope @ (scales_there - scales))
+            if self.analysis.results:
+                expected = self.analysis.expected_results
+                found.append(expected(there) - expected(vector))
             return jnp.concatenate(found)
 
         shifts = jax.vmap(shift)(jnp.asarray(self.grid))
-        u = shifts @ (data.counts / rates - 1)
+        u = shifts @ self.analysis.outcomes.slope(data.counts, rates, _LEAST)
         return u, jnp.sum((shifts @ project) * shifts, axis=1)
+
+
+#: Stands in for a rate that vanishes.
+_LEAST = 1e-10
 
 
 def _axis(parameter: Parameter, n_axes: int) -> np.ndarray:
@@ -277,7 +284,7 @@ def _project(analysis: Analysis, vector: Array, data: Data, moving: Array, rates
     """Return the inverse covariance of the counts (bins, bins), all that moves included."""
     _, dense, local = analysis.derivatives(vector)
     structure = analysis.structure
-    variance = rates / jnp.clip(data.counts / rates, 0.5, 2.0)
+    variance = analysis.outcomes.variance(data.counts, rates, _LEAST)
     index, _, sigma = analysis.normal
     prior = np.zeros(analysis.size)
     prior[index] = sigma**2

@@ -27,7 +27,6 @@ from jax import Array
 
 from bknn.analysis import Analysis, Data
 from bknn.inference.coordinates import Coordinates
-from bknn.likelihood.terms import poisson_norm, poisson_shape
 
 #: w (n,) -> l: log density beside a standard normal one.
 LogWeight = Callable[..., Array]
@@ -121,7 +120,9 @@ class Target:
     def frame(self) -> Frame:
         """What `weight` needs of the data."""
         counts = np.asarray(self.data.counts, float)
-        constant = float(np.sum(np.log(self.shrink)) - np.sum(poisson_norm(counts)))
+        constant = float(
+            np.sum(np.log(self.shrink)) - self.coordinates.analysis.outcomes.norm(counts)
+        )
         return Frame(counts, self.centre, self.basis, self.shrink, constant)
 
     def whitened(self, z: np.ndarray) -> np.ndarray:
@@ -134,7 +135,7 @@ class Target:
         f = frame
         z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
         vector, weight = self.coordinates.natural(z)
-        counts = jnp.sum(poisson_shape(f.counts, self.analysis.rates(vector)))
+        counts = self.analysis.outcomes.shape(f.counts, self.analysis.rates(vector))
         return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
     def log_weight(self, w: Array) -> Array:
@@ -239,13 +240,13 @@ class Slopes:
         rates, dense, local = self.coordinates.analysis.derivatives(vector)
         # Every parameter depends on its own z alone.
         _, stretch = jax.jvp(lambda x: values(x)[0], (z,), (jnp.ones_like(z),))
-        safe = jnp.maximum(rates, _FLOOR)
-        root = 1 / jnp.sqrt(safe)
+        outcomes = self.coordinates.analysis.outcomes
+        root = 1 / outcomes.resolution(rates, _FLOOR)
         columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
         local = local[self._own] * stretch[self.local] * root[self.bin]
         weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
-        value = 0.5 * jnp.sum(z**2) - weight - jnp.sum(poisson_shape(counts, rates))
-        excess = (counts / safe - 1.0) / root
+        value = 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
+        excess = outcomes.slope(counts, rates, _FLOOR) / root
         return value, z - slope - self.back(columns, local, excess), columns, local, rates
 
     def forth(self, columns: Array, local: Array, v: Array) -> Array:

@@ -13,7 +13,6 @@ from scipy import stats
 import bknn
 from bknn import errors, models
 from bknn.inference.predictive import (
-    deviance,
     draw_prior,
     expected_rates,
     posterior_predictive,
@@ -65,12 +64,6 @@ def test_posterior_predictive(one_bin):
     assert "bin 0" in far.status
     # A rate of 48, where 12 counts are as good as impossible.
     assert far.discrepancies[0] == pytest.approx(2 * (12 * math.log(12 / 48) + 36))
-
-
-def test_deviance_of_empty_bins():
-    assert deviance(np.zeros(2), np.array([1.0, 2.0])) == pytest.approx(6.0)
-    assert deviance(np.zeros((3, 2)), np.zeros((3, 2))).tolist() == [0, 0, 0]
-    assert deviance(np.array([1.0]), np.array([0.0])) == np.inf
 
 
 def test_equal_seeds_equal_counts(one_bin):

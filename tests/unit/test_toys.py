@@ -21,9 +21,10 @@ import bknn
 from bknn import errors, inference, models
 from bknn.analysis import Data
 from bknn.inference import goodness, scan, studies
-from bknn.inference.datasets import _poisson, asimov, saturated, throw
+from bknn.inference.datasets import asimov, saturated, throw
 from bknn.inference.newton import CONVERGED, EXHAUSTED
 from bknn.inference.toys import Toys, toys
+from bknn.likelihood.outcomes import poisson
 
 from . import small
 
@@ -100,7 +101,7 @@ def test_counts_are_poisson_and_auxiliary_data_too(whole):
 @pytest.mark.parametrize("rate", [3.0, 1e4, 1e6, 1e8])
 def test_counts_of_any_size_have_the_variance_of_their_mean(rate):
     """JAX's own Poisson numbers do not, beyond 1e5."""
-    counts = np.asarray(_poisson(jax.random.key(3), jnp.full(40_000, rate)))
+    counts = np.asarray(poisson(jax.random.key(3), jnp.full(40_000, rate)))
     assert (counts == np.round(counts)).all()
     assert counts.mean() == pytest.approx(rate, abs=5 * np.sqrt(rate / 40_000))
     # The variance of a variance: 2/n, and 1/(n rate) for few counts.

@@ -1,0 +1,111 @@
+"""The results of measurements that are not counts, inside an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors, prediction
+from bknn.data import Measurement
+
+
+class Results:
+    """The results of all measurements of an analysis, uncorrelated: correlated ones are turned by
+    the inverse of the Cholesky factor of their covariance, which makes their widths 1.
+
+    Attributes:
+        names: one a result, or "measurement[i]" of those that are turned.
+        channels: decay channels that they depend on.
+        observed: (m,), after turning.
+        below, above: widths (m,), after turning.
+    """
+
+    def __init__(self, measurements: Sequence[Measurement]) -> None:
+        self._parts = tuple(result for m in measurements for result in m.results)
+        self.channels = tuple(dict.fromkeys(c for r in self._parts for c in r.channels))
+        self.observed = np.array([r.value for r in self._parts], float)
+        self.below = np.array([r.below for r in self._parts], float)
+        self.above = np.array([r.above for r in self._parts], float)
+        names = [r.name for r in self._parts]
+        turn = np.eye(len(names))
+        first = 0
+        for m in measurements:
+            here = slice(first, first + len(m.results))
+            first += len(m.results)
+            if m.correlation is not None and np.any(m.correlation != np.eye(len(m.results))):
+                turn[here, here] = _turn(m)
+                self.below[here] = self.above[here] = 1.0
+                names[here] = [f"{m.name}[{i}]" for i in range(len(m.results))]
+        self.observed = turn @ self.observed
+        self.names = tuple(names)
+        self._turn = None if np.array_equal(turn, np.eye(len(names))) else turn
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def expected(self, model: Any, params: Mapping[str, ArrayLike]) -> Array:
+        """Return what a model expects (m,), a pure function of all its parameters."""
+        found = []
+        for result in self._parts:
+            values = [
+                weight
+                * prediction.value(
+                    model,
+                    result.observable,
+                    channel,
+                    params,
+                    result.q2,
+                    resolution=result.resolution,
+                )
+                for channel, weight in result.channels.items()
+            ]
+            found.append(sum(values[1:], values[0]))
+        expected = jnp.stack(found)
+        return expected if self._turn is None else self._turn @ expected
+
+    def check(self, model: Any) -> None:
+        """Refuse results that a model says nothing about, or that nothing can predict.
+
+        Raises:
+            UnknownNameError, ParameterError: as for `bknn.predict`.
+        """
+        for result in self._parts:
+            for channel in result.channels:
+                if result.observable == "dbr_dq2":
+                    raise errors.DataError(
+                        f"result {result.name!r} is a 'dbr_dq2', a function of q2; give the "
+                        "branching fraction of a bin instead."
+                    )
+                prediction.check(model, result.observable, channel, result.q2)
+
+
+def _turn(measurement: Measurement) -> np.ndarray:
+    """Return the inverse of the Cholesky factor of the covariance of a measurement's results."""
+    where = f"measurement {measurement.name!r}"
+    below = np.array([r.below for r in measurement.results])
+    above = np.array([r.above for r in measurement.results])
+    correlation = np.asarray(measurement.correlation, float)
+    if correlation.shape != (len(below), len(below)):
+        raise errors.DataError(
+            f"the correlation of {where} has shape {correlation.shape}, but there are "
+            f"{len(below)} results; give one row and one column a result."
+        )
+    if not np.array_equal(below, above):
+        raise errors.DataError(
+            f"{where} has results with different widths below and above, and a correlation; what "
+            "that means is not defined. Give symmetric uncertainties, or no correlation."
+        )
+    covariance = correlation * below[:, None] * below
+    try:
+        return np.linalg.inv(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        least = float(np.linalg.eigvalsh(correlation)[0])
+        raise errors.DataError(
+            f"the correlation of {where} is no correlation: its least eigenvalue is {least:.3g}, "
+            "not positive. Rounded published numbers do that; check them, or merge bins."
+        ) from None
