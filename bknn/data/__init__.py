@@ -1,8 +1,8 @@
 """Data sets with their provenance: what was measured, where it comes from, whether it is intact.
 
 >>> from bknn import data
->>> data.available()
-('belle2-2025',)
+>>> "belle2-2025" in data.available()
+True
 >>> belle2 = data.load("belle2-2025")
 >>> belle2.n_bins
 30

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     actions.add_parser("list", help=_LIST, description=_LIST)
     show = actions.add_parser("show", help=_SHOW, description=_SHOW)
-    show.add_argument("name", help="name of a data set, or a directory written by the import")
+    show.add_argument(
+        "name", help="name of a data set, a directory written by the import, or a TOML file"
+    )
     show.add_argument(
         "--channels",
         metavar="NAME[,NAME...]",
@@ -124,9 +126,10 @@ def _list(args: argparse.Namespace) -> str:
     for name in store.available():
         item = store.load(name)
         arxiv = next((f"arXiv:{s.arxiv}" for s in item.sources if s.arxiv), "-")
-        counts = (str(len(item.channels)), str(item.n_bins), str(len(item.densities)))
-        rows.append((name, *counts, arxiv, item.title))
-    return table(("name", "channels", "bins", "densities", "source", "title"), rows)
+        counts = (len(item.channels), item.n_bins - len(item.results), len(item.densities))
+        shown = [str(n) if n else "-" for n in (*counts, len(item.results))]
+        rows.append((name, *shown[:3], arxiv, shown[3], item.title))
+    return table(("name", "channels", "bins", "densities", "source", "results", "title"), rows)
 
 
 def _show(args: argparse.Namespace) -> str:

@@ -31,26 +31,30 @@ METADATA_FILE = "metadata.toml"
 #: Version of the form itself; a reader refuses what it does not know.
 FORMAT = 1
 
-_EMBEDDED = Path(__file__).parent
+#: Where the data sets of the package lie: directories, and TOML files.
+EMBEDDED = Path(__file__).parent
 _T = TypeVar("_T")
 
 
 def available() -> tuple[str, ...]:
     """Return the names of the data sets that come with the package.
 
-    >>> available()
-    ('belle2-2025',)
+    >>> "belle2-2025" in available()
+    True
     """
-    return tuple(sorted(path.parent.name for path in _EMBEDDED.glob(f"*/{METADATA_FILE}")))
+    directories = (path.parent.name for path in EMBEDDED.glob(f"*/{METADATA_FILE}"))
+    files = (path.stem for path in EMBEDDED.glob("*.toml"))
+    return tuple(sorted({*directories, *files}))
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     """Return a data set, after comparing its content with its checksum.
 
     Args:
-        name_or_path: a name from `available()`, a directory written by `bknn data import`, or a
-            file of a pyhf workspace (`.json`), which then has no response: its signal can be scaled
-            but not reshaped. A name comes first; write `./name` for a directory of the same name.
+        name_or_path: a name from `available()`, a directory written by `bknn data import`, a TOML
+            file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`),
+            which then has no response: its signal can be scaled but not reshaped. A name comes
+            first; write `./name` for a directory of the same name.
 
     Raises:
         UnknownNameError: neither a name nor a directory; close matches are named.
@@ -60,23 +64,30 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     >>> load("belle2-2025").poi
     'mu'
     """
+    from bknn.data import published  # which reads data sets itself
+
     text = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and text in available():
-        return read(_EMBEDDED / text)
+        file = EMBEDDED / f"{text}.toml"
+        return published.read(file) if file.is_file() else read(EMBEDDED / text)
     path = Path(text)
     if path.is_dir():
         return read(path)
+    if path.suffix == ".toml" and path.is_file() and path.name != METADATA_FILE:
+        return published.read(path)
     if path.suffix == ".json" and path.is_file():
         return plain(path)
     if path.is_file():
         raise DataError(
             f"{path}: this is a file, and a data set is a directory with {DATA_FILE} and "
-            f"{METADATA_FILE}. Turn official files into one with 'bknn data import'."
+            f"{METADATA_FILE}, or a .toml file of a published measurement. Turn official files "
+            "into one with 'bknn data import'."
         )
     if path.name != text or not isinstance(name_or_path, str):
         raise DataError(
             f"{path}: no such directory. A data set is a directory written by 'bknn data import', "
-            f"or one of the embedded names: {', '.join(available())}."
+            "a .toml file of a published measurement, or one of the embedded names: "
+            f"{', '.join(available())}."
         )
     raise errors.unknown("data set", text, available())
 
@@ -222,7 +233,7 @@ def assemble(
         null_spectrum=_entry(definition, "null_spectrum", str, f"{toml}, table 'definition'"),
         form_factor_modifiers=modifiers,
         groups={alias: tuple(names) for alias, names in groups.items()},
-        sources=tuple(_source(item, toml) for item in _entry(metadata, "sources", list, toml, [])),
+        sources=tuple(source(item, toml) for item in _entry(metadata, "sources", list, toml, [])),
         notes=notes,
         sha256=sha256(canonical_json(content)),
         metadata={
@@ -359,7 +370,8 @@ def _entry(
     return value
 
 
-def _source(item: Any, where: str) -> Source:
+def source(item: Any, where: str) -> Source:
+    """Return the source that a table describes."""
     known = ("title", "what", "authors", "journal", "arxiv", "doi")
     if not isinstance(item, dict) or not item.get("title"):
         raise DataError(f"{where}: every entry of 'sources' is a table with at least a title.")

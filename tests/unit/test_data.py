@@ -141,7 +141,8 @@ def test_arrays_cannot_be_written(belle2):
 
 
 def test_available_and_unknown_names():
-    assert data.available() == ("belle2-2025",)
+    assert "belle2-2025" in data.available()
+    assert list(data.available()) == sorted(data.available())
     with pytest.raises(UnknownNameError, match="unknown data set 'belle-2025'; did you mean"):
         data.load("belle-2025")
 
@@ -730,7 +731,7 @@ def test_list_and_show(capsys, files):
     plain = capsys.readouterr().out
     assert run_command("list") == 0
     assert capsys.readouterr().out == plain
-    assert "belle2-2025  5         30    3          arXiv:2507.12393" in plain
+    assert re.search(r"belle2-2025 +5 +30 +3 +arXiv:2507.12393 +- ", plain)
     assert run_command("show", "belle2-2025") == 0
     shown = capsys.readouterr().out
     for word in ("sgn_1_had", "hpqcd-2022", "10.17182/hepdata.166082", "sha256", "hadronic"):
