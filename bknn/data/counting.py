@@ -101,6 +101,8 @@ class Efficiency:
                 first = max(first, edge + spread * _STEPS[0])
             else:
                 last = min(last, edge + spread * _STEPS[-1])
+        # A response goes to zero where its bins end, so they are narrow there.
+        found += [ENDPOINT - 1.0, ENDPOINT - 0.3] if last == ENDPOINT else []
         found += [q2 for q2 in self.q2 if len(self.q2) > 1]
         fixed = sorted({first, last, *(q2 for q2 in found if first < q2 < last)})
         result = [fixed[0]]

@@ -478,11 +478,13 @@ class _File:
                 )
             low = -math.inf if low == 0.0 else low
             high = math.inf if high >= counting.ENDPOINT else high
-        of = e.text("of", "'window' or 'all'", "window" if w is None else "")
+        # Nobody can guess that where there is a window, so it has no default there.
+        obvious = w is None or len(values) > 1
+        of = e.text("of", "'window' or 'all'", "window" if obvious else "missing")
         if of not in ("window", "all"):
             raise e.fail(
-                "'of' must say what the efficiency is a part of: \"window\", the decays with q2 in "
-                'the window, or "all", all decays of the standard model.'
+                "'of' must say which decays the efficiency is a part of: \"window\", those with q2 "
+                'in the window, or "all", all of the standard model.'
             )
         if of == "all" and w is not None:
             if len(values) > 1:
