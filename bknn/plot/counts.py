@@ -17,8 +17,9 @@ from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory
 from bknn.part import Part
-from bknn.plot.separation import beyond, comes_on_top, standard_part
+from bknn.plot.separation import beyond, comes_on_top, standard_model_of, standard_part
 from bknn.plot.style import single
+from bknn.spectrum import Spectrum
 
 #: Probability of a central interval of one standard deviation.
 ONE_SIGMA = 0.6826894921370859
@@ -182,9 +183,14 @@ def _cells(analysis: Analysis) -> Callable[[Any], tuple[Any, ...]]:
             return rates, rates
 
         def known(vector: Array) -> list[Array]:
-            spectrum = standard_part(analysis, vector)
-            if spectrum is None:
+            if standard_model_of(analysis.model) is None:
                 return []
+
+            def spectrum(decay: str) -> Spectrum:
+                found = standard_part(analysis, vector, decay)
+                assert found is not None
+                return found
+
             inputs = analysis.part_inputs(vector)
             return [
                 part.pdf.cell_rates(own, part.scales(spectrum) if part.responses else scales)

@@ -21,6 +21,7 @@ from bknn.plot.labels import signal_groups
 from bknn.plot.lines import DrawnLine
 from bknn.plot.q2 import around, behind
 from bknn.plot.separation import (
+    DECAY,
     beyond,
     comes_on_top,
     continuum,
@@ -28,7 +29,7 @@ from bknn.plot.separation import (
     standard_part,
 )
 from bknn.plot.style import plain, single
-from bknn.response import breit_wigner
+from bknn.response import Response, breit_wigner
 
 _POINTS, _DRAWS = 600, 1000
 
@@ -99,11 +100,10 @@ def curves(result: FitResult) -> Curves:
         DataError: no measurement has densities, so that q2 is not known.
     """
     analysis = single(result)
-    measurements = [p.measurement for p in analysis.parts if p.responses]
-    if not measurements:
+    if not _responses(analysis):
         raise errors.DataError(
-            f"{analysis!r} has no number densities, so its signal has no spectrum in q2 to draw; "
-            "import them with `bknn data import`."
+            f"{analysis!r} has no number densities of {DECAY}, so its signal has no spectrum in q2 "
+            "to draw; import them with `bknn data import`."
         )
     has_own = standard_model_of(analysis.model) is not None
     n = len(analysis.parameters)
@@ -115,8 +115,13 @@ def curves(result: FitResult) -> Curves:
         DrawnLine(*((float(v), float(s)) for v, s in zip(row, row_sigma, strict=True)))
         for row, row_sigma in zip(values, sigma, strict=True)
     )
-    end = max(float(d.edges[-1]) for m in measurements for d in m.densities.values())
-    kinks = analysis.model.kinks("B+ -> K+") if hasattr(analysis.model, "kinks") else ()
+    end = max(
+        float(density.edges[-1])
+        for part in analysis.parts
+        for channel, density in part.measurement.densities.items()
+        if part.measurement.decay(channel) == DECAY
+    )
+    kinks = analysis.model.kinks(DECAY) if hasattr(analysis.model, "kinks") else ()
     q2 = _grid(lines, [*thresholds, *map(float, kinks)], end)
     drawn = np.array([not line.narrow for line in lines], bool)
     positions = np.array([line.mass[0] ** 2 for line in lines])
@@ -147,6 +152,16 @@ def curves(result: FitResult) -> Curves:
     )
 
 
+def _responses(analysis: Analysis) -> list[Response]:
+    """Return the responses that fold the spectrum that is drawn."""
+    return [
+        response
+        for part in analysis.parts
+        for response, decay in zip(part.responses, part.decays, strict=True)
+        if decay == DECAY
+    ]
+
+
 def _scattered(result: FitResult) -> np.ndarray:
     """Return parameters of the model (draws, n) that scatter as the fit says; always the same.
 
@@ -169,17 +184,19 @@ def _scattered(result: FitResult) -> np.ndarray:
 
 def _columns(analysis: Analysis) -> dict[str, np.ndarray]:
     """Return {group of channels: its columns in the responses of all measurements side by side}."""
-    with_response = [part for part in analysis.parts if part.responses]
+    with_response = [part for part in analysis.parts if DECAY in part.decays]
     result, first = {}, 0
     for part in with_response:
         where = {}
         for channel, n_bins in part.pdf.channels.items():
-            if channel in part.measurement.signal:
+            measured = part.measurement
+            if channel in measured.signal and measured.decay(channel) == DECAY:
                 where[channel] = np.arange(first, first + n_bins)
                 first += n_bins
         for group, channels in signal_groups(part.measurement).items():
             label = f"{plain(part.measurement.name)}, {group}" if with_response[1:] else group
-            result[label] = np.concatenate([where[c] for c in channels])
+            if shown := [where[c] for c in channels if c in where]:
+                result[label] = np.concatenate(shown)
     return result
 
 
@@ -201,13 +218,13 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
     if "spectrum" in cache:
         return cache["spectrum"]
     n = len(analysis.parameters)
-    with_response = [p for p in analysis.parts if p.responses]
+    with_response = [p for p in analysis.parts if DECAY in p.decays]
     template = NULL_SPECTRA[with_response[0].measurement.null_spectrum]
     own = standard_model_of(analysis.model)
-    responses = [r for p in with_response for r in p.responses]
+    responses = _responses(analysis)
 
     def null(q2: Array) -> Array:
-        return template(q2) if own is None else continuum(own.spectrum(_CENTRE, "B+ -> K+"), q2)
+        return template(q2) if own is None else continuum(own.spectrum(_CENTRE, DECAY), q2)
 
     def lines(vector: Array) -> tuple[Array, Array, Array]:
         def values(physics: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ from bknn.files import replacing
 from bknn.inference import FitResult
 from bknn.plot.bins import bins
 from bknn.plot.nuisances import nuisances, pulls
+from bknn.plot.separation import DECAY
 from bknn.plot.spectrum import spectrum
 from bknn.plot.style import single, style
 
@@ -63,6 +64,6 @@ def fit_figures(
     paths = save(bins(result, null), folder / "bins")
     if pulls(result).index.size:
         paths += save(nuisances(result), folder / "nuisances")
-    if any(part.responses for part in analysis.parts):
+    if any(DECAY in part.decays for part in analysis.parts):
         paths += save(spectrum(result), folder / "spectrum")
     return paths

@@ -11,7 +11,8 @@ from jax import Array
 from bknn.analysis import Analysis
 from bknn.spectrum import Spectrum
 
-_CHANNEL = "B+ -> K+"
+#: The decay of the figures over q2.
+DECAY = "B+ -> K+"
 
 #: Differences smaller than this part of the whole are rounding.
 _ROUNDING = 1e-9
@@ -25,7 +26,7 @@ def standard_model_of(model: Any) -> Any:
     return model.standard_model() if hasattr(model, "form_factors") else None
 
 
-def standard_part(analysis: Analysis, physics: Array) -> Spectrum | None:
+def standard_part(analysis: Analysis, physics: Array, decay: str = DECAY) -> Spectrum | None:
     """Return the spectrum of the standard model with the normalisation and form factors of a fit.
 
     None for models that multiply the measurement's template, which is known apart anyway. `physics`
@@ -34,7 +35,7 @@ def standard_part(analysis: Analysis, physics: Array) -> Spectrum | None:
     null = standard_model_of(analysis.model)
     if null is None:
         return None
-    found: Spectrum = null.spectrum(_parameters(analysis, physics), _CHANNEL)
+    found: Spectrum = null.spectrum(_parameters(analysis, physics), decay)
     return found
 
 
@@ -48,7 +49,7 @@ def comes_on_top(analysis: Analysis, physics: Array) -> Array:
     if known is None:
         return jnp.array(True)
     q2 = np.linspace(0.0, 23.0, 300)
-    whole = continuum(analysis.model.spectrum(_parameters(analysis, physics), _CHANNEL), q2)
+    whole = continuum(analysis.model.spectrum(_parameters(analysis, physics), DECAY), q2)
     return jnp.all(whole - continuum(known, q2) >= -_ROUNDING * jnp.max(whole))
 
 

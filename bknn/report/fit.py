@@ -14,6 +14,7 @@ from bknn.report import files
 from bknn.report.heading import heading, parameters_table
 from bknn.report.numbers import number
 from bknn.report.provenance import provenance
+from bknn.tables import table
 
 
 def fit_json(
@@ -81,6 +82,7 @@ def write_arrays(result: FitResult, path: Path) -> None:
         for channel, n_bins in part.pdf.channels.items()
         for _ in range(n_bins)
     ]
+    channels += analysis.results.names
     with files.arrays(path, f"bknn fit of {analysis.model.name}") as file:
         file.dimension("parameter", analysis.size)
         file.dimension("parameter_2", analysis.size)
@@ -103,6 +105,8 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     lines.append(f"                 {float(null.twice_nll):12.4f}   standard model")
     lines.append(f"difference       {delta:12.4f}")
     lines.append("")
+    if analysis.results:
+        lines += [_results_table(analysis, result), ""]
     if extreme := _pulls(result):
         lines.append("largest pulls    " + extreme)
     lines.append(f"fit              {result.status}")
@@ -114,6 +118,27 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     if not null.converged:
         lines.append(f"null fit         {null.status}")
     return "\n".join(lines)
+
+
+def _results_table(analysis: Analysis, result: FitResult) -> str:
+    """The results that are not counts: measured, expected, and the distance in widths."""
+    outcomes, n = analysis.outcomes, analysis.outcomes.n_counts
+    measured = np.asarray(analysis.data.counts if result.data is None else result.data.counts)[n:]
+    expected = np.asarray(analysis.rates(result.vector))[n:]
+    width = np.where(expected < measured, outcomes.below, outcomes.above)
+    rows = [
+        (name, f"{x:.4g} -{low:.3g} +{high:.3g}", f"{m:.4g}", f"{(m - x) / w:+.2f}")
+        for name, x, low, high, m, w in zip(
+            analysis.results.names,
+            measured,
+            outcomes.below,
+            outcomes.above,
+            expected,
+            width,
+            strict=True,
+        )
+    ]
+    return table(("result", "measured", "best fit", "pull"), rows)
 
 
 def _pulls(result: FitResult, n: int = 4) -> str:

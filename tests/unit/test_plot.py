@@ -486,7 +486,7 @@ def test_of_too_many_nuisances_the_foremost_are_drawn(result):
 def groups_of_counts(analysis, vector):
     """Folded signal of the hadronic tag and of the rest, nuisances at their centres."""
     (part,) = analysis.parts
-    sm, new = jax.jit(lambda v: part.counts(analysis.spectrum(v)))(vector)
+    sm, new = jax.jit(lambda v: part.counts(lambda decay: analysis.spectrum(v, decay)))(vector)
     counts = np.asarray(sm if new is None else sm + new)
     assert len(counts) in (6, 18)
     return {"inclusive": counts[:-6].sum(), "hadronic": counts[-6:].sum()}
