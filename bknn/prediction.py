@@ -122,12 +122,35 @@ def value(
     if observable == "f_l":
         return _f_l(model, params, where, q2, resolution)
     # Ratios: the standard model with the same form factors, inputs and nuisances.
-    null, null_params = _standard_model(model, params)
+    null, null_params = null_of(model, params)
     if observable == "r_f_l":
         longitudinal = _f_l(model, params, where, q2, resolution)
         return longitudinal / _f_l(null, null_params, where, q2)
     above = _amount(model, _spectrum(model, params, where), q2, where, resolution)
     return above / _amount(null, _spectrum(null, null_params, where), q2, where)
+
+
+def in_bins(
+    model: Any, channel: str, params: Mapping[str, ArrayLike], edges: ArrayLike
+) -> tuple[Array, Array]:
+    """Return branching fractions in bins, and those of a vector meson in helicity 0 alone.
+
+    The same as `value`, one by one, in a program that is smaller: spectra are made once.
+
+    Args:
+        model, channel, params: as for `value`.
+        edges: lower and upper edges (n, 2), GeV^2; from 0 to infinity is all.
+    """
+    where = find_channel(channel)
+    edges = jnp.asarray(edges, float)
+
+    def amounts(spectrum: Spectrum) -> Array:
+        return jax.vmap(lambda low, high: _amount(model, spectrum, (low, high), where))(*edges.T)
+
+    whole = amounts(_spectrum(model, params, where))
+    if not where.vector:
+        return whole, whole
+    return whole, amounts(_spectrum(model, params, where, longitudinal=True))
 
 
 def _f_l(
@@ -178,8 +201,12 @@ def _amount(
         elif line.known_narrow:
             fraction = jnp.where((mass**2 >= low) & (mass**2 < high), 1.0, 0.0)
         else:
-            edges_of_bin = jnp.stack([jnp.asarray(low, float), jnp.asarray(high, float)])
-            fraction = bin_fractions(edges_of_bin, mass, line.width)[0]
+            first, last = jnp.asarray(low, float), jnp.asarray(high, float)
+            # A width takes nothing out of all of phase space; an infinite edge has no slope.
+            everything = (first <= 0.0) & jnp.isinf(last)
+            edges_of_bin = jnp.stack([first, jnp.where(everything, 1.0 + first, last)])
+            inside = bin_fractions(edges_of_bin, mass, line.width)[0]
+            fraction = jnp.where(everything, 1.0, inside)
         total = total + line.branching_ratio * fraction
     return total
 
@@ -228,9 +255,8 @@ def _density(spectrum: Spectrum, q2: Array) -> Array:
     return total.reshape(q2.shape)
 
 
-def _standard_model(
-    model: Any, params: Mapping[str, ArrayLike]
-) -> tuple[Any, Mapping[str, ArrayLike]]:
+def null_of(model: Any, params: Mapping[str, ArrayLike]) -> tuple[Any, Mapping[str, ArrayLike]]:
+    """Return the standard model with the same form factors, inputs and nuisances."""
     if hasattr(model, "form_factors"):
         return model.standard_model(), {"sm_normalisation": 1.0, **params}
     return _Template(), {}
