@@ -13,6 +13,7 @@ from bknn.data import Measurement
 from bknn.likelihood import HistFactory
 from bknn.parameters import Parameter
 from bknn.prediction import Prediction, predict
+from bknn.simplified import SimplifiedLikelihood
 from bknn.spectrum import Continuum, Line, Spectrum
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "Measurement",
     "Parameter",
     "Prediction",
+    "SimplifiedLikelihood",
     "Spectrum",
     "__version__",
     "data",

@@ -18,6 +18,7 @@ SURFACE = {
         "Measurement",
         "Parameter",
         "Prediction",
+        "SimplifiedLikelihood",
         "Spectrum",
         "__version__",
         "data",
