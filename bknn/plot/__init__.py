@@ -1,12 +1,12 @@
 """Pictures of a fit (counts, nuisances, spectrum), of predictions, and of what inference finds.
 
-`bins`, `nuisances` and `spectrum` take a `FitResult`, `prediction` a model; `profile`, `contours`,
-`limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`, `ranking`, and of
-posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior`, `predictive` and `marginal` take
-what the functions of `bknn.inference` return. Each returns a `matplotlib.figure.Figure`. `save`
-writes one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and
-write all. Nothing here touches pyplot or leaves global settings behind, so it works in scripts,
-notebooks and threads alike.
+`bins`, `nuisances` and `spectrum` take a `FitResult`, `candidates` several, `prediction` a model;
+`profile`, `contours`, `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`,
+`ranking`, and of posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior`, `predictive`
+and `marginal` take what the functions of `bknn.inference` return. Each returns a
+`matplotlib.figure.Figure`. `save` writes one as PDF and PNG, `fit_figures`, `prediction_figures`
+and `posterior_figures` make and write all. Nothing here touches pyplot or leaves global settings
+behind, so it works in scripts, notebooks and threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
 """
 
@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from bknn.plot.bins import bins
 from bknn.plot.calibration import calibration
+from bknn.plot.candidates import candidates
 from bknn.plot.chains import ranks, trace
+from bknn.plot.comparison import comparison_figures, over_q2, planes
 from bknn.plot.corner import corner
 from bknn.plot.evidence import evidence
 from bknn.plot.files import fit_figures, save
@@ -37,6 +39,8 @@ __all__ = [
     "acceptance",
     "bins",
     "calibration",
+    "candidates",
+    "comparison_figures",
     "contours",
     "corner",
     "evidence",
@@ -46,6 +50,8 @@ __all__ = [
     "limits",
     "marginal",
     "nuisances",
+    "over_q2",
+    "planes",
     "posterior_figures",
     "prediction",
     "prediction_figures",
