@@ -194,7 +194,8 @@ def workspace(counts: Sequence[Count], found: Mapping[str, Density]) -> dict[str
     sample together, at their lower bounds, have taken away the whole of it. That truncates its
     Gaussian; it matters only where uncertainties add up to more than a fifth of a yield.
     """
-    channels, lowest = [], {}
+    channels: list[dict[str, Any]] = []
+    lowest: dict[str, float] = {}
     for count in counts:
         expected = float(found[count.channel].counts.sum())
         samples = []

@@ -99,6 +99,16 @@ def test_a_file_of_ones_own_on_the_command_line(tmp_path, capsys, monkeypatch):
         assert word in shown
 
 
+def test_the_documented_file(read):
+    docs = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (text,) = (t for t in re.findall(r"```toml\n(.*?)```", docs, flags=re.S) if "[[counts]]" in t)
+    found = read(text)
+    assert found.title == "Belle IV"
+    assert found.channels == ("K*0",)
+    assert len(found.results) == 6
+    assert found.select("kstar").n_bins == 2
+
+
 def test_the_checksum_is_that_of_the_numbers(read):
     first = read(f'title = "a"\n{COUNT}')
     assert read(f'title = "b"\nnotes = ["c"]\n{COUNT}').sha256 == first.sha256
