@@ -29,7 +29,7 @@ from bknn.parameters import Parameter, real
 from bknn.part import Part, Spectra
 from bknn.priors import log_density, read
 from bknn.results import Results
-from bknn.spectrum import Spectrum
+from bknn.spectrum import Spectrum, at_once
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
 RESPONSES = ("smooth", "reweighting")
@@ -453,35 +453,61 @@ class Analysis:
         """Return the model's spectrum of a decay channel."""
         return self._spectrum(self.flatten(params)[: len(self.parameters)], channel)
 
+    def _signals(self, physics: Array) -> tuple[list[Array | None], Array]:
+        """Return the signal factors of each measurement with counts, and what is expected of the
+        results that are not (results,)."""
+        spectra = self._spectra(physics)
+        of_parts = [part.uses() for part in self.parts]
+        asked = [*(x for uses in of_parts for x in uses), *self.results.uses(self.model)]
+        found: list[Any] = [None] * len(asked)
+        for decay in dict.fromkeys(decay for decay, _ in asked):
+            own = [i for i, (d, _) in enumerate(asked) if d == decay]
+            answers = at_once(spectra(decay), [asked[i][1] for i in own])
+            for i, answer in zip(own, answers, strict=True):
+                found[i] = answer
+        scales: list[Array | None] = []
+        for part, uses in zip(self.parts, of_parts, strict=True):
+            own_answers, found = found[: len(uses)], found[len(uses) :]
+            scales.append(part.scales_of(own_answers) if uses else None)
+        if not self.results:
+            return scales, jnp.zeros(0)
+        return scales, self.results.expected(self.model, self._values(physics), found)
+
     def part_inputs(self, vector: Array) -> list[tuple[Array, Array | None]]:
         """Return each measurement's own parameter vector and signal factors."""
-        physics = vector[: len(self.parameters)]
+        return self._inputs(vector, self._signals(vector[: len(self.parameters)])[0])
+
+    def _inputs(
+        self, vector: Array, scales: Sequence[Array | None]
+    ) -> list[tuple[Array, Array | None]]:
         result: list[tuple[Array, Array | None]] = []
-        spectra = self._spectra(physics)
-        for part, source in zip(self.parts, self.sources, strict=True):
+        for part, source, own_scales in zip(self.parts, self.sources, scales, strict=True):
             own = part.own_vector(vector, source)
             if part.pdf.signal_strength is not None and not part.responses:
                 # Without densities the signal strength of the workspace itself is all there is.
                 start = part.pdf.slices[part.pdf.signal_strength].start
-                own = own.at[start].set(_strength(spectra(_DEFAULT)))
-            result.append((own, part.scales(spectra) if part.responses else None))
+                strength = _strength(self._spectrum(vector[: len(self.parameters)], _DEFAULT))
+                own = own.at[start].set(strength)
+            result.append((own, own_scales))
         return result
 
     def rates(self, vector: Array | np.ndarray) -> Array:
         """Return the expected counts of all measurements, and what is expected of other results,
         (bins,) at the flat vector (size,)."""
         vector = jnp.asarray(vector)
+        scales, expected = self._signals(vector[: len(self.parameters)])
+        inputs = self._inputs(vector, scales)
         rates = [
-            part.pdf.rates(own, scales)
-            for part, (own, scales) in zip(self.parts, self.part_inputs(vector), strict=True)
+            part.pdf.rates(own, own_scales)
+            for part, (own, own_scales) in zip(self.parts, inputs, strict=True)
         ]
         if self.results:
-            rates.append(self.expected_results(vector))
+            rates.append(expected)
         return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
 
     def expected_results(self, vector: Array) -> Array:
         """Return what is expected of the results that are not counts, (results,)."""
-        return self.results.expected(self.model, self._values(vector[: len(self.parameters)]))
+        return self._signals(vector[: len(self.parameters)])[1]
 
     @cached_property
     def structure(self) -> Structure:
@@ -506,17 +532,26 @@ class Analysis:
         n = len(self.parameters)
         physics = vector[:n]
         rates, columns, local = [], [], []
-        inputs = self.part_inputs(vector)
-        for part, source, (own, scales) in zip(self.parts, self.sources, inputs, strict=True):
+
+        def signals(physics: Array) -> tuple[Any, Any]:
+            found = self._signals(physics)
+            return found, found
+
+        (slopes, slopes_of_results), (factors, expected) = jax.jacfwd(signals, has_aux=True)(
+            physics
+        )
+        inputs = self._inputs(vector, factors)
+        for part, source, (own, scales), slope in zip(
+            self.parts, self.sources, inputs, slopes, strict=True
+        ):
             found = part.pdf.derivatives(own, scales)
             structure = part.pdf.structure
             rates.append(found.rates)
             local.append(found.local)
             by_physics = jnp.zeros((part.pdf.n_bins, n))
             if scales is not None:
-                slopes = jax.jacfwd(lambda x, p=part: p.scales(self._spectra(x)))(physics)
                 in_bins = (np.arange(part.pdf.n_bins)[:, None] == structure.scale_bin).astype(float)
-                by_physics = (in_bins * found.scales[None, :]) @ slopes
+                by_physics = (in_bins * found.scales[None, :]) @ slope
             elif part.pdf.signal_strength is not None:
                 strength = jax.jacfwd(lambda x: _strength(self._spectrum(x, _DEFAULT)))(physics)
                 column = np.flatnonzero(
@@ -526,14 +561,8 @@ class Analysis:
             kept = np.flatnonzero(source[structure.shared] >= 0)
             columns.append((by_physics, take(found.shared.T, kept).T))
         if self.results:
-
-            def expected(x: Array) -> tuple[Array, Array]:
-                value = self.results.expected(self.model, self._values(x))
-                return value, value
-
-            by_physics, value = jax.jacfwd(expected, has_aux=True)(physics)
-            rates.append(value)
-            columns.append((by_physics, jnp.zeros((len(value), 0))))
+            rates.append(expected)
+            columns.append((slopes_of_results, jnp.zeros((len(expected), 0))))
             local.append(jnp.zeros(0))
         return jnp.concatenate(rates), _side_by_side(columns), jnp.concatenate(local)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +23,9 @@ from bknn.spectrum import Spectrum
 
 #: The spectrum of a decay, by its name.
 Spectra = Callable[[str], Spectrum]
+
+#: Expected counts: of the standard model's part of a spectrum, and of the rest if there is any.
+Folded = tuple[Array, Array | None]
 
 #: Spectra that measurements name as the ones behind their signal templates.
 NULL_SPECTRA = {"hpqcd-2022": standard_model.dbr_dq2}
@@ -102,12 +106,22 @@ class Part:
         )
         return cls(measurement, pdf, tuple(responses), tuple(decays), template, has_new)
 
-    def counts(self, spectrum: Spectra) -> tuple[Array, Array | None]:
+    def uses(self) -> list[tuple[str, Callable[[Spectrum], Folded]]]:
+        """Return what is made of the spectra: one decay and one function of its spectrum a
+        response."""
+
+        def folded(response: Response, spectrum: Spectrum) -> Folded:
+            new = response.fold_new(spectrum) if self.has_new else None
+            return response.fold_standard_model(spectrum.standard_model), new
+
+        return [
+            (decay, partial(folded, response))
+            for response, decay in zip(self.responses, self.decays, strict=True)
+        ]
+
+    def counts(self, spectrum: Spectra) -> Folded:
         """Return the expected signal (signal bins,), its SM part and the rest apart."""
-        found = [(r, spectrum(decay)) for r, decay in zip(self.responses, self.decays, strict=True)]
-        sm = [r.fold_standard_model(s.standard_model) for r, s in found]
-        new = [r.fold_new(s) for r, s in found] if self.has_new else None
-        return jnp.concatenate(sm), None if new is None else jnp.concatenate(new)
+        return _joined([use(spectrum(decay)) for decay, use in self.uses()])
 
     def scales(self, spectrum: Spectra) -> Array:
         """Return the factors on the signal templates that `pdf.rates` takes.
@@ -115,8 +129,12 @@ class Part:
         Args:
             spectrum: the spectrum of a decay by its name.
         """
+        return self.scales_of([use(spectrum(decay)) for decay, use in self.uses()])
+
+    def scales_of(self, folded: Sequence[Folded]) -> Array:
+        """Return the same of what `uses` returned."""
         inverse = np.where(self.template > 0, 1 / np.where(self.template > 0, self.template, 1), 0)
-        sm, new = self.counts(spectrum)
+        sm, new = _joined(folded)
         return sm * inverse if new is None else jnp.concatenate([sm * inverse, new * inverse])
 
     def own_vector(self, vector: Array, source: np.ndarray) -> Array:
@@ -168,6 +186,12 @@ class Part:
                 unused=unused,
             )
         )
+
+
+def _joined(folded: Sequence[Folded]) -> Folded:
+    sm = jnp.concatenate([x for x, _ in folded])
+    new = [x for _, x in folded if x is not None]
+    return sm, jnp.concatenate(new) if new else None
 
 
 def _check_strength(measurement: Measurement, pdf: HistFactory) -> None:

@@ -20,7 +20,7 @@ from bknn.inputs import HPQCD_2022
 from bknn.kinematics import endpoint
 from bknn.likelihood.histfactory import require_x64
 from bknn.response.breit_wigner import bin_fractions, breit_wigner
-from bknn.spectrum import Spectrum
+from bknn.spectrum import Shapes, Spectrum
 
 #: Observables and what they are.
 OBSERVABLES: Mapping[str, str] = {
@@ -153,6 +153,14 @@ def in_bins(
     return whole, amounts(_spectrum(model, params, where, longitudinal=True))
 
 
+def branching_ratio(
+    model: Any, channel: str, spectrum: Spectrum, *, q2: Q2 = None, resolution: float = 0.0
+) -> Array:
+    """Return the branching fraction of a spectrum that a model has for a channel; other arguments
+    as for `value`."""
+    return _amount(model, spectrum, q2, find_channel(channel), resolution)
+
+
 def _f_l(
     model: Any,
     params: Mapping[str, ArrayLike],
@@ -186,6 +194,9 @@ def _amount(
     if where.daughter is not None:
         edges = _pieces(model, where)
         for part in spectrum.continua:
+            if part.shapes is not None and _known(low, high, edges):
+                total = total + _integral_of_shapes(part.shapes(), low, high, edges)
+                continue
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
             total = total + _integral(part.density, start, high, edges)
         if spectrum.uses_template:
@@ -224,20 +235,40 @@ def _integral(
     high: ArrayLike,
     kinks: Sequence[ArrayLike],
 ) -> Array:
-    """Integrate over q2 from low to high, piece by piece; 0 if there is nothing between.
+    """Integrate over q2 from low to high, piece by piece; 0 if there is nothing between."""
+    nodes, weights = _quadrature(low, high, kinks, jnp)
+    return jnp.sum(weights * density(nodes))
+
+
+def _integral_of_shapes(shapes: Shapes, low: float, high: float, kinks: Sequence[float]) -> Array:
+    """Return the same of a sum of fixed shapes, which are integrated when the program is traced."""
+    nodes, weights = _quadrature(low, high, kinks, np)
+    return shapes.weights @ (shapes.functions(nodes) @ weights)
+
+
+def _known(*numbers: Any) -> bool:
+    """Return whether no number is traced."""
+    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(numbers))
+
+
+def _quadrature(
+    low: ArrayLike, high: ArrayLike, kinks: Sequence[ArrayLike], numbers: Any
+) -> tuple[Any, Any]:
+    """Return nodes and weights (n,) of the integral from low to high, computed by numpy or
+    jax.numpy.
 
     With q2 = a + (b - a) (1 - cos(pi u)) / 2 a square root at either end is smooth in u.
     """
     x, w = np.polynomial.legendre.leggauss(_NODES)
     u, w = 0.5 * (x + 1.0), 0.5 * w
-    total = jnp.zeros(())
+    nodes, weights = [], []
     for kink in kinks:
-        a, b = jnp.minimum(low, kink), jnp.minimum(high, kink)
-        width = jnp.maximum(b - a, 0.0)
-        nodes = a + width * 0.5 * (1.0 - np.cos(np.pi * u))
-        total = total + width * jnp.sum(0.5 * np.pi * np.sin(np.pi * u) * w * density(nodes))
-        low = jnp.maximum(low, kink)
-    return total
+        a, b = numbers.minimum(low, kink), numbers.minimum(high, kink)
+        width = numbers.maximum(b - a, 0.0)
+        nodes.append(a + width * 0.5 * (1.0 - np.cos(np.pi * u)))
+        weights.append(width * (0.5 * np.pi * np.sin(np.pi * u) * w))
+        low = numbers.maximum(low, kink)
+    return numbers.concatenate(nodes), numbers.concatenate(weights)
 
 
 def _density(spectrum: Spectrum, q2: Array) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors, prediction
 from bknn.data import Measurement
+from bknn.spectrum import Spectrum
 
 
 class Results:
@@ -48,19 +50,50 @@ class Results:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def expected(self, model: Any, params: Mapping[str, ArrayLike]) -> Array:
-        """Return what a model expects (m,), a pure function of all its parameters."""
-        found = []
+    def uses(self, model: Any) -> list[tuple[str, Callable[[Spectrum], Array]]]:
+        """Return what is made of the spectra: one decay and one function of its spectrum for each
+        branching fraction, in the order of the results."""
+        return [
+            (
+                channel,
+                partial(
+                    prediction.branching_ratio,
+                    model,
+                    channel,
+                    q2=result.q2,
+                    resolution=result.resolution,
+                ),
+            )
+            for result in self._parts
+            if result.observable == "branching_ratio"
+            for channel in result.channels
+        ]
+
+    def expected(
+        self, model: Any, params: Mapping[str, ArrayLike], branching_ratios: Sequence[Array]
+    ) -> Array:
+        """Return what a model expects (m,), a pure function of all its parameters.
+
+        Args:
+            model: that predicts.
+            params: {name: value}.
+            branching_ratios: what `uses` returned of its spectra.
+        """
+        found, known = [], iter(branching_ratios)
         for result in self._parts:
             values = [
                 weight
-                * prediction.value(
-                    model,
-                    result.observable,
-                    channel,
-                    params,
-                    result.q2,
-                    resolution=result.resolution,
+                * (
+                    next(known)
+                    if result.observable == "branching_ratio"
+                    else prediction.value(
+                        model,
+                        result.observable,
+                        channel,
+                        params,
+                        result.q2,
+                        resolution=result.resolution,
+                    )
                 )
                 for channel, weight in result.channels.items()
             ]

@@ -12,10 +12,12 @@ is jitted, differentiated, or mapped over masses and branching ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
@@ -189,6 +191,70 @@ class Spectrum(eqx.Module):
             continuum=_Sum(parts) if len(parts) > 1 else (parts[0] if parts else None),
             lines=self.lines + other.lines,
         )
+
+
+_T = TypeVar("_T")
+
+
+def at_once(spectrum: Spectrum, uses: Sequence[Callable[[Spectrum], _T]]) -> list[_T]:
+    """Return what several uses make of a spectrum, its continua evaluated once for all of them.
+
+    A continuum is the largest part of a compiled program; evaluated at the q2 of all uses together
+    it is there once. Each use is called twice: to hear at which q2 it needs the continua, which
+    must not depend on their values, and with the values.
+
+    Args:
+        spectrum: of one decay.
+        uses: pure functions of a spectrum.
+
+    >>> from bknn.spectrum import Spectrum, at_once
+    >>> parabola = Spectrum(continuum=lambda q2: q2**2)
+    >>> uses = [lambda s, x=x: s.continuum(np.array([x])) for x in (1.0, 2.0)]
+    >>> [float(found[0]) for found in at_once(parabola, uses)]
+    [1.0, 4.0]
+    """
+    continua = spectrum.continua
+    if len(uses) < 2 or not continua:
+        return [use(spectrum) for use in uses]
+    asked: list[list[Any]] = [[] for _ in continua]
+
+    def listen(i: int) -> Callable[[Any], Any]:
+        def density(q2: Any) -> Any:
+            asked[i].append(q2)
+            return jnp.zeros(jnp.shape(q2))
+
+        return density
+
+    def heard(densities: Sequence[Callable[[Any], Any]]) -> Spectrum:
+        parts = tuple(
+            Continuum(density, part.threshold, part.shapes)
+            for density, part in zip(densities, continua, strict=True)
+        )
+        return Spectrum(spectrum.standard_model, _Sum(parts), spectrum.lines)
+
+    listening = heard([listen(i) for i in range(len(continua))])
+    for use in uses:
+        use(listening)
+    answers = [iter(_joined(p.density, q2)) for p, q2 in zip(continua, asked, strict=True)]
+    answering = heard([lambda _, own=own: next(own) for own in answers])
+    return [use(answering) for use in uses]
+
+
+def _joined(density: Callable[[Array], Array], q2: Sequence[Any]) -> list[Array]:
+    """Return a density at several arrays of q2; those that are constants of the program apart, as
+    what depends on q2 alone is then computed once for a whole batch."""
+    result: list[Any] = [None] * len(q2)
+    for traced in (False, True):
+        which = [i for i, x in enumerate(q2) if isinstance(x, jax.core.Tracer) == traced]
+        if which:
+            numbers: Any = jnp if traced else np  # numpy's remain constants within a trace
+            found = density(numbers.concatenate([numbers.reshape(q2[i], -1) for i in which]))
+            start = 0
+            for i in which:
+                size = int(np.prod(jnp.shape(q2[i])))
+                result[i] = jnp.reshape(found[start : start + size], jnp.shape(q2[i]))
+                start += size
+    return result
 
 
 class _Sum(eqx.Module):

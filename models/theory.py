@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
@@ -327,9 +328,10 @@ class Theory:
                 lifetime,
                 masses,
                 longitudinal=longitudinal,
+                kept=self.__dict__.setdefault("_tables", {}).setdefault(where.name, {}),
             )
 
-        return Continuum(density, shapes=fixed)
+        return Continuum(density, shapes=cache(fixed))
 
     def _line(self, params: Params, where: Channel, state: Particle, longitudinal: bool) -> Line:
         masses = self._masses(where)
@@ -370,6 +372,10 @@ class Theory:
             jnp.zeros(()),
         )
         return Spectrum(lines=(Line(mass, self.inputs.lifetimes[where.parent] * gamma),))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what is found anew when it is needed, and cannot be sent."""
+        return {name: x for name, x in self.__dict__.items() if name != "_tables"}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
