@@ -287,7 +287,7 @@ class Branching:
             (KPLUS, 3.47, 1.50),
             (KZERO, 8.35, 0.21),
             (KPLUS + KZERO, 3.21, 1.40),
-            (KSTAR_PLUS, 11.87, 3.13),
+            (KSTAR_PLUS, 11.95, 3.26),
         )
     ],
 )
