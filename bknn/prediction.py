@@ -195,7 +195,7 @@ def _amount(
         edges = _pieces(model, where)
         for part in spectrum.continua:
             if part.shapes is not None and _known(low, high, edges):
-                total = total + _integral_of_shapes(part.shapes(), low, high, edges)
+                total = total + _integral_of_shapes(part.shapes(), max(low, 0.0), high, edges)
                 continue
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
             total = total + _integral(part.density, start, high, edges)

@@ -146,7 +146,8 @@ class _Table:
                 one, two = (wave.amplitudes[q].value for q in term.quarks)
                 k, n = (np.array(x, int) for x in zip(*both, strict=True))
                 product = one[k] * two[n] + jnp.where((k != n)[:, None], one[n] * two[k], 0.0)
-                found.append(common * term.density * rate.roots(q2, wave, *term.quarks) * product)
+                factors = common * term.density * rate.roots(q2, wave, *term.quarks)
+                found.append(jnp.reshape(factors, (1, -1)) * product)
             return jnp.where(physical[None, :], jnp.concatenate(found), 0.0)
 
         with jax.ensure_compile_time_eval():
