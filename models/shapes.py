@@ -141,7 +141,7 @@ class _Table:
             q2 = jnp.where(physical, q2, 0.0)
             p = momentum(masses["mass_parent"], masses["mass_daughter"], q2)
             common = factor * p / (16.0 * jnp.pi**2 * masses["mass_parent"] ** 2)
-            found = []
+            found = [jnp.zeros((0, len(q2)))]
             for wave, term, both in products(at(q2, unit), [s[1](q2) for s in states]):
                 one, two = (wave.amplitudes[q].value for q in term.quarks)
                 k, n = (np.array(x, int) for x in zip(*both, strict=True))
@@ -159,15 +159,15 @@ class _Table:
 
     def weights(self, couplings: Sequence[rate.Couplings], parameters: Array) -> Array:
         """Return the products (n,), whatever of them may be traced."""
-        strengths = jnp.stack(
-            [
-                term.strength
-                for own, density in zip(couplings, self.densities, strict=True)
-                for wave in self.waves
-                for term in rate.terms(wave, own, density)
-            ]
-        )
-        return strengths[self.term] * parameters[self.first] * parameters[self.second]
+        strengths = [
+            term.strength
+            for own, density in zip(couplings, self.densities, strict=True)
+            for wave in self.waves
+            for term in rate.terms(wave, own, density)
+        ]
+        if not strengths:  # the couplings do not meet this meson
+            return jnp.zeros(0)
+        return jnp.stack(strengths)[self.term] * parameters[self.first] * parameters[self.second]
 
     def functions(self, q2: np.ndarray) -> np.ndarray:
         """Return the shapes at q2 (points,), GeV^-2, (n, points); kept for the next call."""
