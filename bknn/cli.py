@@ -17,6 +17,7 @@ from bknn.commands import (
     limit,
     models,
     predict,
+    predict_fit,
     profile,
     run,
     sample,
@@ -29,8 +30,8 @@ __all__ = ["main", "prepare"]
 
 #: In the order of the help page.
 COMMANDS = (
-    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, run, export,
-    models, data,
+    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, predict_fit, run,
+    export, models, data,
 )  # fmt: skip
 
 

@@ -24,11 +24,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from bknn import errors, prediction
 from bknn.analysis import Analysis
 from bknn.data import Measurement, Result
+from bknn.decay.channels import channel as find_channel
 from bknn.inference import batch
 from bknn.inference.contours import Contours, contours
 from bknn.inference.fit import starting_points
@@ -41,14 +42,15 @@ from bknn.inference.result import FitResult
 from bknn.inference.target import in_pieces
 from bknn.parameters import Parameter
 from bknn.results import Results
+from bknn.spectrum import Spectrum
 
 METHODS = ("hessian", "profile", "posterior")
 
 Source = FitResult | Profile | Posterior
 
-#: Observables are tied to their targets by so small a part of their own uncertainty: intervals
-#: widen by the square of it, half of it.
-_TIGHT = 0.03
+#: Observables are tied to their targets by this part of their own uncertainty. Intervals widen by
+#: half of its square, which is taken off again; tighter ties make fits slow.
+_TIGHT = 0.1
 
 #: Where the Hessian does not say how uncertain an observable is, this part of it stands in.
 _GUESS = 0.2
@@ -77,14 +79,14 @@ class Quantity:
     q2: tuple[float, float] | float | None = None
     around: float | None = None
 
-    def edges(self, params: Mapping[str, ArrayLike]) -> Array | None:
-        """Return the bin (2,), GeV^2; None for a point."""
+    def edges(self, params: Mapping[str, ArrayLike]) -> Any:
+        """Return the bin, GeV^2: two numbers, or an array (2,); None for a point."""
         if self.around is not None:
             place = jnp.asarray(params["mass"]) ** 2
             return jnp.stack([jnp.maximum(place - self.around, 0.0), place + self.around])
         if self.q2 is None:
-            return jnp.array([0.0, jnp.inf])
-        return jnp.asarray(self.q2, float) if isinstance(self.q2, tuple) else None
+            return 0.0, np.inf
+        return self.q2 if isinstance(self.q2, tuple) else None
 
     def check(self, model: Any) -> Quantity:
         """Return it if the model predicts it.
@@ -130,6 +132,38 @@ class Quantity:
         return f"{self.observable}, {self.channel}, {self.where}{unit}"
 
 
+def in_bins(
+    model: Any, channel: str, params: Mapping[str, ArrayLike], bins: Sequence[Any]
+) -> tuple[Array, Array]:
+    """Return branching fractions in bins (n,), and those of a vector meson in helicity 0 alone.
+
+    The same as `bknn.prediction.value`, one by one, in a smaller program: spectra are made once.
+
+    Args:
+        model, channel, params: as for `bknn.prediction.value`.
+        bins: lower and upper edge of each, GeV^2; from 0 to infinity is all.
+    """
+
+    def amounts(**options: bool) -> Array:
+        spectrum = model.spectrum(params, channel, **options)
+
+        def one(low: Any, high: Any) -> Array:
+            found = prediction.branching_ratio(model, channel, spectrum, q2=(low, high))
+            return jnp.asarray(found)
+
+        # What is a sum of fixed shapes is integrated beforehand, where the edges are known.
+        shapes = all(c.shapes is not None for c in spectrum.continua)
+        known = [shapes and isinstance(x, tuple) for x in bins]
+        found = [one(*x) if k else None for x, k in zip(bins, known, strict=True)]
+        if others := [jnp.asarray(x) for x, k in zip(bins, known, strict=True) if not k]:
+            more = iter(jax.vmap(one)(*jnp.stack(others).T))
+            found = [next(more) if x is None else x for x in found]
+        return jnp.stack([x for x in found if x is not None])
+
+    whole = amounts()
+    return (whole, amounts(longitudinal=True)) if find_channel(channel).vector else (whole, whole)
+
+
 def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, ArrayLike]) -> Array:
     """Return what a model predicts for quantities (n,), a pure JAX function of all its parameters.
 
@@ -140,12 +174,12 @@ def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, Ar
         own = [q for q in quantities if q.channel == channel]
         edges = {q: e for q in own if (e := q.edges(params)) is not None}
         if edges:
-            bins = jnp.stack(list(edges.values()))
-            whole, part = prediction.in_bins(model, channel, params, bins)
+            bins = list(edges.values())
+            whole, part = in_bins(model, channel, params, bins)
             null: tuple[Array, Array] | None = None
             if any(q.observable.startswith("r_") for q in edges):
                 other, others = prediction.null_of(model, params)
-                null = prediction.in_bins(other, channel, others, bins)
+                null = in_bins(other, channel, others, bins)
             for i, q in enumerate(edges):
                 found[q] = _observable(q.observable, (whole[i], part[i]))
                 if q.observable.startswith("r_"):
@@ -193,8 +227,8 @@ class Predictions:
         quantities: the observables.
         method: "hessian", "profile" or "posterior".
         values: at the best fit, or the median of the draws (n,).
-        uncertainties: standard deviations (n,), of the Hessian also for "profile". NaN where it says
-            nothing: where the data do not determine what the quantity depends on.
+        uncertainties: standard deviations (n,), of the Hessian also for "profile". NaN where it
+            says nothing: where the data do not determine what the quantity depends on.
         correlation: of the quantities (n, n).
         ranges: {level: one Range a quantity}.
         draws: (draws, n) of a posterior, None otherwise.
@@ -272,7 +306,7 @@ def predictions(
         1.2e-05
     """
     best = source.best if isinstance(source, Profile) else source
-    analysis = best.analysis if isinstance(best, Posterior) else single(best)
+    analysis = analysis_of(best)
     known = ("posterior",) if isinstance(best, Posterior) else ("profile", "hessian")
     method = known[0] if method is None else method
     if method not in METHODS:
@@ -294,6 +328,17 @@ def predictions(
         return _from_draws(best, wanted, levels, seed)
     found = _from_hessian(best, wanted, levels)
     return found if method == "hessian" else _from_profile(best, found, levels, progress)
+
+
+def analysis_of(source: Source) -> Analysis:
+    """Return whose fit, profile or posterior it is.
+
+    Raises:
+        ParameterError: a batch of fits, or something else.
+    """
+    if isinstance(source, Posterior):
+        return source.analysis
+    return single(source.best if isinstance(source, Profile) else source)
 
 
 def single(result: FitResult) -> Analysis:
@@ -493,11 +538,20 @@ class _Tied(Results):
     def __len__(self) -> int:
         return len(self.names)
 
-    def expected(self, model: Any, params: Mapping[str, ArrayLike]) -> Array:
+    def uses(self, model: Any) -> list[tuple[str, Callable[[Spectrum], Array]]]:
+        """As of the results alone."""
+        return self.own.uses(model)
+
+    def expected(
+        self, model: Any, params: Mapping[str, ArrayLike], branching_ratios: Sequence[Array]
+    ) -> Array:
+        """Return what a model expects of both (m,)."""
         values = evaluate(model, self.quantities, params)
         targets = jnp.stack([jnp.asarray(params[target(i)]) for i in range(len(self.quantities))])
         tied = (values - targets * model.unit) / self.width
-        return jnp.concatenate([self.own.expected(model, params), tied]) if len(self.own) else tied
+        if not len(self.own):
+            return tied
+        return jnp.concatenate([self.own.expected(model, params, branching_ratios), tied])
 
 
 class _Beside(Analysis):
@@ -610,9 +664,10 @@ def _from_profile(
     )
     ranges, remarks = {}, [""] * len(rough)
     for level in map(float, levels):
+        ends = [profiles[n, level] for n in names]
         ranges[level] = tuple(
-            Range(profiles[n, level].low * u, profiles[n, level].high * u)
-            for n, u in zip(names, found.unit, strict=True)
+            Range(*(_end(x.value, end, level) * u for end in (x.low, x.high)))
+            for x, u in zip(ends, found.unit, strict=True)
         )
         for i, n in enumerate(names):
             said = profiles[n, level].status
@@ -625,6 +680,18 @@ def _from_profile(
         ranges=ranges,
         remarks=tuple(remarks),
     )
+
+
+def _end(best: float, end: float, level: float) -> float:
+    """Return where an observable itself reaches a level, from where its target does.
+
+    The target sees the lowest of f(o) + ((o - t)/w)^2 over all o, in place of f: where it has risen
+    to h, with the slope g, f rises to h nearer by g w^2/4; g is 2 h/(t - best) but for asymmetries.
+    """
+    distance = end - best
+    if not (np.isfinite(distance) and abs(distance) > _TIGHT):
+        return end
+    return end - float(chi2.ppf(level, 1)) * _TIGHT**2 / (2 * distance)
 
 
 def regions(
@@ -670,7 +737,13 @@ def regions(
         best=found.best,
         progress=progress,
     )
-    return {n: tuple(line * found.unit for line in lines) for n, lines in plane.lines.items()}
+    # They are a little too wide, as `_end` says.
+    centre = np.array([rough.values / found.unit])
+    shrink = 1 / np.sqrt(1 + _TIGHT**2)
+    return {
+        n: tuple((centre + (line - centre) * shrink) * found.unit for line in lines)
+        for n, lines in plane.lines.items()
+    }
 
 
 class Band(NamedTuple):
@@ -703,7 +776,7 @@ def band(source: Source, observable: str, channel: str, q2: ArrayLike, *, seed: 
         UnknownNameError, ParameterError: an observable that the channel does not have.
     """
     best = source.best if isinstance(source, Profile) else source
-    analysis = best.analysis if isinstance(best, Posterior) else single(best)
+    analysis = analysis_of(best)
     where = np.asarray(q2, float)
     if observable not in ("dbr_dq2", "f_l") or where.ndim not in (1, 2):
         raise errors.ParameterError(
@@ -715,7 +788,8 @@ def band(source: Source, observable: str, channel: str, q2: ArrayLike, *, seed: 
     def function(params: Mapping[str, Any]) -> Array:
         if where.ndim == 1:
             return prediction.value(analysis.model, observable, channel, params, where)
-        whole, part = prediction.in_bins(analysis.model, channel, params, where)
+        bins = [(float(low), float(high)) for low, high in where]
+        whole, part = in_bins(analysis.model, channel, params, bins)
         if observable == "dbr_dq2":
             return whole / (where[:, 1] - where[:, 0])
         return jax.vmap(lambda a, b: _observable("f_l", (a, b)))(whole, part)

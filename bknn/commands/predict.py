@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bknn import errors
-from bknn.commands import options, output
+from bknn.commands import options, output, predict_fit
+
+if TYPE_CHECKING:
+    from bknn.inference.predictions import Quantity
 
 _EXAMPLES = """\
 examples:
@@ -16,6 +19,9 @@ examples:
       --channel "B+ -> K*+"
   bknn predict wet --set C_TL=8 --observable f_l --channel "B0 -> K*0" --q2 0,4 4,8 8,16
   bknn predict sm --observable dbr_dq2 --q2 1 5 10 --form-factors hpqcd-2022 --out results/
+  bknn predict vector --basis chiral --fit belle2-2025 babar-2013 --set mass=2.1
+  bknn predict vector --basis chiral --fit belle2-2025 --set mass=2.1 --observable f_l \\
+      --channel "B0 -> K*0" --around 0.5 1 2 --from posterior
 """
 
 
@@ -27,24 +33,34 @@ def add(commands: Any) -> None:
         run,
         help="branching fractions, spectra, polarisation of a model",
         description="Predict observables of a model at a point of its parameters, with the "
-        "uncertainty of form factors and inputs.",
+        "uncertainty of form factors and inputs; or, with --fit, where data leave it, with the "
+        "uncertainty of everything.",
         epilog=_EXAMPLES,
     )
     options.add_model(parser)
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the point; the start elsewhere"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the point, the start elsewhere; with --fit what is kept, the best fit elsewhere",
     )
+    parser.add_argument(
+        "--fit", nargs="+", default=[], metavar="SET", help="data to fit first, as for `bknn fit`"
+    )
+    parser.add_argument(
+        "--free", nargs="+", default=[], metavar="NAME", help="parameters that float, too"
+    )
+    predict_fit.add_options(parser)
     parser.add_argument(
         "--observable",
         nargs="+",
-        default=["branching_ratio"],
         metavar="NAME",
         help="branching_ratio (default), dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l",
     )
     parser.add_argument(
         "--channel",
         nargs="+",
-        default=["B+ -> K+"],
         metavar="CHANNEL",
         help='"B+ -> K+" (default), "B0 -> K0", "B+ -> K*+", "B0 -> K*0", "Bs -> phi", '
         '"Bs -> invisible"',
@@ -64,7 +80,17 @@ def run(args: argparse.Namespace) -> int:
     """Predict, print, write."""
     point = options.values(args.set, "--set")
     regions: list[tuple[float, float] | float | None] = [_region(text) for text in args.q2]
+    if args.fit:
+        options.prepare()
+        return predict_fit.measured(args, _quantities(args, regions))
+    of_fits = {"--around": args.around, "--from": args.source, "--free": args.free}
+    for option, given in of_fits.items():
+        if given:
+            raise errors.ParameterError(
+                f"{option} is about a fit; say to what data with --fit, as in --fit belle2-2025."
+            )
     regions = regions or [None]
+    channels, observables = args.channel or ["B+ -> K+"], args.observable or ["branching_ratio"]
 
     options.prepare()
     from bknn import report
@@ -72,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
     model = options.model(args)
     rows = []
-    for channel in args.channel:
-        for observable in args.observable:
+    for channel in channels:
+        for observable in observables:
             for region in regions:
                 found = predict(model, observable, channel, point, region)
                 q2 = region if isinstance(region, tuple) or region is None else (region, region)
@@ -96,11 +122,29 @@ def run(args: argparse.Namespace) -> int:
         def figures(folder: Path) -> list[Path]:
             from bknn import plot
 
-            return plot.prediction_figures(model, point, args.channel, folder)
+            return plot.prediction_figures(model, point, channels, folder)
 
         print()
         output.write(out, content, {}, None if args.no_figures else figures)
     return 0
+
+
+def _quantities(
+    args: argparse.Namespace, regions: list[tuple[float, float] | float | None]
+) -> list[Quantity]:
+    """What is asked of a fit: every combination, or by default what tells scenarios apart."""
+    from bknn.inference.predictions import Quantity
+
+    where: list[dict[str, Any]] = [{"q2": region} for region in regions]
+    where += [{"around": half} for half in args.around]
+    pairs = [
+        (channel, observable)
+        for channel in args.channel or ["B+ -> K+"]
+        for observable in args.observable or ["branching_ratio"]
+    ]
+    if args.channel is None and args.observable is None and not where:
+        pairs = list(predict_fit.DEFAULTS)
+    return [Quantity(o, c, **place) for c, o in pairs for place in where or [{}]]
 
 
 def _region(text: str) -> tuple[float, float] | float:

@@ -12,6 +12,13 @@ from bknn.report.marginal import marginal_json, marginal_table, write_marginal
 from bknn.report.numbers import in_digits
 from bknn.report.posterior import posterior_json, posterior_table
 from bknn.report.prediction import predictions_json, predictions_table
+from bknn.report.predictions import (
+    comparison_json,
+    comparison_table,
+    measured_json,
+    measured_table,
+    write_measured,
+)
 from bknn.report.prior_study import prior_study_json, prior_study_table
 from bknn.report.profile import profile_json, profile_table, write_profile
 from bknn.report.provenance import provenance
@@ -19,6 +26,8 @@ from bknn.report.significance import significance_json, significance_table
 from bknn.report.toys import toys_json, toys_table
 
 __all__ = [
+    "comparison_json",
+    "comparison_table",
     "evidence_json",
     "evidence_table",
     "fit_json",
@@ -30,6 +39,8 @@ __all__ = [
     "limit_table",
     "marginal_json",
     "marginal_table",
+    "measured_json",
+    "measured_table",
     "posterior_json",
     "posterior_table",
     "predictions_json",
@@ -48,5 +59,6 @@ __all__ = [
     "write_json",
     "write_limit",
     "write_marginal",
+    "write_measured",
     "write_profile",
 ]

@@ -1,0 +1,183 @@
+"""What `bknn predict --fit` and `bknn compare` say and write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn.inference.predictions import Predictions, Quantity
+from bknn.inference.result import FitResult
+from bknn.report import files
+from bknn.report.fit import content
+from bknn.report.heading import heading, parameters_table
+from bknn.report.numbers import in_digits, number
+from bknn.report.provenance import versions
+from bknn.tables import table
+
+#: How the ranges were found, in words.
+METHODS = {
+    "profile": "profile of the likelihood, all parameters fitted again",
+    "hessian": "covariance of the fit, propagated linearly",
+    "posterior": "draws of the posterior: medians, shortest intervals",
+}
+
+
+def measured_json(
+    best: FitResult, found: Predictions, *, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of `result.json` for predictions from a fit; `docs/result.md`."""
+    more = {"method": found.method, "predictions": _rows(found)}
+    return content(best, "predict", settings, more)
+
+
+def comparison_json(
+    fits: Mapping[str, FitResult],
+    found: Mapping[str, Predictions],
+    null: FitResult | None,
+    *,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the content of `result.json` for scenarios; `docs/result.md` describes it."""
+    scenarios = {}
+    for text, best in fits.items():
+        one = content(best, "compare", settings, {})
+        kept = {k: v for k, v in one.items() if k not in ("command", "provenance")}
+        own = {"method": found[text].method, "predictions": _rows(found[text])}
+        scenarios[text] = {**kept, **own, "provenance": one["provenance"]}
+    return {
+        "command": "compare",
+        "twice_nll_standard_model": None if null is None else number(float(null.twice_nll)),
+        "scenarios": scenarios,
+        "provenance": {**versions(), "settings": dict(settings)},
+    }
+
+
+def _rows(found: Predictions) -> list[dict[str, Any]]:
+    rows = []
+    for i, q in enumerate(found.quantities):
+        q2 = q.q2 if isinstance(q.q2, tuple) or q.q2 is None else (q.q2, q.q2)
+        ranges = {
+            str(round(100 * level)): [number(x) for x in all_ranges[i]]
+            for level, all_ranges in found.ranges.items()
+        }
+        rows.append(
+            {
+                "observable": q.observable,
+                "channel": q.channel,
+                "q2": None if q2 is None else list(q2),
+                "around": q.around,
+                "value": number(found.values[i]),
+                "uncertainty": number(found.uncertainties[i]),
+                **ranges,
+                "remark": found.remarks[i],
+            }
+        )
+    return rows
+
+
+def write_measured(found: Mapping[str, Predictions], path: Path) -> None:
+    """Write values, ranges, correlations and draws as NetCDF; names end with the scenario's number
+    where there are several."""
+    with files.arrays(path, "bknn predictions") as file:
+        for k, (text, one) in enumerate(found.items()):
+            end = f"_{k}" if len(found) > 1 else ""
+            here = f"quantity{end}"
+            file.dimension(here, len(one))
+            file.dimension(f"quantity_2{end}", len(one))
+            file.dimension(f"level{end}", len(one.ranges))
+            file.dimension(f"side{end}", 2)
+            file.put_texts(f"name{end}", [f"{text} {q}".strip() for q in one.quantities], here)
+            file.put(f"value{end}", one.values, here)
+            file.put(f"uncertainty{end}", one.uncertainties, here)
+            file.put(f"correlation{end}", one.correlation, here, f"quantity_2{end}")
+            file.put(f"confidence{end}", list(one.ranges), f"level{end}")
+            ranges = np.array([list(map(tuple, x)) for x in one.ranges.values()], float)
+            file.put(f"range{end}", ranges, f"level{end}", here, f"side{end}")
+            if one.draws is not None:
+                file.dimension(f"draw{end}", len(one.draws))
+                file.put(f"draws{end}", one.draws, f"draw{end}", here)
+
+
+def measured_table(best: FitResult, found: Predictions) -> str:
+    """Return the table that `bknn predict --fit` prints."""
+    rows = []
+    for i, q in enumerate(found.quantities):
+        value, error = in_digits(found.values[i], found.uncertainties[i])
+        spans = [_span(x[i].low, x[i].high, found.uncertainties[i]) for x in found.ranges.values()]
+        rows.append((q.observable, q.channel, q.where, value, error, *spans))
+    levels = [f"{100 * level:.3g}%" for level in found.ranges]
+    head = ("observable", "channel", "q2 / GeV^2", "value", "uncertainty", *levels)
+    lines = [*heading(best.target), "", parameters_table(best), "", table(head, rows), ""]
+    lines.append(f"ranges           {METHODS[found.method]}")
+    for q, remark in zip(found.quantities, found.remarks, strict=True):
+        if remark:
+            lines.append(f"{'':<17}{q}: {remark}")
+    lines.append(f"fit              {best.status}")
+    return "\n".join(lines)
+
+
+def comparison_table(
+    fits: Mapping[str, FitResult], found: Mapping[str, Predictions], null: FitResult | None
+) -> str:
+    """Return the table that `bknn compare` prints: one scenario a row."""
+    first = next(iter(fits.values()))
+    every = tuple(dict.fromkeys(q for one in found.values() for q in one.quantities))
+    rows = []
+    for text, best in fits.items():
+        one = found[text]
+        row = [text, _parameters(best)]
+        if null is not None:
+            row.append(f"{float(best.twice_nll) - float(null.twice_nll):.2f}")
+        for q in every:
+            row.append(_cell(one, q) if q in one.quantities else "-")
+        rows.append(tuple(row))
+    head = ["scenario", "best fit", *(["-2 ln(L/L_SM)"] * (null is not None))]
+    head += [_short(q) for q in every]
+    lines = [line for line in heading(first.target) if line.startswith("data:")]
+    lines += ["", table(head, rows), ""]
+    lines.append("branching fractions in 1e-6, with 68% ranges")
+    lines.append(f"ranges           {METHODS[next(iter(found.values())).method]}")
+    for text, one in found.items():
+        for q, remark in zip(one.quantities, one.remarks, strict=True):
+            if remark:
+                lines.append(f"{'':<17}{text}: {q}: {remark}")
+    for text, best in fits.items():
+        lines.append(f"fit              {text}: {best.status}")
+    return "\n".join(lines)
+
+
+def _parameters(best: FitResult) -> str:
+    own = [
+        (p.name, float(best.vector[i]))
+        for i, p in enumerate(best.target.parameters)
+        if not (p.nuisance or p.constraint is not None) and best.vector[i] != 0
+    ]
+    return ", ".join(f"{name} = {x:.3g}" for name, x in own)
+
+
+def _short(q: Quantity) -> str:
+    symbol = {"branching_ratio": "BR", "f_l": "F_L"}.get(q.observable, q.observable)
+    where = "" if q.where == "all" else f" {q.where}"
+    return f"{symbol}({q.channel}){where}"
+
+
+def _cell(found: Predictions, q: Quantity) -> str:
+    i = found.index(q)
+    scale = 1e6 if q.observable == "branching_ratio" else 1.0
+    value, sigma = scale * found.values[i], scale * found.uncertainties[i]
+    low, high = (scale * x for x in next(iter(found.ranges.values()))[i])
+    if not value:
+        return "0"
+    if not math.isfinite(low) or not math.isfinite(high):
+        return f"{value:.3g} ({'-inf' if math.isinf(low) else f'{low:.3g}'} ... {high:.3g})"
+    digits = 1 - math.floor(math.log10(max(sigma, high - value, 1e-9)))
+    digits = max(digits, 0)
+    return f"{value:.{digits}f} -{value - low:.{digits}f} +{high - value:.{digits}f}"
+
+
+def _span(low: float, high: float, error: float) -> str:
+    return f"{in_digits(low, error)[0]} ... {in_digits(high, error)[0]}"
