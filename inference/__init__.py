@@ -14,6 +14,14 @@ from bknn.inference.intervals import Interval, Intervals, intervals
 from bknn.inference.limits import Limit, TwoSided, limit, two_sided
 from bknn.inference.marginal import Marginal, marginal
 from bknn.inference.posterior import Posterior
+from bknn.inference.predictions import (
+    Band,
+    Predictions,
+    Quantity,
+    band,
+    predictions,
+    regions,
+)
 from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.profile import Profile, profile
 from bknn.inference.result import FitResult
@@ -24,6 +32,7 @@ from bknn.inference.studies import bias, coverage, pulls
 from bknn.inference.toys import Toys, toys
 
 __all__ = [
+    "Band",
     "BayesFactor",
     "Calibration",
     "Comparison",
@@ -40,13 +49,16 @@ __all__ = [
     "LogDensity",
     "Marginal",
     "Posterior",
+    "Predictions",
     "Predictive",
     "Profile",
+    "Quantity",
     "Reweighted",
     "Significance",
     "Toys",
     "TwoSided",
     "asimov",
+    "band",
     "bias",
     "calibrate",
     "contours",
@@ -61,9 +73,11 @@ __all__ = [
     "limit",
     "marginal",
     "posterior_predictive",
+    "predictions",
     "prior_predictive",
     "profile",
     "pulls",
+    "regions",
     "reweight",
     "sample",
     "savage_dickey",
