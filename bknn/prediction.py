@@ -130,29 +130,6 @@ def value(
     return above / _amount(null, _spectrum(null, null_params, where), q2, where)
 
 
-def in_bins(
-    model: Any, channel: str, params: Mapping[str, ArrayLike], edges: ArrayLike
-) -> tuple[Array, Array]:
-    """Return branching fractions in bins, and those of a vector meson in helicity 0 alone.
-
-    The same as `value`, one by one, in a program that is smaller: spectra are made once.
-
-    Args:
-        model, channel, params: as for `value`.
-        edges: lower and upper edges (n, 2), GeV^2; from 0 to infinity is all.
-    """
-    where = find_channel(channel)
-    edges = jnp.asarray(edges, float)
-
-    def amounts(spectrum: Spectrum) -> Array:
-        return jax.vmap(lambda low, high: _amount(model, spectrum, (low, high), where))(*edges.T)
-
-    whole = amounts(_spectrum(model, params, where))
-    if not where.vector:
-        return whole, whole
-    return whole, amounts(_spectrum(model, params, where, longitudinal=True))
-
-
 def branching_ratio(
     model: Any, channel: str, spectrum: Spectrum, *, q2: Q2 = None, resolution: float = 0.0
 ) -> Array:
