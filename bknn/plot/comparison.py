@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Patch, Polygon, Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import gaussian_kde
 
 from bknn.inference.predictions import Predictions, Quantity, Source, analysis_of, band, in_bins
@@ -100,6 +101,8 @@ def planes(
             for i, label in enumerate(found)
         ]
         handles.append(Line2D([], [], label="standard model", **_CROSS))
+        if any(_expected(pair) for pair in pairs):
+            handles.append(Patch(label=r"Belle II, 50 ab$^{-1}$ (about)", **_BOX))
         rows = -(-len(handles) // 3)
         top, below, tall = 0.12 + 0.16 * rows, text.room + 0.4, 2.5
         height = top + tall + below
@@ -108,9 +111,12 @@ def planes(
         for k, (x, y) in enumerate(pairs):
             left = 0.52 + k * (wide + 0.6)
             ax = figure.add_axes((left / WIDTH, below / height, wide / WIDTH, tall / height))
+            wide_range = _far_apart(found, x)
+            if wide_range:
+                ax.set_xscale("log")
             for i, (label, one) in enumerate(found.items()):
                 given = None if regions is None else regions.get((label, k))
-                _scenario(ax, one, (x, y), i, given)
+                _scenario(ax, one, (x, y), i, given, logarithmic=wide_range)
             _standard_model(ax, next(iter(found.values())), (x, y))
             _limits(ax, (x, y))
         figure.legend(
@@ -126,6 +132,14 @@ _CROSS: dict[str, Any] = {
     "markersize": 7,
     "markeredgewidth": 1.2,
     "linestyle": "none",
+}
+
+
+_BOX: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": GREY,
+    "linewidth": 0.9,
+    "linestyle": (0, (3, 1.5)),
 }
 
 
@@ -163,6 +177,8 @@ def _scenario(
     pair: tuple[Quantity, Quantity],
     i: int,
     given: Lines | None,
+    *,
+    logarithmic: bool,
 ) -> None:
     if any(q not in found.quantities for q in pair):
         return
@@ -174,7 +190,11 @@ def _scenario(
     elif found.draws is not None:
         lines = _highest(found.draws[:, at] * scale)
     else:
-        lines = [_ellipse(centre, found.uncertainties[at] * scale, found.correlation[at[0], at[1]])]
+        line = _ellipse(centre, found.uncertainties[at] * scale, found.correlation[at[0], at[1]])
+        if logarithmic:
+            # Relative changes to either side: a branching fraction is not negative.
+            line[:, 0] = centre[0] * np.exp(line[:, 0] / centre[0] - 1.0)
+        lines = [line]
     look = _look(i)
     for line in lines:
         if np.isfinite(line).all():
@@ -183,6 +203,14 @@ def _scenario(
             )
             ax.plot(*line.T, **look)
     ax.plot(*centre, **{**_look(i, marked=True), "linestyle": "none"}, zorder=4)
+
+
+def _far_apart(found: Mapping[str, Predictions], x: Quantity) -> bool:
+    """Whether branching fractions differ so much that they are drawn on a logarithmic axis."""
+    if x.observable != "branching_ratio":
+        return False
+    values = [one.values[one.index(x)] for one in found.values() if x in one.quantities]
+    return len(values) > 1 and 0 < 5 * min(values) < max(values)
 
 
 def _ellipse(centre: np.ndarray, sigma: np.ndarray, correlation: float) -> np.ndarray:
@@ -223,33 +251,21 @@ def _standard_model(ax: Axes, found: Predictions, pair: tuple[Quantity, Quantity
     errors = [float(v.uncertainty) * s for v, s in zip(values, scale, strict=True)]
     ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt="none", color=BLACK, linewidth=0.8)
     ax.plot(x, y, **_CROSS, zorder=5)
-    known = [EXPECTED.get(q.observable) for q in pair]
-    if all(k is not None for k in known) and all("K*" in q.channel for q in pair):
+    if known := _expected(pair):
         half = [
             k * (v if q.observable == "branching_ratio" else 1.0)
             for k, v, q in zip(known, (x, y), pair, strict=True)
-            if k is not None
         ]
-        box = Rectangle(
-            (x - half[0], y - half[1]),
-            2 * half[0],
-            2 * half[1],
-            facecolor="none",
-            edgecolor=GREY,
-            linewidth=0.9,
-            linestyle=(0, (3, 1.5)),
-        )
-        ax.add_patch(box)
-        ax.annotate(
-            r"Belle II, 50 ab$^{-1}$",
-            (x, y - half[1]),
-            xytext=(0, -2),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=5.8,
-            color=GREY,
-        )
+        corner = x - half[0], y - half[1]
+        ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **_BOX))
+
+
+def _expected(pair: tuple[Quantity, Quantity]) -> tuple[float, ...]:
+    """What Belle II expects to know of a pair of observables of K*; empty if that is not known."""
+    known = [q.observable in EXPECTED and q.q2 is None and q.around is None for q in pair]
+    if not all(known) or not all("K*" in q.channel for q in pair):
+        return ()
+    return tuple(EXPECTED[q.observable] for q in pair)
 
 
 def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
@@ -257,10 +273,11 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
     ax.autoscale_view()
     for axis, q in zip("xy", pair, strict=True):
         low, high = ax.get_xlim() if axis == "x" else ax.get_ylim()
+        logarithmic = axis == "x" and ax.get_xscale() == "log"
         if q.observable == "branching_ratio":
-            low = 0.0
+            low = low if logarithmic else 0.0
         elif q.observable == "f_l":
-            low, high = max(low, -0.02), min(high, 1.02)
+            low, high = -0.02, 1.02
         (ax.set_xlim if axis == "x" else ax.set_ylim)(low, high)
         if q.observable != "branching_ratio" or q.q2 is not None:
             continue
@@ -270,7 +287,7 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
                 continue
             along = ax.axvline if axis == "x" else ax.axhline
             along(at, color=GREY, linewidth=0.9, linestyle=(0, (1, 1.2)), zorder=0)
-            place = (at, 0.015) if axis == "x" else (0.985, at)
+            place = (at, 0.985) if axis == "x" else (0.985, at)
             frame = ax.get_xaxis_transform() if axis == "x" else ax.get_yaxis_transform()
             ax.text(
                 *place,
@@ -278,10 +295,14 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
                 transform=frame,
                 rotation=90 if axis == "x" else 0,
                 ha="right",
-                va="bottom",
+                va="top" if axis == "x" else "bottom",
                 fontsize=5.8,
                 color=GREY,
             )
+    if ax.get_xscale() == "log":
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(_name(pair[0]))
     ax.set_ylabel(_name(pair[1]))
 
