@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors, prediction
 from bknn.data import Measurement
+from bknn.data.published import check_together
 from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
@@ -202,6 +203,7 @@ class Analysis:
                 f"measurement {max(names, key=names.count)!r} is given twice; its data would count "
                 "double. Give it once, with all channels wanted, or rename one if they differ."
             )
+        check_together(self.measurements)
 
     def _check_form_factors(self, uses_sm: bool) -> None:
         """Refuse to count the uncertainty of form factors twice."""

@@ -37,12 +37,13 @@ class Results:
         turn = np.eye(len(names))
         first = 0
         for m in measurements:
-            here = slice(first, first + len(m.results))
             first += len(m.results)
-            if m.correlation is not None and np.any(m.correlation != np.eye(len(m.results))):
-                turn[here, here] = _turn(m)
-                self.below[here] = self.above[here] = 1.0
-                names[here] = [f"{m.name}[{i}]" for i in range(len(m.results))]
+            if m.correlation is not None and _correlated(m).size:
+                which = first - len(m.results) + _correlated(m)
+                turn[np.ix_(which, which)] = _turn(m)
+                self.below[which] = self.above[which] = 1.0
+                for i in which:
+                    names[i] = f"{m.name}[{i - first + len(m.results)}]"
         self.observed = turn @ self.observed
         self.names = tuple(names)
         self._turn = None if np.array_equal(turn, np.eye(len(names))) else turn
@@ -117,17 +118,26 @@ class Results:
                 prediction.check(model, result.observable, channel, result.q2)
 
 
-def _turn(measurement: Measurement) -> np.ndarray:
-    """Return the inverse of the Cholesky factor of the covariance of a measurement's results."""
-    where = f"measurement {measurement.name!r}"
-    below = np.array([r.below for r in measurement.results])
-    above = np.array([r.above for r in measurement.results])
+def _correlated(measurement: Measurement) -> np.ndarray:
+    """Return which results of a measurement have a correlation with others."""
+    n = len(measurement.results)
     correlation = np.asarray(measurement.correlation, float)
-    if correlation.shape != (len(below), len(below)):
+    if correlation.shape != (n, n):
         raise errors.DataError(
-            f"the correlation of {where} has shape {correlation.shape}, but there are "
-            f"{len(below)} results; give one row and one column a result."
+            f"the correlation of measurement {measurement.name!r} has shape {correlation.shape}, "
+            f"but there are {n} results; give one row and one column a result."
         )
+    return np.flatnonzero(np.any(correlation != np.eye(n), axis=1))
+
+
+def _turn(measurement: Measurement) -> np.ndarray:
+    """Return the inverse of the Cholesky factor of the covariance of its correlated results."""
+    where = f"measurement {measurement.name!r}"
+    which = _correlated(measurement)
+    results = [measurement.results[i] for i in which]
+    below = np.array([r.below for r in results])
+    above = np.array([r.above for r in results])
+    correlation = np.asarray(measurement.correlation, float)[np.ix_(which, which)]
     if not np.array_equal(below, above):
         raise errors.DataError(
             f"{where} has results with different widths below and above, and a correlation; what "

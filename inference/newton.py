@@ -392,6 +392,15 @@ def _solver(where: Layout, metric: _Metric, active: Array) -> Callable[[Array], 
     """
     n = where.tied
     n_free = len(where.rest) - n
+    if not n_free:
+
+        def solve_tied(v: Array) -> Array:
+            z = v / metric.diagonal
+            y = jnp.einsum("ibc,ic->ib", metric.project, jnp.einsum("it,ibt->ib", z, metric.tied))
+            tied = z - jnp.einsum("ib,ibt->it", y, metric.tied) / metric.diagonal
+            return jnp.where(active, tied, 0.0)
+
+        return solve_tied
     j_free = jnp.where(active[:, None, n:], metric.free, 0.0)
     projected = jnp.einsum("ibc,icf->ibf", metric.project, j_free)
     schur = jnp.einsum("ibf,ibg->ifg", j_free, projected)

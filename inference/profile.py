@@ -1,4 +1,4 @@
-"""The profile likelihood over one or two parameters, on grids of any size."""
+"""The profile likelihood over one to three parameters, on grids of any size."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SECOND_OPINION = 16
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """-2 log L on a grid of one or two parameters, minimised over all others at every point.
+    """-2 log L on a grid of one to three parameters, minimised over all others at every point.
 
     Attributes:
         target: the Analysis.
-        parameters: names of the one or two parameters.
+        parameters: names of the parameters of the grid.
         axes: their values, one array each.
         twice_nll: -2 log L, constants included, of the shape of the grid; at a point that did not
             converge it is an upper bound.
@@ -104,6 +104,54 @@ class Profile:
             text += f"; the best fit did not converge: {self.best.status}"
         return text.rstrip(".") + "."
 
+    def minimised(self, *names: str) -> Profile:
+        """Return the profile over some of the parameters, the lowest along the other axes.
+
+        The others are minimised over the values that they have on the grid only.
+
+        Raises:
+            UnknownNameError: a name that is not on the grid.
+        """
+        for name in names:
+            if name not in self.parameters:
+                raise errors.unknown("parameter", name, self.parameters, "the grid of the profile")
+        kept = [a for a, name in enumerate(self.parameters) if name in names]
+        others = [a for a in range(len(self.axes)) if a not in kept]
+        order = [*kept, *others]
+        shape = tuple(len(self.axes[a]) for a in kept)
+
+        def columns(values: np.ndarray) -> np.ndarray:
+            more = tuple(range(len(order), values.ndim))
+            moved = np.transpose(values, (*order, *more))
+            return moved.reshape(*shape, -1, *moved.shape[len(order) :])
+
+        lowest = np.argmin(columns(np.where(self.converged, self.twice_nll, np.inf)), axis=-1)
+
+        def there(values: np.ndarray) -> np.ndarray:
+            table = columns(values)
+            index = lowest.reshape(*shape, *(1,) * (table.ndim - len(shape)))
+            return np.take_along_axis(table, index, axis=len(shape)).squeeze(len(shape))
+
+        along = {
+            self.parameters[a]: np.broadcast_to(
+                self.axes[a].reshape([-1 if b == a else 1 for b in range(len(self.axes))]),
+                self.shape,
+            )
+            for a in others
+        }
+        return Profile(
+            self.target,
+            tuple(self.parameters[a] for a in kept),
+            tuple(self.axes[a] for a in kept),
+            there(self.twice_nll),
+            there(self.slope)[..., kept],
+            there(self.outcome),
+            there(self.second),
+            {name: there(x) for name, x in (along | self.values).items()},
+            self.best,
+            self.repaired,
+        )
+
     def __repr__(self) -> str:
         size = " x ".join(str(n) for n in self.shape)
         return f"Profile({', '.join(self.parameters)}; {size} points: {self.status})"
@@ -125,7 +173,7 @@ def profile(
 
     Args:
         analysis: what is fitted.
-        over: {name: values} of one or two parameters, nuisances too; the grid is their product.
+        over: {name: values} of one to three parameters, nuisances too; the grid is their product.
         fixed: {name: value} of parameters that do not float at all.
         data: one data set to fit instead of the observation.
         best: the fit with `over` floating, if it has been done.
@@ -141,7 +189,8 @@ def profile(
 
     Raises:
         UnknownNameError: a parameter that the analysis does not have.
-        ParameterError: not one or two parameters; values that do not increase or lie out of bounds.
+        ParameterError: not one to three parameters; values that do not increase or lie out of
+            bounds.
 
     Example:
         >>> import bknn; bknn.enable_x64()
@@ -159,10 +208,10 @@ def profile(
 
 def _grid(over: Mapping[str, ArrayLike]) -> tuple[tuple[str, ...], tuple[np.ndarray, ...]]:
     """Return names and values of a grid that makes sense."""
-    if len(over) not in (1, 2):
+    if len(over) not in (1, 2, 3):
         raise errors.ParameterError(
             f"a profile over {len(over)} parameters ({', '.join(over)}) was asked for; it is over "
-            "one or two, the others are minimised over."
+            "one to three, the others are minimised over."
         )
     axes = []
     for name, values in over.items():

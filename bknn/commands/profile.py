@@ -1,9 +1,10 @@
-"""`bknn profile`: the likelihood along one or two parameters, all others fitted, and intervals."""
+"""`bknn profile`: the likelihood along one to three parameters, all others fitted; intervals."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ examples:
   bknn profile resonance --over mass=0.1:4.7:200 --intervals mass branching_ratio
   bknn profile resonance --over mass=1.5:3:40 branching_ratio=0:2e-5:40 --out results/
   bknn profile wet --over C_SL=-10:10:50 C_TL=0:20:50
+  bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 \\
+      --data belle2-2025 babar-2013
 """
 
 
@@ -28,14 +31,14 @@ def add(commands: Any) -> None:
         commands,
         "profile",
         run,
-        help="the likelihood along one or two parameters; intervals and contours",
-        description="Minimise -2 log L over everything else at each value of one or two "
+        help="the likelihood along one to three parameters; intervals and contours",
+        description="Minimise -2 log L over everything else at each value of one to three "
         "parameters. Intervals and contours are where it rises by what their confidence asks for, "
         "found by root search, not read off the grid.",
         epilog=_EXAMPLES,
     )
     options.add_analysis(parser)
-    options.add_over(parser, "grid of one or two parameters", required=True)
+    options.add_over(parser, "grid of one to three parameters", required=True)
     options.add_fix(parser)
     parser.add_argument(
         "--intervals",
@@ -50,10 +53,10 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Profile, print, write."""
     over, fixed = options.grids(args.over), options.values(args.fix, "--fix")
-    if len(over) > 2:
+    if len(over) > 3:
         raise errors.ParameterError(
-            f"--over names {len(over)} parameters ({', '.join(over)}); a profile has one or two. "
-            "Keep the others with --fix, or leave them to the fit."
+            f"--over names {len(over)} parameters ({', '.join(over)}), and a profile has at most "
+            "three. Keep the others with --fix, or leave them to the fit."
         )
     analysis = options.analysis(args, [*over, *fixed, *(args.intervals or [])])
 
@@ -89,6 +92,15 @@ def run(args: argparse.Namespace) -> int:
 
             if plane is not None:
                 return plot.save(plot.contours(plane), folder / "contours")
+            if len(over) == 3:
+                pairs = combinations(over, 2)
+                return [
+                    path
+                    for pair in pairs
+                    for path in plot.save(
+                        plot.profile(found.minimised(*pair)), folder / "_".join(["profile", *pair])
+                    )
+                ]
             return plot.save(plot.profile(found), folder / "profile")
 
         output.write(

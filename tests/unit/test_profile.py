@@ -326,7 +326,7 @@ def test_failed_points_are_named(monkeypatch, one):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"over": {}}, ("0 parameters", "one or two")),
+        ({"over": {}}, ("0 parameters", "one to three")),
         ({"over": {"mu": [1.0], "ff": [1.0], "k_b": [1.0]}}, ("3 parameters",)),
         ({"over": {"my": [1.0]}}, ("my", "mu")),
         ({"over": {"side": [1.0]}}, ("side",)),
@@ -615,3 +615,23 @@ def test_figures(monkeypatch, tmp_path, folded, whole):
     texts = [t.get_text() for t in broken.axes[0].get_legend().get_texts()]
     assert "fit did not converge" in texts
     assert "DID NOT CONVERGE" in broken.texts[0].get_text()
+
+
+def test_three_parameters(whole):
+    """A grid in space holds the planes; its lowest along an axis is the profile without it."""
+    axes = {"mu": [0.0, 2.0, 3.0], "norm_b": [-1.0, 0.5], "shape_b": [-0.5, 0.0, 0.5, 1.0]}
+    names = list(axes)
+    space = profile(whole, axes)
+    fixed = {names[2]: axes[names[2]][1]}
+    plane = profile(whole, {n: axes[n] for n in names[:2]}, fixed=fixed)
+    np.testing.assert_allclose(space.twice_nll[:, :, 1], plane.twice_nll, atol=1e-6)
+    lowest = space.minimised(names[1])
+    assert lowest.parameters == (names[1],)
+    np.testing.assert_array_equal(lowest.twice_nll, space.twice_nll.min(axis=(0, 2)))
+    # What the others are there is on their axes.
+    i = int(np.argmin(lowest.twice_nll))
+    at = [float(lowest.values[n][i]) for n in (names[0], names[2])]
+    a, b = (list(axes[n]).index(x) for n, x in zip((names[0], names[2]), at, strict=True))
+    assert space.twice_nll[a, i, b] == lowest.twice_nll[i]
+    with pytest.raises(bknn.errors.UnknownNameError, match="the grid of the profile"):
+        space.minimised("nothing")
