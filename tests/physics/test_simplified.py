@@ -104,7 +104,7 @@ def test_mass_profile():
         curve = np.asarray(inference.fit(resonance, fixed={"mass": grid}).twice_nll)
         curves[kind] = curve - curve.min()
     near = curves["full"] < 4
-    for kind, mass, height in (("fit", 0.02, 0.5), ("two eta bins", 0.11, 2.0)):
+    for kind, mass, height in (("fit", 0.03, 0.5), ("two eta bins", 0.06, 1.0)):
         difference = grid[np.argmin(curves[kind])] - grid[np.argmin(curves["full"])]
         assert abs(difference) < mass
         assert np.max(np.abs(curves[kind] - curves["full"])[near]) < height
