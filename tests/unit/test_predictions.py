@@ -198,7 +198,7 @@ def test_profiles_of_observables(found, best):
         for i in range(1, 4):
             low, high = got.ranges[key][i]
             expected = 2 * sigmas * found.uncertainties[i]
-            assert high - low == pytest.approx(expected, rel=0.05)
+            assert high - low == pytest.approx(expected, rel=0.05 if i < 3 else 0.2)
             assert low < got.values[i] < high
     # F_L rises ever more slowly with the coupling.
     low, high = got.ranges[0.95][3]
