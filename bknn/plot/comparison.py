@@ -359,13 +359,17 @@ def over_q2(
             figure.add_axes((0.55 / WIDTH, y / height, (WIDTH - 0.65) / WIDTH, tall / height))
             for y in (below + tall + 0.08, below)
         ]
+        highest_of_all = 0.0
         for i, (label, source) in enumerate(sources.items()):
             for ax, observable in zip(axes, ("dbr_dq2", "f_l"), strict=True):
                 scale = 1 / UNIT if observable == "dbr_dq2" else 1.0
                 found = band(source, observable, channel, bins)
                 low, value, high = (scale * x for x in (found.low, found.value, found.high))
+                if observable == "dbr_dq2":
+                    highest_of_all = max(highest_of_all, float(value.max()))
                 look = _look(i)
                 ax.stairs(value, edges, label=plain(label), baseline=None, **look)
+                low = np.maximum(low, 1e-3)
                 if observable == "f_l":
                     low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
                 ax.fill_between(
@@ -382,7 +386,12 @@ def over_q2(
             ax.stairs(
                 values, edges, color=BLACK, linewidth=1.0, baseline=None, label="standard model"
             )
-        axes[0].set_ylim(0.0, None)
+        if highest_of_all > 6 * float(np.max(whole / np.diff(edges))) / UNIT:
+            axes[0].set_yscale("log")
+            axes[0].set_ylim(0.5 * float(np.median(whole / np.diff(edges))) / UNIT, None)
+            axes[0].yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        else:
+            axes[0].set_ylim(0.0, None)
         axes[1].set_ylim(-0.04, 1.04)
         axes[0].tick_params(labelbottom=False)
         axes[0].set_ylabel(r"dBR/d$q^2$ [$10^{-7}$ GeV$^{-2}$]")
