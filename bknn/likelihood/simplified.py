@@ -309,10 +309,10 @@ def workspace(
                     modifiers.append({"name": mode.name, "type": "histosys", "data": data})
             found.append({"name": sample, "data": counts[here].tolist(), "modifiers": modifiers})
         spec.append({"name": name, "samples": found})
-    data = zip(channels, np.split(observed, ends[1:-1]), strict=True)
+    parts = zip(channels, np.split(observed, ends[1:-1]), strict=True)
     return {
         "version": "1.0.0",
         "channels": spec,
-        "observations": [{"name": name, "data": counts.tolist()} for name, counts in data],
+        "observations": [{"name": name, "data": counts.tolist()} for name, counts in parts],
         "measurements": [{"name": "simplified", "config": {"poi": poi, "parameters": []}}],
     }
