@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("profile", "hessian", "posterior")
 
-#: A parabola, B -> K* in the middle, and what else tells scenarios apart: channel and observable.
+#: What tells scenarios apart: channel and observable.
 DEFAULTS = (
     ("B+ -> K+", "branching_ratio"),
     ("B0 -> K*0", "branching_ratio"),
