@@ -19,8 +19,8 @@ from bknn.inference.predictions import (
     Predictions,
     Quantity,
     band,
+    predicted_regions,
     predictions,
-    regions,
 )
 from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.profile import Profile, profile
@@ -73,11 +73,11 @@ __all__ = [
     "limit",
     "marginal",
     "posterior_predictive",
+    "predicted_regions",
     "predictions",
     "prior_predictive",
     "profile",
     "pulls",
-    "regions",
     "reweight",
     "sample",
     "savage_dickey",

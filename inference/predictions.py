@@ -694,7 +694,7 @@ def _end(best: float, end: float, level: float) -> float:
     return end - float(chi2.ppf(level, 1)) * _TIGHT**2 / (2 * distance)
 
 
-def regions(
+def predicted_regions(
     result: FitResult,
     x: Quantity,
     y: Quantity,

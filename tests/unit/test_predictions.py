@@ -208,7 +208,7 @@ def test_profiles_of_observables(found, best):
 @pytest.mark.slow
 def test_regions_hold_their_probability(found, best):
     """A contour of two observables is an ellipse of the covariance where both are nearly linear."""
-    lines = inference.regions(best, QUANTITIES[0], QUANTITIES[1], sigmas=[1])[1]
+    lines = inference.predicted_regions(best, QUANTITIES[0], QUANTITIES[1], sigmas=[1])[1]
     (line,) = lines
     moved = line - found.values[:2]
     covariance = found.correlation[:2, :2] * np.outer(*[found.uncertainties[:2]] * 2)
