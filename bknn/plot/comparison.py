@@ -91,8 +91,8 @@ def planes(
     Args:
         found: {label: predictions}, with the quantities of the planes among theirs.
         pairs: (x, y) of each plane.
-        regions: {(label, number of the plane): contours}, as from `inference.predicted_regions`, in place of
-            ellipses.
+        regions: {(label, number of the plane): contours}, as from
+            `inference.predicted_regions`, in place of ellipses.
     """
     with style():
         text = Caption(_words(found, bool(regions)), WIDTH)
