@@ -13,6 +13,8 @@ from bknn.simplified import Background, SimplifiedLikelihood
 
 bknn.enable_x64()
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 EDGES = np.array([-1.0, 4.0, 8.0, 25.0])
 
 
