@@ -19,8 +19,10 @@ from bknn.commands import (
     predict,
     predict_fit,
     profile,
+    regions,
     run,
     sample,
+    scenarios,
     significance,
     toys,
 )
@@ -30,8 +32,8 @@ __all__ = ["main", "prepare"]
 
 #: In the order of the help page.
 COMMANDS = (
-    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, predict_fit, run,
-    export, models, data,
+    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, predict_fit,
+    scenarios, regions, run, export, models, data,
 )  # fmt: skip
 
 

@@ -24,9 +24,11 @@ from bknn.inference.predictions import (
 )
 from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.profile import Profile, profile
+from bknn.inference.regions import Regions, coupling_regions
 from bknn.inference.result import FitResult
 from bknn.inference.reweight import Reweighted, reweight
 from bknn.inference.sample import sample
+from bknn.inference.scenarios import ScenarioFit, Scenarios, scenarios
 from bknn.inference.significance import Significance, significance
 from bknn.inference.studies import bias, coverage, pulls
 from bknn.inference.toys import Toys, toys
@@ -53,7 +55,10 @@ __all__ = [
     "Predictive",
     "Profile",
     "Quantity",
+    "Regions",
     "Reweighted",
+    "ScenarioFit",
+    "Scenarios",
     "Significance",
     "Toys",
     "TwoSided",
@@ -62,6 +67,7 @@ __all__ = [
     "bias",
     "calibrate",
     "contours",
+    "coupling_regions",
     "coverage",
     "evidence",
     "feldman_cousins",
@@ -81,6 +87,7 @@ __all__ = [
     "reweight",
     "sample",
     "savage_dickey",
+    "scenarios",
     "significance",
     "throw",
     "toys",

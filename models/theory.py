@@ -7,7 +7,7 @@ form factors with their uncertainties and the standard model's neutrinos are the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -419,16 +419,24 @@ class LightParticles(Theory):
 
     Args:
         basis: "parity" (g_S, g_P, ...) or "chiral" (C_S_L, C_S_R, ...).
+        floats: names of the couplings that float, in place of the model's choice. They are not
+            negative; that is no restriction as long as they do not interfere.
         others: as for `Theory`.
     """
 
     couplings_by_basis: ClassVar[CouplingsByBasis]
 
-    def __init__(self, *, basis: str = "parity", **others: Any) -> None:
+    def __init__(self, *, basis: str = "parity", floats: Sequence[str] = (), **others: Any) -> None:
         if basis not in self.couplings_by_basis:
             raise errors.unknown("basis", basis, self.couplings_by_basis, f"model {self.name!r}")
         self.basis = basis
         self.couplings = self.couplings_by_basis[basis]
+        for name in floats:
+            if name not in {c.name for c in self.couplings}:
+                known = [c.name for c in self.couplings]
+                raise errors.unknown("coupling", name, known, f"model {self.name!r}")
+        if floats:
+            self.couplings = tuple(replace(c, floats=c.name in floats) for c in self.couplings)
         super().__init__(**others)
 
     def mass_parameters(self) -> tuple[Parameter, ...]:

@@ -14,6 +14,7 @@ from bknn import errors
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
+    from bknn.data import Measurement
     from bknn.inference.work import Work
     from bknn.models import Model
 
@@ -35,6 +36,19 @@ def command(
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The options that say which model, with which form factors and inputs."""
     parser.add_argument("model", metavar="MODEL", help="one of `bknn models`")
+    add_theory(parser)
+    parser.add_argument(
+        "--basis", metavar="NAME", help="of the couplings: 'parity' (default) or 'chiral'"
+    )
+    parser.add_argument(
+        "--wilson-coefficients",
+        metavar="FILE",
+        help="WCxf file with coefficients for 'wet' or 'wet-rhn'",
+    )
+
+
+def add_theory(parser: argparse.ArgumentParser) -> None:
+    """The options that say with which form factors and inputs."""
     parser.add_argument(
         "--form-factors",
         nargs="+",
@@ -46,17 +60,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--inputs", metavar="NAME", help="'standard' (default), 'eos-1.0.21', 'flavio-2.7.1'"
     )
     parser.add_argument(
-        "--basis", metavar="NAME", help="of the couplings: 'parity' (default) or 'chiral'"
-    )
-    parser.add_argument(
         "--long-distance",
         action="store_true",
         help="add B -> tau nu, tau -> K nu to charged channels (counted as background otherwise)",
-    )
-    parser.add_argument(
-        "--wilson-coefficients",
-        metavar="FILE",
-        help="WCxf file with coefficients for 'wet' or 'wet-rhn'",
     )
 
 
@@ -65,18 +71,7 @@ def add_analysis(
 ) -> None:
     """The options that say which model meets which data, and how."""
     add_model(parser)
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=["belle2-2025"],
-        metavar="SET",
-        help="names from `bknn data list`, directories of `bknn data import`, or pyhf workspaces",
-    )
-    parser.add_argument(
-        "--channels",
-        metavar="NAME[,NAME...]",
-        help="only these channels: names, their beginnings, or groups such as 'inclusive'",
-    )
+    add_data(parser)
     parser.add_argument(
         "--response",
         default="smooth",
@@ -91,6 +86,23 @@ def add_analysis(
         help="let parameters float that are fixed by default",
     )
     parser.add_argument("--seed", type=int, default=0, help=seed)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Which data."""
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=["belle2-2025"],
+        metavar="SET",
+        help="names from `bknn data list`, TOML files of published numbers (docs/data.md), "
+        "directories of `bknn data import`, or pyhf workspaces",
+    )
+    parser.add_argument(
+        "--channels",
+        metavar="NAME[,NAME...]",
+        help="only these channels: names, their beginnings, or groups such as 'inclusive'",
+    )
 
 
 #: Of commands that throw toys.
@@ -271,14 +283,29 @@ def model(args: argparse.Namespace) -> Model:
     """Load the model with the options that were given."""
     from bknn import models
 
+    given = {"basis": args.basis, "wilson_coefficients": args.wilson_coefficients}
+    return models.load(args.model, **theory(args), **{k: v for k, v in given.items() if v})
+
+
+def theory(args: argparse.Namespace) -> dict[str, Any]:
+    """The form factors and inputs that were given."""
     given = {
         "form_factors": tuple(args.form_factors),
         "inputs": args.inputs,
-        "basis": args.basis,
         "long_distance": args.long_distance,
-        "wilson_coefficients": args.wilson_coefficients,
     }
-    return models.load(args.model, **{k: v for k, v in given.items() if v})
+    return {name: x for name, x in given.items() if x}
+
+
+def measurements(args: argparse.Namespace) -> list[Measurement]:
+    """Load the data, and of each of them the channels that were asked for."""
+    from bknn import data
+
+    found = [data.load(item) for item in args.data]
+    if args.channels:
+        wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
+        found = [m.select(wanted) for m in found]
+    return found
 
 
 def model_settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -315,15 +342,11 @@ def analysis(
     priors: Mapping[str, str] | None = None,
 ) -> Analysis:
     """Build the analysis; parameters that the user names, or gives a prior, take part."""
-    from bknn import data
     from bknn.analysis import Analysis
 
     prepare()
     physics = model(args)
-    measurements = [data.load(item) for item in args.data]
-    if args.channels:
-        wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
-        measurements = [m.select(wanted) for m in measurements]
+    data = measurements(args)
     fixed = {p.name for p in physics.parameters if p.fixed}
     wanted_too = dict.fromkeys([*named, *(priors or {})])
     free = [*args.free, *(n for n in wanted_too if n in fixed and n not in args.free)]
@@ -331,9 +354,7 @@ def analysis(
     known: dict[Any, Analysis] = getattr(args, "analyses", {})
     key = (args.model, *sorted(free), *sorted((priors or {}).items()))
     if key not in known:
-        known[key] = Analysis(
-            physics, measurements, response=args.response, free=free, priors=priors
-        )
+        known[key] = Analysis(physics, data, response=args.response, free=free, priors=priors)
     return known[key]
 
 

@@ -2,11 +2,11 @@
 
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `candidates` several, `prediction` a model;
 `profile`, `contours`, `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`,
-`ranking`, and of posteriors `corner`, `trace`, `ranks`, `forest`, `prior_posterior`, `predictive`
-and `marginal` take what the functions of `bknn.inference` return. Each returns a
-`matplotlib.figure.Figure`. `save` writes one as PDF and PNG, `fit_figures`, `prediction_figures`
-and `posterior_figures` make and write all. Nothing here touches pyplot or leaves global settings
-behind, so it works in scripts, notebooks and threads alike.
+`ranking`, `scenarios`, `coupling_regions`, and of posteriors `corner`, `trace`, `ranks`, `forest`,
+`prior_posterior`, `predictive` and `marginal` take what the functions of `bknn.inference` return.
+Each returns a `matplotlib.figure.Figure`. `save` writes one as PDF and PNG, `fit_figures`,
+`prediction_figures` and `posterior_figures` make and write all. Nothing here touches pyplot or
+leaves global settings behind, so it works in scripts, notebooks and threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
 """
 
@@ -30,6 +30,7 @@ from bknn.plot.predictive import predictive
 from bknn.plot.prior_posterior import prior_posterior
 from bknn.plot.profile import contours, profile
 from bknn.plot.ranking import ranking
+from bknn.plot.scenarios import coupling_regions, scenarios
 from bknn.plot.spectrum import spectrum
 from bknn.plot.style import STYLE
 from bknn.plot.toys import goodness_of_fit, significance, toys
@@ -43,6 +44,7 @@ __all__ = [
     "comparison_figures",
     "contours",
     "corner",
+    "coupling_regions",
     "evidence",
     "fit_figures",
     "forest",
@@ -62,6 +64,7 @@ __all__ = [
     "ranks",
     "save",
     "scan",
+    "scenarios",
     "significance",
     "spectrum",
     "toys",

@@ -22,6 +22,13 @@ from bknn.report.predictions import (
 from bknn.report.prior_study import prior_study_json, prior_study_table
 from bknn.report.profile import profile_json, profile_table, write_profile
 from bknn.report.provenance import provenance
+from bknn.report.scenarios import (
+    regions_json,
+    regions_table,
+    scenarios_json,
+    scenarios_table,
+    write_scenarios,
+)
 from bknn.report.significance import significance_json, significance_table
 from bknn.report.toys import toys_json, toys_table
 
@@ -50,6 +57,10 @@ __all__ = [
     "profile_json",
     "profile_table",
     "provenance",
+    "regions_json",
+    "regions_table",
+    "scenarios_json",
+    "scenarios_table",
     "significance_json",
     "significance_table",
     "toys_json",
@@ -61,4 +72,5 @@ __all__ = [
     "write_marginal",
     "write_measured",
     "write_profile",
+    "write_scenarios",
 ]

@@ -1,0 +1,162 @@
+"""Scenarios side by side over their masses, and regions of two couplings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bknn.inference.regions import COMBINED, Regions
+from bknn.inference.scenarios import RESCALED, Scenarios
+from bknn.plot.scale import Scale
+from bknn.plot.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Caption,
+    plain,
+    style,
+    tint,
+)
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+_STYLES = ("-", "--", "-.", ":")
+
+# Inches.
+_WIDTH, _TALL, _LEFT, _RIGHT, _BOTTOM, _TOP = 5.6, 3.3, 0.6, 1.75, 0.36, 0.12
+
+
+def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure:
+    """Draw -2 ln(L / L_SM) of scenarios over the mass of their particle.
+
+    Dashed lines are 1, 2, 3, ... sigma of one parameter. The standard model rescaled, which has no
+    mass, is a grey line. Dots are the best masses.
+
+    Args:
+        found: from `inference.scenarios`.
+        names: which of them; all by default.
+    """
+    fits = {n: found[n] for n in names or found.fits}
+    data = plain(" + ".join(m.name for m in found.measurements))
+    with style():
+        text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", _WIDTH)
+        height = text.room + _BOTTOM + _TALL + _TOP
+        figure = Figure(figsize=(_WIDTH, height))
+        ax = figure.add_axes(
+            (
+                _LEFT / _WIDTH,
+                (text.room + _BOTTOM) / height,
+                (_WIDTH - _LEFT - _RIGHT) / _WIDTH,
+                _TALL / height,
+            )
+        )
+        lowest = min(f.delta for f in fits.values())
+        bottom = 1.15 * min(lowest, -1.0)
+        for n in range(1, int(np.sqrt(-bottom)) + 1):
+            ax.axhline(-(n**2), color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
+            ax.annotate(
+                f"{n}σ",
+                (0.0, -(n**2)),
+                (3, 1),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=GREY,
+            )
+        k = 0
+        for name, fit in fits.items():
+            if fit.curve is None:
+                ax.axhline(
+                    fit.delta, color=GREY if name == RESCALED else BLACK, label=fit.scenario.label
+                )
+                continue
+            colour = _COLOURS[k % len(_COLOURS)]
+            line = _STYLES[(k // len(_COLOURS) + k) % len(_STYLES)]
+            (mass,) = fit.curve.axes
+            ax.plot(mass, fit.deltas, line, color=colour, label=fit.scenario.label)
+            best = float(fit.best.params["mass"])
+            ax.plot(best, fit.delta, "o", color=colour, markersize=3)
+            k += 1
+        ax.set_xlim(0.0, max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0))
+        ax.set_ylim(bottom, max(1.0, -0.06 * bottom))
+        ax.set_xlabel("$m_X$ [GeV]")
+        ax.set_ylabel(r"$-2\,\ln(L_{\mathrm{SM}+X}\,/\,L_{\mathrm{SM}})$")
+        ax.tick_params(top=True, right=True)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        text.write(figure)
+    return figure
+
+
+def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
+    """Draw where two couplings may be: each data set in a colour, all together in black.
+
+    Full lines are the innermost contours (68.3%), dashed ones the next (95.4%); what all data
+    allow is filled.
+
+    Args:
+        found: from `inference.coupling_regions`.
+        mirrored: draw the other sign of both couplings too. Rates do not change when all couplings
+            to the new particle change their sign.
+    """
+    first = next(iter(found.contours.values()))
+    target = first.profile.target
+    x_axis, y_axis = first.profile.axes
+    wide, tall = 3.0, 3.0
+    width = _LEFT + 0.15 + wide + 1.75
+    held = ", ".join(f"{plain(n)} = {v:g}" for n, v in found.fixed.items() if v)
+    levels = ", ".join(f"{n:g}" for n in first.lines)
+    with style():
+        text = Caption(
+            f"{plain(target.model.name)}{f', {held}' if held else ''}; contours of {levels} sigma "
+            "of two parameters, all else fitted",
+            width,
+        )
+        height = text.room + _BOTTOM + tall + _TOP + 0.1
+        figure = Figure(figsize=(width, height))
+        ax = figure.add_axes(
+            (
+                (_LEFT + 0.15) / width,
+                (text.room + _BOTTOM) / height,
+                wide / width,
+                tall / height,
+            )
+        )
+        signs = (1.0, -1.0) if mirrored else (1.0,)
+        scales = [
+            Scale(target, name, np.concatenate([axis, -axis]) if mirrored else axis)
+            for name, axis in zip(found.parameters, (x_axis, y_axis), strict=True)
+        ]
+        handles = []
+        for k, (name, contour) in enumerate(found.contours.items()):
+            combined = name == COMBINED or len(found.contours) == 1
+            colour = BLACK if combined else _COLOURS[k % len(_COLOURS)]
+            for j, lines in enumerate(contour.lines.values()):
+                for line in lines:
+                    for sign in signs:
+                        x, y = (scales[a](sign * line[:, a]) for a in (0, 1))
+                        if combined:
+                            ax.fill(x, y, color=tint(GREY, 0.35 - 0.17 * min(j, 1)), zorder=-j)
+                        ax.plot(x, y, color=colour, linestyle=_STYLES[j % 4], linewidth=0.9)
+            handles.append(Line2D([], [], color=colour, label=plain(name)))
+        ax.set_xlabel(scales[0].label)
+        ax.set_ylabel(scales[1].label)
+        x_end, y_end = (
+            float(np.max(np.abs(scale(axis))))
+            for scale, axis in zip(scales, (x_axis, y_axis), strict=True)
+        )
+        if mirrored:
+            ax.set_xlim(-x_end, x_end)
+            ax.set_ylim(-y_end, y_end)
+            ax.axhline(0.0, color=GREY, linewidth=0.4)
+            ax.axvline(0.0, color=GREY, linewidth=0.4)
+        ax.tick_params(top=True, right=True)
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        text.write(figure)
+    return figure
