@@ -120,7 +120,7 @@ def scenarios(
     measurements: Measurement | Sequence[Measurement],
     names: Sequence[str] = VIABLE,
     *,
-    masses: int = 48,
+    masses: int = 80,
     largest_mass: float | None = None,
     odd: bool = False,
     progress: batch.Progress | None = None,

@@ -78,6 +78,8 @@ class Coupling:
         terms: {(quark current, invisible current): factor}.
         start, limit: start of fits, largest value.
         floats: whether it floats unless told otherwise.
+        starts: how many starts a floating one has, each a tenth of the one before: a fit that
+            begins far too high may end at 0, where a square has no slope.
         dimension: powers of 1/Lambda that come with it.
         unit: for tables.
     """
@@ -89,6 +91,7 @@ class Coupling:
     floats: bool = False
     dimension: int = 0
     unit: str = ""
+    starts: int = 1
 
     @property
     def parameter(self) -> Parameter:
@@ -98,11 +101,17 @@ class Coupling:
             self.name,
             self.start if self.floats else 0.0,
             (0.0 if self.floats else -self.limit, self.limit),
-            starts=() if self.floats else (self.start, -self.start),
+            starts=self._starts,
             fixed=not self.floats,
             unit=self.unit,
             description=self.text,
         )
+
+    @property
+    def _starts(self) -> tuple[float, ...]:
+        if not self.floats:
+            return self.start, -self.start
+        return tuple(self.start * 10.0**-k for k in range(self.starts)) if self.starts > 1 else ()
 
     @property
     def text(self) -> str:
@@ -436,7 +445,9 @@ class LightParticles(Theory):
                 known = [c.name for c in self.couplings]
                 raise errors.unknown("coupling", name, known, f"model {self.name!r}")
         if floats:
-            self.couplings = tuple(replace(c, floats=c.name in floats) for c in self.couplings)
+            self.couplings = tuple(
+                replace(c, floats=c.name in floats, starts=2) for c in self.couplings
+            )
         super().__init__(**others)
 
     def mass_parameters(self) -> tuple[Parameter, ...]:

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="let the couplings of odd parity float too, which B -> K does not see",
     )
-    parser.add_argument("--points", type=int, default=48, metavar="N", help="masses (default 48)")
+    parser.add_argument("--points", type=int, default=80, metavar="N", help="masses (default 80)")
     parser.add_argument(
         "--largest-mass", type=float, metavar="GEV", help="end of the grid (default: phase space)"
     )

@@ -63,11 +63,12 @@ def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure
             ax.axhline(-(n**2), color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
             ax.annotate(
                 f"{n}σ",
-                (0.0, -(n**2)),
-                (3, 1),
+                (1.0, -(n**2)),
+                (-3, 1),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
                 fontsize=6.5,
+                ha="right",
                 color=GREY,
             )
         k = 0
