@@ -17,7 +17,7 @@ import bknn
 
 bknn.enable_x64()
 
-from bknn import inference, models  # noqa: E402
+from bknn import inference, models
 
 DATA = ("belle2-2025", "babar-2013", "belle-2017", "aleph-bs-invisible")
 #: Model, couplings with their largest values, and masses in GeV.
