@@ -48,6 +48,7 @@ def coupling_regions(
     fixed: Mapping[str, float] | None = None,
     free: Sequence[str] = (),
     sigmas: Sequence[float] = (1, 2),
+    like: Regions | None = None,
     progress: batch.Progress | None = None,
 ) -> Regions:
     """Return where two couplings may be, for each data set and for all together.
@@ -63,6 +64,8 @@ def coupling_regions(
         fixed: {name: value} of parameters that do not float, often the mass.
         free: names of other parameters that shall float; those of `over` and `fixed` do so anyway.
         sigmas: of which contours.
+        like: other regions of the same model and data, whose couplings floated then, too: nothing
+            is compiled anew. Couplings that are not in `over` are kept by `fixed`.
         progress: is called with the number of points of the grid that have been done.
 
     Raises:
@@ -87,7 +90,10 @@ def coupling_regions(
         sets[COMBINED] = tuple(measurements)
     found: dict[str, Contours] = {}
     for name, data in sets.items():
-        analysis = Analysis(model, data, free=floats)
+        if like is None:
+            analysis = Analysis(model, data, free=floats)
+        else:
+            analysis = like[name].profile.target
         found[name] = contours(analysis, over, fixed=held, sigmas=sigmas, progress=progress)
     names = tuple(over)
     return Regions((names[0], names[1]), {k: float(np.asarray(v)) for k, v in held.items()}, found)
