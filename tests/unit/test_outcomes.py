@@ -11,6 +11,8 @@ from bknn.data import Measurement, Result
 from bknn.inference.datasets import saturated
 from bknn.likelihood.outcomes import Outcomes
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 COUNTS = Outcomes(2, np.zeros(0), np.zeros(0))
 BOTH = Outcomes(1, np.array([0.5, 1.0]), np.array([1.5, 1.0]))
 
