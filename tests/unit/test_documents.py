@@ -28,7 +28,7 @@ def name(page: Path) -> str:
 
 
 #: Every figure there is, and everything that can be asked of a likelihood.
-LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md"]
+LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md", "docs/simplified.md"]
 
 
 @pytest.mark.parametrize(

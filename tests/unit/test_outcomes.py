@@ -124,6 +124,7 @@ def test_derivatives_of_results_are_those_of_rates():
     assert local.shape == (0,)
 
 
+@pytest.mark.slow
 def test_toys_of_results_have_a_chi2():
     """A result far from its bounds: the statistic at the truth is a chi2 with one degree."""
     analysis = bknn.Analysis(models.load("signal-strength"), limit(2e-5, 2e-6, "B+ -> K+"))

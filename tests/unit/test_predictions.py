@@ -116,6 +116,7 @@ def test_chiral_couplings_tie_kstar_to_k(found, best):
     assert np.corrcoef(draws.T[:3]) == pytest.approx(found.correlation[:3, :3], abs=0.08)
 
 
+@pytest.mark.slow
 def test_bands(best):
     edges = np.array([[0.0, 4.0], [4.0, 5.0]])
     rate = inference.band(best, "dbr_dq2", CHANNEL, edges)
@@ -128,6 +129,7 @@ def test_bands(best):
     np.testing.assert_allclose(rate.high - rate.value, sigma, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_reports_and_figures(found, best, tmp_path):
     content = measured_json(best, found, settings={})
     assert [r["around"] for r in content["predictions"]] == [None, None, None, 1.0, None]

@@ -172,6 +172,7 @@ def test_backgrounds_do_not_become_negative(read):
     assert 0.0 < float(expected["K+"][0]) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("efficiency", "tolerance"),
     [

@@ -138,6 +138,7 @@ def test_kernel_limits_and_derivatives():
         assert np.isfinite(slope(end)).all()
 
 
+@pytest.mark.slow
 def test_density_of_an_efficiency():
     kernel = InclusiveTagKernel()
 
@@ -270,6 +271,7 @@ def test_what_is_linear_stays_what_it_is():
     )
 
 
+@pytest.mark.slow
 def test_controls_are_worth_what_they_count():
     """One control bin of n counts that is k percent of a nuisance: 1 + n k^2 in closed form."""
     spec = made_up(norm=0.3).workspace
@@ -310,6 +312,7 @@ def test_folding_controls_in_changes_little():
     assert float(found.uncertainties["mu"]) == pytest.approx(sigma, rel=0.02)
 
 
+@pytest.mark.slow
 def test_merging():
     """Counts, signal and density add up; the shares tell what each bin told of the nuisances."""
     full = made_up(norm=0.2)
@@ -358,6 +361,7 @@ def test_refuses_free_backgrounds():
 # From an efficiency ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_efficiency():
     statistics = np.diag([25.0, 16.0, 9.0])
     correlated = 0.01 * np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.5], [0.2, 0.5, 1.0]])
