@@ -19,6 +19,7 @@ from bknn.commands import (
     predict,
     predict_fit,
     profile,
+    project,
     regions,
     run,
     sample,
@@ -33,7 +34,7 @@ __all__ = ["main", "prepare"]
 #: In the order of the help page.
 COMMANDS = (
     fit, profile, limit, significance, toys, impacts, sample, evidence, predict, predict_fit,
-    scenarios, regions, run, export, models, data,
+    scenarios, regions, project, run, export, models, data,
 )  # fmt: skip
 
 

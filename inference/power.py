@@ -21,10 +21,17 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference.datasets import asimov, saturated, stacked, throw
+from bknn.inference.datasets import asimov, saturated, stacked, taken, throw
 from bknn.inference.fit import fit
+from bknn.inference.least_squares import minimise
 from bknn.inference.search import Search
 from bknn.inference.studies import Fraction, exceeding
+
+#: A fit whose next step promises less than this of -2 log L need not go on.
+_CLOSE = 1e-4
+
+#: Relative change of -2 log L at which fits of very many counts end.
+_PRECISE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +107,29 @@ def power(hypotheses: Sequence[Hypothesis]) -> Power:
     for tested in hypotheses:
         data = stacked(*(_row(translated(d, a, tested.analysis)) for a, d in truths))
         found = fit(tested.analysis, fixed=dict(tested.fixed), data=data)
-        delta.append(found.twice_nll - saturated(tested.analysis, data))
-        vectors.append(found.vector)
-        converged.append(found.converged)
+        values = found.twice_nll - saturated(tested.analysis, data)
+        best, good = np.array(found.vector), found.converged | (found.decrement < _CLOSE)
+        for i in np.flatnonzero(~good):
+            values[i], best[i], good[i] = _followed(tested, taken(data, i), best[i], found.moving)
+        delta.append(values)
+        vectors.append(best)
+        converged.append(good)
     return Power(
         tuple(h.name for h in hypotheses),
         np.transpose(delta),
         tuple(vectors),
         np.transpose(converged),
     )
+
+
+def _followed(
+    tested: Hypothesis, data: Data, found: np.ndarray, moving: np.ndarray
+) -> tuple[float, np.ndarray, bool]:
+    """Return -2 log L, the point, and whether it is a minimum, where `fit` found none."""
+    held = np.where(moving, tested.vector, found)
+    tries = [minimise(tested.analysis, data, x, moving, tolerance=_PRECISE) for x in (held, found)]
+    best = min(tries, key=lambda t: t.deviance)
+    return best.deviance, best.vector, best.converged
 
 
 @dataclass(frozen=True, eq=False)

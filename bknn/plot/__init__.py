@@ -24,6 +24,7 @@ from bknn.plot.forest import forest
 from bknn.plot.limits import acceptance, limits, scan
 from bknn.plot.marginal import marginal
 from bknn.plot.nuisances import nuisances
+from bknn.plot.outlook import exclusion, information, luminosity, outlook_figures
 from bknn.plot.posterior import posterior_figures
 from bknn.plot.prediction import prediction, prediction_figures
 from bknn.plot.predictive import predictive
@@ -46,12 +47,16 @@ __all__ = [
     "corner",
     "coupling_regions",
     "evidence",
+    "exclusion",
     "fit_figures",
     "forest",
     "goodness_of_fit",
+    "information",
     "limits",
+    "luminosity",
     "marginal",
     "nuisances",
+    "outlook_figures",
     "over_q2",
     "planes",
     "posterior_figures",

@@ -10,6 +10,7 @@ from bknn.report.impacts import impacts_json, impacts_table, write_impacts
 from bknn.report.limit import limit_json, limit_table, write_limit
 from bknn.report.marginal import marginal_json, marginal_table, write_marginal
 from bknn.report.numbers import in_digits
+from bknn.report.outlook import outlook_json, outlook_table, write_outlook
 from bknn.report.posterior import posterior_json, posterior_table
 from bknn.report.prediction import predictions_json, predictions_table
 from bknn.report.predictions import (
@@ -48,6 +49,8 @@ __all__ = [
     "marginal_table",
     "measured_json",
     "measured_table",
+    "outlook_json",
+    "outlook_table",
     "posterior_json",
     "posterior_table",
     "predictions_json",
@@ -71,6 +74,7 @@ __all__ = [
     "write_limit",
     "write_marginal",
     "write_measured",
+    "write_outlook",
     "write_profile",
     "write_scenarios",
 ]

@@ -11,8 +11,11 @@ from scipy.stats import norm, poisson
 
 import bknn
 from bknn import errors, inference, models
+from bknn.analysis import Data
 from bknn.data import Result
+from bknn.inference.datasets import saturated
 from bknn.inference.information import Outcome, about_models, about_parameters, outcome
+from bknn.inference.least_squares import minimise
 from bknn.inference.power import Hypothesis, luminosity_for, power, separation, translated
 from bknn.projection import BELLE2, belle2_result, future_result, project
 
@@ -199,11 +202,28 @@ def test_significance_grows_with_the_square_root(counting):
 
 def test_toys_of_a_counting_experiment(counting):
     """Beyond the median of 60 counts at a rate of 40: the Poisson probability."""
-    found = separation(*counting, 1000, seed=3)
+    found = separation(*counting, 500, seed=3)
     # q rises with the count.
     expected = poisson.sf(59, 40.0)
-    assert found.fraction.value == pytest.approx(expected, abs=4 * math.sqrt(expected / 1000))
+    assert found.fraction.value == pytest.approx(expected, abs=4 * math.sqrt(expected / 500))
     assert found.delta == pytest.approx(float(power(counting).delta[0, 1]))
+
+
+@pytest.mark.slow
+def test_least_squares_find_what_fits_find():
+    """A sum of squares has the same minimum; mu = 0 of data with a signal is far away."""
+    analysis = bknn.Analysis(models.load("signal-strength"), small.measurement())
+    thrown = inference.throw(analysis, {**analysis.init, "mu": 3.0}, 1, seed=1)
+    seen = Data(*(x[0] for x in thrown))
+    moving = ~analysis.fixed
+    moving[analysis.index("mu")] = False
+    start = np.array(analysis.init_vector)
+    start[analysis.index("mu")] = 0.0
+    best = inference.fit(analysis, fixed={"mu": 0.0}, data=seen)
+    found = minimise(analysis, seen, start, moving)
+    assert found.converged
+    assert found.deviance == pytest.approx(float(best.twice_nll - saturated(analysis, seen)))
+    np.testing.assert_allclose(found.vector, best.vector, atol=1e-4)
 
 
 def test_models_with_other_nuisances():

@@ -1,0 +1,170 @@
+"""What `bknn project` says and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bknn.inference.outlook import Outlook
+from bknn.inference.power import Separation
+from bknn.projection import RULES
+from bknn.report import files
+from bknn.report.numbers import nested, number
+from bknn.report.posterior import wrapped
+from bknn.report.provenance import provenance
+from bknn.tables import table
+
+#: Significances whose luminosity is told.
+SIGMAS = (3.0, 5.0)
+
+
+def outlook_json(
+    found: Outlook,
+    checks: Mapping[tuple[str, str], Separation] | None = None,
+    *,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the content of `result.json` for projections; `docs/result.md` describes it."""
+    worth: dict[str, Any] | None = None
+    if found.worth:
+        worth = {
+            "luminosity": number(found.worth_at),
+            "largest": number(np.log(len(found.today))),
+            "measurements": [
+                {
+                    "name": w.name,
+                    "scenario": number(w.models.value),
+                    "scenario_error": number(w.models.error),
+                    "parameters": {n: number(x) for n, x in w.parameters.items()},
+                }
+                for w in found.worth
+            ],
+            "precision": {
+                name: {"sigma": nested(sigma), "scenario": nested(told)}
+                for name, (sigma, told) in found.precision.items()
+            },
+        }
+    return {
+        "command": "project",
+        "data": [m.name for m in found.measurements],
+        "scenarios": list(found.names),
+        "truths": {n: {p: number(x) for p, x in t.items()} for n, t in found.truths.items()},
+        "systematics": found.systematics,
+        "expected": list(found.expected),
+        "luminosities": nested(found.luminosities),
+        "z": nested(found.z),
+        "delta": nested(found.delta),
+        "converged": [p.converged.tolist() for p in found.powers],
+        "luminosity_for": {f"{z:g}": nested(_needed(found, z)) for z in SIGMAS},
+        "checks": [
+            {
+                "true": true,
+                "tested": tested,
+                "delta": number(c.delta),
+                "median": number(c.median),
+                "p": number(c.fraction.value),
+                "p_error": number(c.fraction.error),
+                "z_of_spread": number(c.z),
+                "toys": len(c.if_true),
+            }
+            for (true, tested), c in (checks or {}).items()
+        ],
+        "worth": worth,
+        "provenance": provenance(found.hypotheses[0][0].analysis, settings),
+    }
+
+
+def write_outlook(found: Outlook, path: Path) -> None:
+    """Write `z`, `delta` and the luminosities for 3 and 5 sigma as NetCDF."""
+    with files.arrays(path, "bknn project") as file:
+        file.dimension("luminosity", len(found.luminosities))
+        file.dimension("true", len(found.names))
+        file.dimension("tested", len(found.names))
+        file.put("luminosity", found.luminosities, "luminosity")
+        file.put_texts("scenario", found.names, "true")
+        file.put("z", found.z, "luminosity", "true", "tested")
+        file.put("delta", found.delta, "luminosity", "true", "tested")
+        for z in SIGMAS:
+            file.put(f"luminosity_for_{z:g}_sigma", _needed(found, z), "true", "tested")
+
+
+def outlook_table(
+    found: Outlook, checks: Mapping[tuple[str, str], Separation] | None = None
+) -> str:
+    """Return what `bknn project` prints."""
+    lines = [
+        f"data             {', '.join(m.name for m in found.measurements)}",
+        *wrapped("systematics", f"{found.systematics}: {RULES[found.systematics]}."),
+    ]
+    if found.expected:
+        lines += wrapped("with", ", ".join(found.expected))
+    rows = [
+        (name, ", ".join(f"{p} = {x:.4g}" for p, x in truth.items() if x) or "-")
+        for name, truth in found.truths.items()
+    ]
+    lines += ["", table(("scenario", "truth: best fit to today's data"), rows)]
+    for x, power in zip(found.luminosities, found.powers, strict=True):
+        lines += ["", f"expected exclusion [sigma] at {x:g}/ab (rows: true, columns: tested)", ""]
+        lines.append(table(("true", *found.names), _rows(found.names, power.z, "{:.1f}")))
+        if not power.converged.all():
+            i, j = np.argwhere(~power.converged)[0]
+            lines.append(
+                f"{int((~power.converged).sum())} fits did not converge, the first is that of "
+                f"{found.names[j]} if {found.names[i]} is true."
+            )
+    if len(found.luminosities) > 1:
+        for z in SIGMAS:
+            lines += ["", f"integrated luminosity [/ab] for {z:g} sigma", ""]
+            needed = _needed(found, z)
+            lines.append(table(("true", *found.names), _needed_rows(found, needed)))
+    for (true, tested), c in (checks or {}).items():
+        lines += ["", *wrapped("toys", f"{tested} if {true} is true: {c!r}")]
+    if found.worth:
+        lines += ["", f"information from a measurement at {found.worth_at:g}/ab [nats]", ""]
+        rows = [
+            (w.name, f"{w.models.value:.3f} +- {w.models.error:.3f}", f"{w.mean:.2f}")
+            for w in found.worth
+        ]
+        head = ("measurement", "which scenario", "couplings and mass")
+        lines.append(table(head, rows))
+        lines += wrapped(
+            "",
+            f"{len(found.today)} scenarios, equally probable: at most "
+            f"{np.log(len(found.today)):.3f} nats. The second column is an average over them.",
+        )
+    return "\n".join(lines)
+
+
+def _needed(found: Outlook, z: float) -> np.ndarray:
+    """Return luminosities (true, tested); NaN where a scenario is not tested on another one."""
+    n = len(found.names)
+    result = np.full((n, n), np.nan)
+    for i, true in enumerate(found.names):
+        for j, tested in enumerate(found.names):
+            if i != j:
+                result[i, j] = found.luminosity_for(z, true, tested)
+    return result
+
+
+def _needed_rows(found: Outlook, needed: np.ndarray) -> list[tuple[str, ...]]:
+    """Luminosities outside of those that were computed are inequalities."""
+    first, last = found.luminosities[[0, -1]]
+
+    def text(x: float) -> str:
+        if np.isnan(x):
+            return "-"
+        if x < first:
+            return f"< {first:g}"
+        return f"{x:.2g}" if x <= last else f"> {last:g}"
+
+    return [(name, *(text(x) for x in row)) for name, row in zip(found.names, needed, strict=True)]
+
+
+def _rows(names: Sequence[str], values: np.ndarray, form: str) -> list[tuple[str, ...]]:
+    return [
+        (name, *("-" if i == j else form.format(x) for j, x in enumerate(row)))
+        for i, (name, row) in enumerate(zip(names, values, strict=True))
+    ]
