@@ -13,7 +13,9 @@ from bknn.inference.impacts import Impacts, impacts
 from bknn.inference.intervals import Interval, Intervals, intervals
 from bknn.inference.limits import Limit, TwoSided, limit, two_sided
 from bknn.inference.marginal import Marginal, marginal
+from bknn.inference.outlook import Outlook, outlook
 from bknn.inference.posterior import Posterior
+from bknn.inference.power import Hypothesis, Power, power, separation
 from bknn.inference.predictions import (
     Band,
     Predictions,
@@ -44,13 +46,16 @@ __all__ = [
     "FeldmanCousins",
     "FitResult",
     "GoodnessOfFit",
+    "Hypothesis",
     "Impacts",
     "Interval",
     "Intervals",
     "Limit",
     "LogDensity",
     "Marginal",
+    "Outlook",
     "Posterior",
+    "Power",
     "Predictions",
     "Predictive",
     "Profile",
@@ -78,7 +83,9 @@ __all__ = [
     "intervals",
     "limit",
     "marginal",
+    "outlook",
     "posterior_predictive",
+    "power",
     "predicted_regions",
     "predictions",
     "prior_predictive",
@@ -88,6 +95,7 @@ __all__ = [
     "sample",
     "savage_dickey",
     "scenarios",
+    "separation",
     "significance",
     "throw",
     "toys",
