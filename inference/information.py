@@ -101,10 +101,10 @@ def outcome(
             for i, p in enumerate(analysis.parameters)
             if p.name in names and today.moving[names.index(p.name)]
         ]
-        here, there = [i for i, _ in shared], [j for _, j in shared]
+        here, there = (np.array([pair[k] for pair in shared], int) for k in (0, 1))
         known[here], known[:, here] = 0.0, 0.0
         known[np.ix_(here, here)] = today.covariance[np.ix_(there, there)]
-        own = [i for i in here if analysis.parameters[i].constraint is None]
+        own = [int(i) for i in here if analysis.parameters[i].constraint is None]
     rest = np.setdiff1d(np.arange(analysis.size), own)
     given = known.copy()
     if own:

@@ -285,7 +285,7 @@ class _Study:
         found = [Hypothesis(SM, first, null, null)]
         for s in self.chosen:
             analysis = analyses[s.model]
-            floats = {s.even, s.odd} if odd else {s.even}
+            floats: set[str | None] = {s.even, s.odd} if odd else {s.even}
             known = {p.name for p in analysis.parameters}
             # Couplings that only others have are at their null.
             truth = {**_held(analysis, set()), **truths[s.name]}

@@ -110,7 +110,9 @@ def power(hypotheses: Sequence[Hypothesis]) -> Power:
         values = found.twice_nll - saturated(tested.analysis, data)
         best, good = np.array(found.vector), found.converged | (found.decrement < _CLOSE)
         for i in np.flatnonzero(~good):
-            values[i], best[i], good[i] = _followed(tested, taken(data, i), best[i], found.moving)
+            values[i], best[i], good[i] = _followed(
+                tested, taken(data, int(i)), best[i], found.moving
+            )
         delta.append(values)
         vectors.append(best)
         converged.append(good)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bknn import errors
@@ -33,8 +34,8 @@ from bknn.plot.style import (
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _STYLES = ("-", "--", "-.", ":")
 
-#: Beyond so many sigma the colour does not change.
-_MOST = 8.0
+#: Beyond so many sigma the colour does not change, and curves leave their panel.
+_MOST, _HIGHEST = 8.0, 12.0
 
 
 def outlook_figures(found: Outlook, out_dir: str | os.PathLike[str]) -> list[Path]:
@@ -56,7 +57,7 @@ def exclusion(found: Outlook) -> Figure:
     rows = -(-m // columns)
     cell, left, gap, above, below = 0.42, 0.98, 0.16, 0.24, 0.52
     width = left + columns * (n * cell + gap)
-    colours = LinearSegmentedColormap.from_list("sigma", ["white", tint(BLUE, 0.75)])
+    colours = LinearSegmentedColormap.from_list("sigma", [tint(BLUE, x) for x in (0.0, 0.75)])
     with style():
         text = Caption(_words(found, "rows: true, columns: tested"), width)
         height = text.room + below + rows * (n * cell + above)
@@ -104,12 +105,12 @@ def luminosity(found: Outlook) -> Figure:
     wide, tall, left, bottom, gap, above = 1.9, 1.55, 0.42, 0.34, 0.1, 0.24
     legend = 0.2 + 0.15 * -(-len(found.names) // 3)
     width = left + columns * (wide + gap)
-    most = float(found.z.max()) * 1.12
+    most = min(float(found.z.max()) * 1.12, _HIGHEST)
     with style():
         text = Caption(_words(found, "expected significance of the exclusion"), width)
         height = text.room + bottom + rows * (tall + above) + legend
         figure = Figure(figsize=(width, height))
-        handles = {}
+        handles: dict[int, Line2D] = {}
         for k, i in enumerate(shown):
             row, column = divmod(k, columns)
             x0 = left + column * (wide + gap)

@@ -124,12 +124,12 @@ def outlook_table(
         lines += ["", *wrapped("toys", f"{tested} if {true} is true: {c!r}")]
     if found.worth:
         lines += ["", f"information from a measurement at {found.worth_at:g}/ab [nats]", ""]
-        rows = [
+        told = [
             (w.name, f"{w.models.value:.3f} +- {w.models.error:.3f}", f"{w.mean:.2f}")
             for w in found.worth
         ]
         head = ("measurement", "which scenario", "couplings and mass")
-        lines.append(table(head, rows))
+        lines.append(table(head, told))
         lines += wrapped(
             "",
             f"{len(found.today)} scenarios, equally probable: at most "
