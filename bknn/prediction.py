@@ -172,7 +172,9 @@ def _amount(
         edges = _pieces(model, where)
         for part in spectrum.continua:
             if part.shapes is not None and _known(low, high, edges):
-                total = total + _integral_of_shapes(part.shapes(), max(low, 0.0), high, edges)
+                total = total + _integral_of_shapes(
+                    part.shapes(), np.maximum(low, 0.0), high, edges
+                )
                 continue
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
             total = total + _integral(part.density, start, high, edges)
@@ -217,7 +219,9 @@ def _integral(
     return jnp.sum(weights * density(nodes))
 
 
-def _integral_of_shapes(shapes: Shapes, low: float, high: float, kinks: Sequence[float]) -> Array:
+def _integral_of_shapes(
+    shapes: Shapes, low: ArrayLike, high: ArrayLike, kinks: Sequence[ArrayLike]
+) -> Array:
     """Return the same of a sum of fixed shapes, which are integrated when the program is traced."""
     nodes, weights = _quadrature(low, high, kinks, np)
     return shapes.weights @ (shapes.functions(nodes) @ weights)

@@ -100,7 +100,7 @@ class Results:
             ]
             found.append(sum(values[1:], values[0]))
         expected = jnp.stack(found)
-        return expected if self._turn is None else self._turn @ expected
+        return expected if self._turn is None else jnp.asarray(self._turn) @ expected
 
     def check(self, model: Any) -> None:
         """Refuse results that a model says nothing about, or that nothing can predict.

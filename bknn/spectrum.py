@@ -12,7 +12,7 @@ is jitted, differentiated, or mapped over masses and branching ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -236,7 +236,11 @@ def at_once(spectrum: Spectrum, uses: Sequence[Callable[[Spectrum], _T]]) -> lis
     for use in uses:
         use(listening)
     answers = [iter(_joined(p.density, q2)) for p, q2 in zip(continua, asked, strict=True)]
-    answering = heard([lambda _, own=own: next(own) for own in answers])
+
+    def answer(own: Iterator[Array]) -> Callable[[Any], Any]:
+        return lambda _: next(own)
+
+    answering = heard([answer(own) for own in answers])
     return [use(answering) for use in uses]
 
 

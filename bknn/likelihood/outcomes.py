@@ -66,7 +66,7 @@ class Outcomes:
         `least` stands in for smaller rates of counts, here and below.
         """
         n = self.n_counts
-        counts = observed[:n] / jnp.maximum(expected[:n], least) - 1.0
+        counts = jnp.asarray(observed[:n] / jnp.maximum(expected[:n], least) - 1.0)
         if not self.below.size:
             return counts
         results = (observed[n:] - expected[n:]) / self._widths(observed, expected) ** 2
@@ -75,7 +75,7 @@ class Outcomes:
     def information(self, observed: Array | np.ndarray, expected: Array, least: float) -> Array:
         """Return minus the second derivative, by what is expected (size,)."""
         n = self.n_counts
-        counts = observed[:n] / jnp.maximum(expected[:n], least) ** 2
+        counts = jnp.asarray(observed[:n] / jnp.maximum(expected[:n], least) ** 2)
         if not self.below.size:
             return counts
         return jnp.concatenate([counts, self._widths(observed, expected) ** -2.0])
@@ -97,7 +97,7 @@ class Outcomes:
             return counts
         return jnp.concatenate([counts, np.sqrt(self.below * self.above)])
 
-    def possible(self, expected: Array) -> Array:
+    def possible(self, expected: Array | np.ndarray) -> Array:
         """Return what is expected (..., size), without negative counts."""
         if not self.below.size:
             return jnp.maximum(expected, 0.0)
@@ -151,7 +151,7 @@ class Outcomes:
         x, m = observed[..., n:], expected[..., n:]
         return np.asarray(result + np.sum(((x - m) / self._widths_of(x, m)) ** 2, axis=-1))
 
-    def saturated(self, observed: np.ndarray) -> np.ndarray:
+    def saturated(self, observed: Array | np.ndarray) -> np.ndarray:
         """Return log L if just that is expected, of observed numbers (..., size)."""
         counts = np.asarray(observed, float)[..., : self.n_counts]
         known = np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)

@@ -96,7 +96,7 @@ def planes(
     """
     with style():
         text = Caption(_words(found, bool(regions)), WIDTH)
-        handles = [
+        handles: list[Line2D | Patch] = [
             Line2D([], [], label=plain(label), **_look(i, marked=True))
             for i, label in enumerate(found)
         ]

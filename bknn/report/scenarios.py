@@ -31,16 +31,16 @@ def scenarios_json(found: Scenarios, *, settings: Mapping[str, Any]) -> dict[str
 def _numbers(fit: ScenarioFit) -> dict[str, Any]:
     result: dict[str, Any] = {
         "model": fit.scenario.model,
-        "couplings": {name: number(fit.best.params[name]) for name in fit.couplings},
+        "couplings": {name: number(float(fit.best.params[name])) for name in fit.couplings},
         "delta": number(fit.delta),
         "local_significance": number(fit.significance),
-        "twice_nll": number(fit.best.twice_nll),
-        "twice_nll_standard_model": number(fit.standard_model.twice_nll),
+        "twice_nll": number(float(fit.best.twice_nll)),
+        "twice_nll_standard_model": number(float(fit.standard_model.twice_nll)),
         "status": fit.best.status,
     }
     if fit.curve is not None and fit.interval is not None:
         result["mass"] = {
-            "value": number(fit.best.params["mass"]),
+            "value": number(float(fit.best.params["mass"])),
             "low": number(fit.interval.low),
             "high": number(fit.interval.high),
             "status": fit.interval.status,
@@ -114,7 +114,9 @@ def regions_json(found: Regions, *, settings: Mapping[str, Any]) -> dict[str, An
         "fixed": dict(found.fixed),
         "regions": {
             name: {
-                "best": {p: number(contour.profile.best.params[p]) for p in found.parameters},
+                "best": {
+                    p: number(float(contour.profile.best.params[p])) for p in found.parameters
+                },
                 "twice_nll": number(contour.profile.twice_nll_min),
                 "contours": {
                     f"{n:g}": {
@@ -146,7 +148,7 @@ def regions_table(found: Regions) -> str:
             first = next(iter(contour.lines)) == n
             rows.append((name if first else "", at if first else "", f"{n:g}", *spans))
     head = ("data", f"best ({', '.join(found.parameters)})", "sigma", *found.parameters)
-    lines = [table(head, rows), ""]
+    text = [table(head, rows), ""]
     for name, contour in found.contours.items():
-        lines += wrapped(name, contour.status)
-    return "\n".join(lines)
+        text += wrapped(name, contour.status)
+    return "\n".join(text)
