@@ -26,7 +26,7 @@ from bknn.inference.power import Hypothesis, Power, luminosity_for, power
 from bknn.inference.result import FitResult
 from bknn.models import load
 from bknn.models.scenarios import Scenario, scenario
-from bknn.projection import BELLE2, base_luminosity, belle2_result, project
+from bknn.projection import BELLE2, RULES, base_luminosity, belle2_result, project
 from bknn.rebinned import rebinned
 
 #: The standard model as a hypothesis.
@@ -177,6 +177,8 @@ def outlook(
     chosen = [scenario(name) for name in dict.fromkeys(names)]
     if not chosen:
         raise errors.ParameterError("there is no scenario to be tested; name at least one.")
+    if systematics not in RULES:
+        raise errors.unknown("rule for systematic uncertainties", systematics, RULES)
     for name in expected:
         if name not in BELLE2:
             raise errors.unknown("expected result", name, BELLE2)

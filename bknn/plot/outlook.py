@@ -59,7 +59,7 @@ def exclusion(found: Outlook) -> Figure:
     width = left + columns * (n * cell + gap)
     colours = LinearSegmentedColormap.from_list("sigma", [tint(BLUE, x) for x in (0.0, 0.75)])
     with style():
-        text = Caption(_words(found, "rows: true, columns: tested"), width)
+        text = Caption(_words(found, "rows: true, columns: tested; expected exclusion in σ, bold from 5"), width)
         height = text.room + below + rows * (n * cell + above)
         figure = Figure(figsize=(width, height))
         for k, (x, power) in enumerate(zip(found.luminosities, found.powers, strict=True)):
@@ -103,7 +103,7 @@ def luminosity(found: Outlook) -> Figure:
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     wide, tall, left, bottom, gap, above = 1.9, 1.55, 0.42, 0.34, 0.1, 0.24
-    legend = 0.2 + 0.15 * -(-len(found.names) // 3)
+    legend = 0.08 + 0.14 * -(-len(found.names) // 3)
     width = left + columns * (wide + gap)
     most = min(float(found.z.max()) * 1.12, _HIGHEST)
     with style():

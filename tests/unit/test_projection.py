@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
+import xarray
 from scipy.integrate import quad
 from scipy.stats import norm, poisson
 
 import bknn
-from bknn import errors, inference, models
+from bknn import cli, errors, inference, models
 from bknn.analysis import Data
 from bknn.data import Result
 from bknn.inference.datasets import saturated
@@ -289,3 +291,57 @@ def test_a_result_to_come():
     found = outcome(analysis, truth)
     np.testing.assert_allclose(found.noise, [1e-12])
     np.testing.assert_allclose(found.mean, [9e-6 + 4.97e-6], rtol=2e-3)
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--luminosity", "-1"], "positive"),
+        (["scalar", "--check", "scalar"], "TRUE:TESTED"),
+        (["scalar", "--check", "scalar:vector-V"], "vector-V"),
+        (["scalr"], "scalar"),
+        (["scalar", "--with", "BR(B0 -> K*)"], "BR(B0 -> K*0)"),
+        (["scalar", "--data", "babar-2013"], "none of babar-2013"),
+        (["scalar", "--systematics", "none"], "rule"),
+    ],
+)
+def test_bad_options(words, named, capsys, monkeypatch):
+    monkeypatch.setattr("bknn.commands.options.prepare", lambda: None)
+    assert cli.main(["project", *words]) == 2
+    assert named in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_today_is_where_projections_begin():
+    """With today's luminosity the expected significance is what today's data have, 3.7 sigma
+    (local): the truth is fitted to them."""
+    belle2 = bknn.data.load("belle2-2025")
+    found = inference.outlook(belle2, ["scalar"], luminosities=[0.362, 1.0], systematics="constant")
+    today = found.today["scalar"]
+    null = inference.fit(today.target, fixed=today.target.null_values())
+    observed = math.sqrt(float(null.twice_nll - today.twice_nll))
+    assert found.converged
+    assert found.z[0, 1, 0] == pytest.approx(observed, abs=0.25)
+    # At the luminosity for 4 sigma there are 4.
+    needed = found.luminosity_for(4.0, "scalar", "sm")
+    there = inference.outlook(belle2, ["scalar"], luminosities=[needed], systematics="constant")
+    assert there.z[0, 1, 0] == pytest.approx(4.0, abs=0.05)
+
+
+@pytest.mark.slow
+def test_command(tmp_path, capsys):
+    words = ["project", "sm-rescaled", "scalar", "--channels", "hadronic", "--luminosity", "1", "5"]
+    code = cli.main([*words, "--worth-at", "0", "--out", str(tmp_path)])
+    assert code == 0
+    said = capsys.readouterr().out
+    assert "integrated luminosity [/ab] for 3 sigma" in said
+    content = json.loads((tmp_path / "result.json").read_text())
+    assert content["scenarios"] == ["sm", "sm-rescaled", "scalar"]
+    assert np.shape(content["z"]) == (2, 3, 3)
+    with xarray.open_dataset(tmp_path / "projections.nc", engine="scipy") as arrays:
+        np.testing.assert_allclose(arrays.z, content["z"], rtol=1e-6)
+    for name in ("exclusion", "luminosity"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10000
