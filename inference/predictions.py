@@ -303,7 +303,7 @@ def predictions(
         >>> wanted = [inference.Quantity("branching_ratio", "B0 -> K*0")]
         >>> found = inference.predictions(best, wanted, method="hessian")
         >>> print(f"{found.values[0]:.1e}")
-        1.2e-05
+        1.1e-05
     """
     best = source.best if isinstance(source, Profile) else source
     analysis = analysis_of(best)
