@@ -88,7 +88,7 @@ def outcome(
     index, _, factor = analysis.poisson
     known[index, index] = 1.0 / factor
     known[analysis.fixed] = 0.0
-    own: list[int] = []
+    own = np.zeros(0, int)
     if today is not None:
         if not np.isfinite(today.covariance).all():
             raise errors.FitError(
@@ -104,10 +104,10 @@ def outcome(
         here, there = (np.array([pair[k] for pair in shared], int) for k in (0, 1))
         known[here], known[:, here] = 0.0, 0.0
         known[np.ix_(here, here)] = today.covariance[np.ix_(there, there)]
-        own = [int(i) for i in here if analysis.parameters[i].constraint is None]
+        own = np.array([i for i in here if analysis.parameters[i].constraint is None], int)
     rest = np.setdiff1d(np.arange(analysis.size), own)
     given = known.copy()
-    if own:
+    if own.size:
         # Parameters at a bound have no width, and are known.
         unit = np.sqrt(np.diag(known)[own])
         unit = np.where(unit > 0, unit, 1.0)

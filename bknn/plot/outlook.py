@@ -59,7 +59,8 @@ def exclusion(found: Outlook) -> Figure:
     width = left + columns * (n * cell + gap)
     colours = LinearSegmentedColormap.from_list("sigma", [tint(BLUE, x) for x in (0.0, 0.75)])
     with style():
-        text = Caption(_words(found, "rows: true, columns: tested; expected exclusion in σ, bold from 5"), width)
+        head = "rows: true, columns: tested; expected exclusion in σ, bold from 5"
+        text = Caption(_words(found, head), width)
         height = text.room + below + rows * (n * cell + above)
         figure = Figure(figsize=(width, height))
         for k, (x, power) in enumerate(zip(found.luminosities, found.powers, strict=True)):

@@ -20,6 +20,7 @@ from bknn.inference.information import Outcome, about_models, about_parameters, 
 from bknn.inference.least_squares import minimise
 from bknn.inference.power import Hypothesis, luminosity_for, power, separation, translated
 from bknn.projection import BELLE2, belle2_result, future_result, project
+from bknn.rebinned import rebinned
 
 from . import small
 
@@ -171,6 +172,21 @@ def test_expectations_of_belle2():
     assert (made.observable, made.channels, made.above) == ("f_l", {"B0 -> K*0": 1.0}, 0.079)
     with pytest.raises(errors.UnknownNameError, match="F_L"):
         belle2_result("F_L(B0 -> K*)", 50.0)
+
+
+def test_inclusive_tag_in_other_bins():
+    """The signal of the published bins to 2%, counts that add up whatever the bins."""
+    belle2 = bknn.data.load("belle2-2025")
+    three = rebinned(belle2, [-1.0, 4.0, 8.0, 25.0], name="three")
+    simulated = sum(belle2.template(c).reshape(-1, 3).sum(axis=0) for c in belle2.channels[:2])
+    np.testing.assert_allclose(three.template("q2_rec"), simulated, rtol=0.02)
+    six = rebinned(belle2, [-1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 25.0], name="six")
+    found = [np.add.reduceat(six.observed["q2_rec"], [0, 2, 4]), three.observed["q2_rec"]]
+    np.testing.assert_allclose(*found)
+    with pytest.raises(errors.DataError, match="25 GeV"):
+        rebinned(belle2, [-1.0, 30.0], name="beyond")
+    with pytest.raises(errors.DataError, match="q2_rec"):
+        rebinned(small.measurement(), [-1.0, 25.0], name="none")
 
 
 # ---------------------------------------------------------------- power
