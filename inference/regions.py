@@ -90,10 +90,8 @@ def coupling_regions(
         sets[COMBINED] = tuple(measurements)
     found: dict[str, Contours] = {}
     for name, data in sets.items():
-        if like is None:
-            analysis = Analysis(model, data, free=floats)
-        else:
-            analysis = like[name].profile.target
+        same = None if like is None else like[name].profile.target
+        analysis = same or Analysis(model, data, free=floats)
         found[name] = contours(analysis, over, fixed=held, sigmas=sigmas, progress=progress)
     names = tuple(over)
     return Regions((names[0], names[1]), {k: float(np.asarray(v)) for k, v in held.items()}, found)
