@@ -103,8 +103,9 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
 
     Args:
         found: from `inference.coupling_regions`.
-        mirrored: draw the other sign of both couplings too. Rates do not change when all couplings
-            to the new particle change their sign.
+        mirrored: draw other signs of the couplings too. Rates do not change when all couplings to
+            the new particle change their sign; where a grid begins at 0 for both, neither sign
+            matters.
     """
     first = next(iter(found.contours.values()))
     target = first.profile.target
@@ -129,7 +130,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
                 tall / height,
             )
         )
-        signs = (1.0, -1.0) if mirrored else (1.0,)
+        signs = _signs(x_axis, y_axis) if mirrored else ((1.0, 1.0),)
         scales = [
             Scale(target, name, np.concatenate([axis, -axis]) if mirrored else axis)
             for name, axis in zip(found.parameters, (x_axis, y_axis), strict=True)
@@ -138,12 +139,19 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         for k, (name, contour) in enumerate(found.contours.items()):
             combined = name == COMBINED or len(found.contours) == 1
             colour = BLACK if combined else _COLOURS[k % len(_COLOURS)]
-            for j, lines in enumerate(contour.lines.values()):
-                for line in lines:
-                    for sign in signs:
-                        x, y = (scales[a](sign * line[:, a]) for a in (0, 1))
-                        if combined:
-                            ax.fill(x, y, color=tint(GREY, 0.35 - 0.17 * min(j, 1)), zorder=-j)
+            for sign in signs:
+                axes = [
+                    scale(s * axis)
+                    for scale, s, axis in zip(scales, sign, (x_axis, y_axis), strict=True)
+                ]
+                if combined:
+                    heights = sorted(contour.levels.values())
+                    fills = [tint(GREY, 0.35), tint(GREY, 0.18), tint(GREY, 0.1)][: len(heights)]
+                    levels_of = [-1.0, *heights[: len(fills)]]
+                    ax.contourf(*axes, contour.profile.delta.T, levels_of, colors=fills)
+                for j, lines in enumerate(contour.lines.values()):
+                    for line in lines:
+                        x, y = (scales[a](sign[a] * line[:, a]) for a in (0, 1))
                         ax.plot(x, y, color=colour, linestyle=_STYLES[j % 4], linewidth=0.9)
             handles.append(Line2D([], [], color=colour, label=plain(name)))
         ax.set_xlabel(scales[0].label)
@@ -161,3 +169,11 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         text.write(figure)
     return figure
+
+
+def _signs(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Return the signs of both couplings that a region is drawn with."""
+    both = ((1.0, 1.0), (-1.0, -1.0))
+    if min(x.min(), y.min()) < 0:
+        return both
+    return (*both, (1.0, -1.0), (-1.0, 1.0))
