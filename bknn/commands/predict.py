@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
     if args.fit:
         options.prepare()
         return predict_fit.measured(args, _quantities(args, regions))
-    of_fits = {"--around": args.around, "--from": args.source, "--free": args.free}
+    # A card says what floats for all its tasks.
+    free = [] if hasattr(args, "work") else args.free
+    of_fits = {"--around": args.around, "--from": args.source, "--free": free}
     for option, given in of_fits.items():
         if given:
             raise errors.ParameterError(

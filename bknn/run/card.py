@@ -190,9 +190,12 @@ class Evidence(Task):
 @dataclass(frozen=True)
 class Predict(Task):
     set: Numbers = field(default_factory=dict)
-    observable: Texts = ("branching_ratio",)
-    channel: Texts = ("B+ -> K+",)
+    observable: Texts = ()
+    channel: Texts = ()
     q2: tuple[Region, ...] = ()
+    fit: Texts = ()
+    source: str | None = None
+    around: tuple[float, ...] = ()
 
     needs_data: ClassVar[bool] = False
 

@@ -433,7 +433,7 @@ def test_documented_schema(folder, first):
         ("profile --over mu=2:0:5", ("increase",)),
         ("profile --over mu=0:200:5", ("mu",)),
         ("profile --over mu=0:1:2 mu=0:2:3", ("'mu'", "two grids")),
-        ("profile --over mu=0:1:2 k_b=1,2 ff=0,1 a=1 b=2", ("4 parameters", "at most three")),
+        ("profile --over mu=0:1:2 k_b=1,2 ff=0,1 a=1 b=2", ("5 parameters", "at most three")),
         ("profile --over nu=0:1:2", ("'nu'", "mu")),
         ("profile --over mu=0:1:2 --intervals nu", ("'nu'",)),
         ("profile --over mu=0:1:2 --fix mu=1", ("'mu'", "fixed")),
