@@ -327,7 +327,7 @@ def test_failed_points_are_named(monkeypatch, one):
     ("options", "words"),
     [
         ({"over": {}}, ("0 parameters", "one to three")),
-        ({"over": dict.fromkeys(("mu", "ff", "k_b", "norm_b"), [1.0])}, ("4 parameters",)),
+        ({"over": {name: [1.0] for name in ("mu", "ff", "k_b", "norm_b")}}, ("4 parameters",)),
         ({"over": {"my": [1.0]}}, ("my", "mu")),
         ({"over": {"side": [1.0]}}, ("side",)),
         ({"over": {"mu": [2.0, 1.0]}}, ("mu", "increase")),
