@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bknn.analysis import Analysis
+from bknn.data import Measurement
 from bknn.inference.result import FitResult
 from bknn.report.numbers import in_digits
 from bknn.tables import table
@@ -14,13 +15,18 @@ def heading(analysis: Analysis) -> list[str]:
     """Return the lines that say what meets what."""
     return [
         f"{analysis.model.name}: {analysis.model.description}",
-        *(
-            f"data: {m.name} ({counted(len(m.channels), 'channel')}, "
-            f"{counted(m.n_bins, 'bin')}), "
-            f"{analysis.response} response"
-            for m in analysis.measurements
-        ),
+        *(f"data: {m.name} ({_content(m, analysis.response)}" for m in analysis.measurements),
     ]
+
+
+def _content(measurement: Measurement, response: str) -> str:
+    """What a measurement holds, and how spectra are folded with it if that matters."""
+    results = counted(len(measurement.results), "result")
+    if not measurement.channels:
+        return f"{results})"
+    bins = counted(measurement.n_bins - len(measurement.results), "bin")
+    found = f"{counted(len(measurement.channels), 'channel')}, {bins}"
+    return f"{found}{f', {results}' if measurement.results else ''}), {response} response"
 
 
 def parameters_table(result: FitResult) -> str:
