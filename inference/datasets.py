@@ -110,6 +110,27 @@ def saturated(analysis: Analysis, data: Data) -> np.ndarray:
     return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma)))
 
 
+def translated(data: Data, analysis: Analysis, other: Analysis) -> Data:
+    """Return data sets of an analysis, (n,) or (sets, n) each, as those of another one of the same
+    measurements, whose nuisances may be others.
+
+    Auxiliary data that the first does not have (form factors of a template that it does not use)
+    are as observed.
+    """
+    fields = [np.asarray(data.counts, float)]
+    for kind in ("normal", "poisson"):
+        given = np.asarray(getattr(data, kind), float)
+        index, _, _ = getattr(analysis, kind)
+        column = {analysis.names[p]: i for i, p in enumerate(index)}
+        wanted, centres, _ = getattr(other, kind)
+        result = np.tile(centres, (*given.shape[:-1], 1)) if given.ndim > 1 else centres.copy()
+        for j, p in enumerate(wanted):
+            if other.names[p] in column:
+                result[..., j] = given[..., column[other.names[p]]]
+        fields.append(result)
+    return Data(*fields)
+
+
 def rows_of(data: Data, n: int) -> Data:
     """Return one data set as n equal ones."""
     return Data(*(np.tile(x, (n, 1)) for x in data))

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch, gradient, newton
+from bknn.inference.datasets import translated
 from bknn.inference.newton import Minimum
 from bknn.inference.result import FitResult
 from bknn.models import load
@@ -190,29 +191,9 @@ def fit_null(
         null = Analysis(load("signal-strength"), analysis.measurements, response=analysis.response)
         fixed = {k: v for k, v in fixed.items() if k not in own} | null.null_values()
         if options.get("data") is not None:
-            options["data"] = _translated(options["data"], analysis, null)
+            options["data"] = translated(options["data"], analysis, null)
         analysis = null
     return fit(analysis, fixed=fixed, **options)
-
-
-def _translated(data: Data, analysis: Analysis, null: Analysis) -> Data:
-    """Return data sets of an analysis as those of its null, which has other nuisances.
-
-    Auxiliary data that the first does not have (form factors of a template that it does not use)
-    are as observed.
-    """
-    fields = [np.asarray(data.counts, float)]
-    for kind in ("normal", "poisson"):
-        given = np.asarray(getattr(data, kind), float)
-        index, _, _ = getattr(analysis, kind)
-        column = {analysis.names[p]: i for i, p in enumerate(index)}
-        wanted, observed, _ = getattr(null, kind)
-        result = np.tile(observed, (*given.shape[:-1], 1)) if given.ndim > 1 else observed.copy()
-        for j, p in enumerate(wanted):
-            if null.names[p] in column:
-                result[..., j] = given[..., column[null.names[p]]]
-        fields.append(result)
-    return Data(*fields)
 
 
 def starting_points(

@@ -21,7 +21,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference.datasets import asimov, saturated, stacked, taken, throw
+from bknn.inference.datasets import asimov, saturated, stacked, taken, throw, translated
 from bknn.inference.fit import fit
 from bknn.inference.least_squares import minimise
 from bknn.inference.search import Search
@@ -231,23 +231,6 @@ def luminosity_for(z: float, luminosities: np.ndarray, delta: np.ndarray) -> flo
     if slope <= 0:
         return float(luminosities[above[0]])
     return float(round(np.exp(x[i - 1] + (target - y[i - 1]) / slope), 12))
-
-
-def translated(data: Data, analysis: Analysis, other: Analysis) -> Data:
-    """Return data sets of an analysis, (n,) or (sets, n) each, as those of another one of the same
-    measurements, whose nuisances may be others."""
-    fields = [np.asarray(data.counts, float)]
-    for kind in ("normal", "poisson"):
-        given = np.asarray(getattr(data, kind), float)
-        index, _, _ = getattr(analysis, kind)
-        column = {analysis.names[p]: i for i, p in enumerate(index)}
-        wanted, centres, _ = getattr(other, kind)
-        result = np.tile(centres, (*given.shape[:-1], 1)) if given.ndim > 1 else centres.copy()
-        for j, p in enumerate(wanted):
-            if other.names[p] in column:
-                result[..., j] = given[..., column[other.names[p]]]
-        fields.append(result)
-    return Data(*fields)
 
 
 def _row(data: Data) -> Data:

@@ -15,10 +15,10 @@ import bknn
 from bknn import cli, errors, inference, models
 from bknn.analysis import Data
 from bknn.data import Result
-from bknn.inference.datasets import saturated
+from bknn.inference.datasets import saturated, translated
 from bknn.inference.information import Outcome, about_models, about_parameters, outcome
 from bknn.inference.least_squares import minimise
-from bknn.inference.power import Hypothesis, luminosity_for, power, separation, translated
+from bknn.inference.power import Hypothesis, luminosity_for, power, separation
 from bknn.projection import BELLE2, belle2_result, future_result, project
 from bknn.rebinned import rebinned
 
