@@ -7,9 +7,10 @@ people (nuisances that come one a bin are arrays), and one flat vector for infer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jax.typing import ArrayLike
 from bknn import errors, prediction
 from bknn.data import Measurement
 from bknn.data.published import check_together
+from bknn.likelihood.derivatives import Derivatives
 from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
@@ -31,6 +33,7 @@ from bknn.part import Part, Spectra
 from bknn.priors import log_density, read
 from bknn.results import Results
 from bknn.spectrum import Spectrum, at_once
+from bknn.staged import staged
 
 #: How a spectrum is folded: `bknn.response` says what they mean.
 RESPONSES = ("smooth", "reweighting")
@@ -230,9 +233,9 @@ class Analysis:
         uses_template = any(s.uses_template for s in found)
         return uses_template, any(s.continuum is not None or bool(s.lines) for s in found)
 
-    def _spectra(self, physics: Array) -> Spectra:
+    def _spectra(self, values: Mapping[str, Any]) -> Spectra:
         """Return the spectra by the name of the decay, each made once."""
-        return cache(lambda decay: self._spectrum(physics, decay))
+        return cache(lambda decay: self._spectrum_of(values, decay))
 
     def _values(self, physics: Array) -> dict[str, Any]:
         """Return the values of all parameters of the model."""
@@ -240,7 +243,10 @@ class Analysis:
         return values | {p.name: physics[i] for i, p in enumerate(self.parameters)}
 
     def _spectrum(self, physics: Array, channel: str) -> Spectrum:
-        spectrum = self.model.spectrum(self._values(physics), channel)
+        return self._spectrum_of(self._values(physics), channel)
+
+    def _spectrum_of(self, values: Mapping[str, Any], channel: str) -> Spectrum:
+        spectrum = self.model.spectrum(values, channel)
         if not isinstance(spectrum, Spectrum):
             raise errors.ParameterError(
                 f"model {self.model.name!r} returned a {type(spectrum).__name__} as its spectrum "
@@ -455,12 +461,54 @@ class Analysis:
         """Return the model's spectrum of a decay channel."""
         return self._spectrum(self.flatten(params)[: len(self.parameters)], channel)
 
-    def _signals(self, physics: Array) -> tuple[list[Array | None], Array]:
+    @cached_property
+    def thresholds(self) -> np.ndarray:
+        """Positions of the model's parameters that say where continua begin, as masses do."""
+        named = getattr(self.model, "thresholds", ())
+        return np.array([i for i, p in enumerate(self.parameters) if p.name in named], int)
+
+    def holding_thresholds(
+        self,
+    ) -> tuple[Callable[[Array], list[Array]], Callable[[list[Array]], Analysis]]:
+        """Return the two stages of a fit in which no threshold moves.
+
+        `before(vector)` folds the continua for the thresholds of a vector (size,), and
+        `then(found)` is this analysis at vectors with those thresholds: its rates and their
+        derivatives cost a few multiplications. To be used within one program.
+        """
+        index = self.thresholds
+
+        def signals(held: Array, physics: Array) -> tuple[list[Array | None], Array]:
+            return self._signals(physics, held)
+
+        before, after = staged(signals, jnp.zeros(len(index)), jnp.zeros(len(self.parameters)))
+
+        def then(found: list[Array]) -> Analysis:
+            held = copy(self)
+            held._signals = partial(after, found)  # type: ignore[method-assign]
+            held.thresholds = self.thresholds[:0]
+            return held
+
+        return lambda vector: before(vector[index]), then
+
+    def _signals(
+        self, physics: Array, held: Array | None = None
+    ) -> tuple[list[Array | None], Array]:
         """Return the signal factors of each measurement with counts, and what is expected of the
-        results that are not (results,)."""
-        spectra = self._spectra(physics)
-        of_parts = [part.uses() for part in self.parts]
-        asked = [*(x for uses in of_parts for x in uses), *self.results.uses(self.model)]
+        results that are not (results,).
+
+        With values of the thresholds' parameters in `held`, what depends on them alone is done
+        without a look at the others.
+        """
+        values = self._values(physics)
+        if held is not None:
+            names = [self.names[i] for i in self.thresholds]
+            values |= {name: held[k] for k, name in enumerate(names)}
+        spectra = self._spectra(values)
+        once = held is not None
+        of_parts = [part.uses(held=once) for part in self.parts]
+        of_results = self.results.uses(self.model, held=once)
+        asked = [*(x for uses in of_parts for x in uses), *of_results]
         found: list[Any] = [None] * len(asked)
         for decay in dict.fromkeys(decay for decay, _ in asked):
             own = [i for i, (d, _) in enumerate(asked) if d == decay]
@@ -473,7 +521,18 @@ class Analysis:
             scales.append(part.scales_of(own_answers) if uses else None)
         if not self.results:
             return scales, jnp.zeros(0)
-        return scales, self.results.expected(self.model, self._values(physics), found)
+        return scales, self.results.expected(self.model, values, found)
+
+    def _signal_slopes(self, physics: Array) -> tuple[list[Array | None], Array]:
+        """Return the derivatives of `_signals` by each parameter of the model."""
+        index = self.thresholds
+        if not index.size:
+            return jax.jacfwd(self._signals)(physics)
+        # Shapes of a continuum cost more than their sum, but are free of most parameters.
+        held = physics[index]
+        by_physics = jax.jacfwd(lambda x: self._signals(x, held))(physics)
+        by_held = jax.jacfwd(lambda x: self._signals(physics.at[index].set(x)))(held)
+        return jax.tree.map(lambda all_, own: all_.at[..., index].add(own), by_physics, by_held)
 
     def part_inputs(self, vector: Array) -> list[tuple[Array, Array | None]]:
         """Return each measurement's own parameter vector and signal factors."""
@@ -533,25 +592,15 @@ class Analysis:
         (bins, shared) and one number a local entry (local,)."""
         n = len(self.parameters)
         physics = vector[:n]
-        rates, columns, local = [], [], []
-
-        def signals(physics: Array) -> tuple[Any, Any]:
-            found = self._signals(physics)
-            return found, found
-
-        (slopes, slopes_of_results), (factors, expected) = jax.jacfwd(signals, has_aux=True)(
-            physics
-        )
-        inputs = self._inputs(vector, factors)
-        for part, source, (own, scales), slope in zip(
-            self.parts, self.sources, inputs, slopes, strict=True
+        of_parts, expected = self._by_parts(vector)
+        slopes, slopes_of_results = self._signal_slopes(physics)
+        columns = []
+        for part, source, found, slope in zip(
+            self.parts, self.sources, of_parts, slopes, strict=True
         ):
-            found = part.pdf.derivatives(own, scales)
             structure = part.pdf.structure
-            rates.append(found.rates)
-            local.append(found.local)
             by_physics = jnp.zeros((part.pdf.n_bins, n))
-            if scales is not None:
+            if slope is not None:
                 in_bins = (np.arange(part.pdf.n_bins)[:, None] == structure.scale_bin).astype(float)
                 by_physics = (in_bins * found.scales[None, :]) @ slope
             elif part.pdf.signal_strength is not None:
@@ -563,10 +612,22 @@ class Analysis:
             kept = np.flatnonzero(source[structure.shared] >= 0)
             columns.append((by_physics, take(found.shared.T, kept).T))
         if self.results:
-            rates.append(expected)
             columns.append((slopes_of_results, jnp.zeros((len(expected), 0))))
-            local.append(jnp.zeros(0))
-        return jnp.concatenate(rates), _side_by_side(columns), jnp.concatenate(local)
+        rates, local = _rates_and_local(of_parts, expected)
+        return rates, _side_by_side(columns), local
+
+    def local_derivatives(self, vector: Array) -> tuple[Array, Array]:
+        """Return rates (bins,) and their derivatives by the local entries in `structure`
+        (local,), as `derivatives` does, without the work for all others."""
+        return _rates_and_local(*self._by_parts(vector))
+
+    def _by_parts(self, vector: Array) -> tuple[list[Derivatives], Array]:
+        """Return rates and derivatives of each measurement with counts at fixed signal, and what
+        is expected of results (results,)."""
+        factors, expected = self._signals(vector[: len(self.parameters)])
+        inputs = self._inputs(vector, factors)
+        found = [p.pdf.derivatives(*own) for p, own in zip(self.parts, inputs, strict=True)]
+        return found, expected
 
     def log_density(self, vector: Array | np.ndarray, data: Data | None = None) -> Array:
         """Return the log likelihood at the flat vector (size,), constraints included."""
@@ -657,7 +718,7 @@ class Analysis:
                 "may share names; export each in an analysis of its own."
             )
         vector = self.flatten(params)
-        spectra = self._spectra(vector[: len(self.parameters)])
+        spectra = self._spectra(self._values(vector[: len(self.parameters)]))
         return self.parts[0].to_workspace(spectra, self.sources[0])
 
     def describe(self) -> str:
@@ -694,6 +755,11 @@ _DEFAULT = "B+ -> K+"
 
 def _strength(spectrum: Spectrum) -> Array:
     return jnp.asarray(spectrum.standard_model, float)
+
+
+def _rates_and_local(of_parts: list[Derivatives], expected: Array) -> tuple[Array, Array]:
+    rates = jnp.concatenate([*(found.rates for found in of_parts), expected])
+    return rates, jnp.concatenate([*(found.local for found in of_parts), jnp.zeros(0)])
 
 
 def _side_by_side(columns: list[tuple[Array, Array]]) -> Array:

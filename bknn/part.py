@@ -106,12 +106,12 @@ class Part:
         )
         return cls(measurement, pdf, tuple(responses), tuple(decays), template, has_new)
 
-    def uses(self) -> list[tuple[str, Callable[[Spectrum], Folded]]]:
+    def uses(self, *, held: bool = False) -> list[tuple[str, Callable[[Spectrum], Folded]]]:
         """Return what is made of the spectra: one decay and one function of its spectrum a
-        response."""
+        response. `held` as for `Response.fold_new`."""
 
         def folded(response: Response, spectrum: Spectrum) -> Folded:
-            new = response.fold_new(spectrum) if self.has_new else None
+            new = response.fold_new(spectrum, held=held) if self.has_new else None
             return response.fold_standard_model(spectrum.standard_model), new
 
         return [

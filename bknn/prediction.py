@@ -131,11 +131,17 @@ def value(
 
 
 def branching_ratio(
-    model: Any, channel: str, spectrum: Spectrum, *, q2: Q2 = None, resolution: float = 0.0
+    model: Any,
+    channel: str,
+    spectrum: Spectrum,
+    *,
+    q2: Q2 = None,
+    resolution: float = 0.0,
+    held: bool = False,
 ) -> Array:
-    """Return the branching fraction of a spectrum that a model has for a channel; other arguments
-    as for `value`."""
-    return _amount(model, spectrum, q2, find_channel(channel), resolution)
+    """Return the branching fraction of a spectrum that a model has for a channel; `held` as for
+    `Continuum.as_shapes`, other arguments as for `value`."""
+    return _amount(model, spectrum, q2, find_channel(channel), resolution, held)
 
 
 def _f_l(
@@ -163,7 +169,12 @@ def _spectrum(
 
 
 def _amount(
-    model: Any, spectrum: Spectrum, q2: Q2, where: Channel, resolution: float = 0.0
+    model: Any,
+    spectrum: Spectrum,
+    q2: Q2,
+    where: Channel,
+    resolution: float = 0.0,
+    held: bool = False,
 ) -> Array:
     """Return the branching fraction in a bin (a, b), or in all."""
     low, high = (0.0, jnp.inf) if q2 is None else q2  # type: ignore[misc]
@@ -171,13 +182,13 @@ def _amount(
     if where.daughter is not None:
         edges = _pieces(model, where)
         for part in spectrum.continua:
-            if part.shapes is not None and _known(low, high, edges):
-                total = total + _integral_of_shapes(
-                    part.shapes(), np.maximum(low, 0.0), high, edges
-                )
-                continue
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
-            total = total + _integral(part.density, start, high, edges)
+            if _known(low, high, edges) and (found := part.as_shapes(held)) is not None:
+                if part.threshold is None:
+                    start = np.maximum(low, 0.0)
+                total = total + _integral_of_shapes(found, start, high, edges)
+            else:
+                total = total + _integral(part.density, start, high, edges)
         if spectrum.uses_template:
             null = _integral(standard_model.dbr_dq2, jnp.maximum(low, 0.0), high, edges)
             total = total + spectrum.standard_model * null
@@ -222,8 +233,8 @@ def _integral(
 def _integral_of_shapes(
     shapes: Shapes, low: ArrayLike, high: ArrayLike, kinks: Sequence[ArrayLike]
 ) -> Array:
-    """Return the same of a sum of fixed shapes, which are integrated when the program is traced."""
-    nodes, weights = _quadrature(low, high, kinks, np)
+    """Return the same of a sum of shapes; fixed ones are integrated when the program is traced."""
+    nodes, weights = _quadrature(low, high, kinks, np if _known(low) else jnp)
     return shapes.weights @ (shapes.functions(nodes) @ weights)
 
 

@@ -51,9 +51,11 @@ class Results:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def uses(self, model: Any) -> list[tuple[str, Callable[[Spectrum], Array]]]:
+    def uses(
+        self, model: Any, *, held: bool = False
+    ) -> list[tuple[str, Callable[[Spectrum], Array]]]:
         """Return what is made of the spectra: one decay and one function of its spectrum for each
-        branching fraction, in the order of the results."""
+        branching fraction, in the order of the results. `held` as for `Continuum.as_shapes`."""
         return [
             (
                 channel,
@@ -63,6 +65,7 @@ class Results:
                     channel,
                     q2=result.q2,
                     resolution=result.resolution,
+                    held=held,
                 ),
             )
             for result in self._parts

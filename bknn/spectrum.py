@@ -75,11 +75,12 @@ class Shapes(eqx.Module):
 
     Attributes:
         weights: shape (n,).
-        functions: from q2 (NumPy, GeV^2, shape (m,)) to the shapes there (NumPy, GeV^-2, (n, m)).
+        functions: from q2 (GeV^2, shape (m,)) to the shapes there (GeV^-2, (n, m)). Of shapes that
+            know nothing that is traced both are NumPy's.
     """
 
     weights: Array
-    functions: Callable[[np.ndarray], np.ndarray] = eqx.field(static=True)
+    functions: Callable[[Any], Any] = eqx.field(static=True)
 
 
 class Continuum(eqx.Module):
@@ -94,8 +95,10 @@ class Continuum(eqx.Module):
             response then integrates a spectrum that starts there like (q2 - threshold)^(n/2),
             n = 0, 1, 2, ..., precisely, and counts can be differentiated in the threshold. None
             is no threshold.
-        shapes: returns the same spectrum as a sum of fixed shapes, if it is one. The response folds
-            each of them once, when it is compiled; a spectrum costs n multiplications a fit bin.
+        shapes: returns the same spectrum as a sum of shapes, if it is one. Without a threshold they
+            are fixed: the response folds each of them once, when it is compiled, and a spectrum
+            costs n multiplications a fit bin. With one they know a mass, and take the place of the
+            density only where they are folded once for many spectra.
 
     Called, it is its density.
 
@@ -126,6 +129,16 @@ class Continuum(eqx.Module):
                 f"a Continuum got threshold = {value} GeV^2; give the squared sum of the masses "
                 "of the final state, or None for a continuum without a threshold."
             )
+
+    def as_shapes(self, held: bool = False) -> Shapes | None:
+        """Return it as a sum of shapes if that saves work, else None.
+
+        Args:
+            held: whether thresholds are known long before couplings, so that shapes that know a
+                mass are worth their work, too.
+        """
+        worth = held or self.threshold is None
+        return self.shapes() if self.shapes is not None and worth else None
 
     def __call__(self, q2: Array) -> Array:
         return self.density(q2)

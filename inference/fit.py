@@ -147,7 +147,7 @@ def fit(
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
     best, minima = batch.run(
-        compiled(target, method, tolerance, max_steps),
+        compiled(target, method, tolerance, max_steps, held=held(target, moving, len(starts))),
         starts,
         data if data is not None else getattr(target, "data", _NO_DATA),
         moving,
@@ -288,14 +288,20 @@ def compiled(
     method: str = "newton",
     tolerance: float | None = None,
     max_steps: int | None = None,
+    *,
+    held: bool = False,
 ) -> batch.Minimise:
-    """The compiled program, kept with the target: compiling takes longer than fitting."""
+    """The compiled program, kept with the target: compiling takes longer than fitting.
+
+    `held` as for `newton.minimise`.
+    """
     if tolerance is None:
         tolerance = 1e-16 if method == "newton" else 1e-10
     if max_steps is None:
         max_steps = 200 if method == "newton" else 2000
     cache = target.__dict__.setdefault("_fits", {})
-    key = (method, tolerance, max_steps)
+    held = held and method == "newton"
+    key = (method, tolerance, max_steps, held)
     if key not in cache:
         minimise: batch.Minimise
         if method == "newton":
@@ -305,11 +311,26 @@ def compiled(
                 newton.layout(target),
                 tolerance=tolerance,
                 max_steps=max_steps,
+                held=held,
             )
         else:
             minimise = _gradient(target, method, tolerance, max_steps)
         cache[key] = batch.program(minimise)
     return cache[key]
+
+
+def held(target: Any, moving: np.ndarray, fits: int) -> bool:
+    """Return whether to take the program in which no threshold moves: where none does, unless the
+    other one has been compiled, this one has not, and the fits are few."""
+    thresholds = getattr(target, "thresholds", np.zeros(0, int))
+    if not thresholds.size or moving[thresholds].any():
+        return False
+    compiled = {held for *_, held in target.__dict__.get("_fits", ())}
+    return True in compiled or not compiled or fits >= _MANY
+
+
+#: So many fits take longer than a program takes to compile.
+_MANY = 256
 
 
 def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> batch.Minimise:

@@ -121,6 +121,7 @@ def minimise(
     *,
     tolerance: float = 1e-16,
     max_steps: int = 200,
+    held: bool = False,
 ) -> Minimum:
     """Minimise -log likelihood from each start, within the bounds, never uphill.
 
@@ -137,22 +138,28 @@ def minimise(
         stragglers: stop when no more than so many fits have not ended; they are EXHAUSTED.
         tolerance: stop when the next step promises less than this decrease of -log likelihood.
         max_steps: give up after so many evaluations.
+        held: whether no threshold moves (`Analysis.holding_thresholds`).
     """
     rest = where.rest
     lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]
-    settle = settler(analysis)
     free = moving[:, rest]
 
-    def objective(vector: Array, data: Data, moving: Array) -> tuple[Array, Array, Array]:
+    before, then = analysis.holding_thresholds() if held else (lambda _: [], lambda _: analysis)
+    found = jax.vmap(before)(start)
+
+    def objective(
+        vector: Array, data: Data, moving: Array, found: list[Array]
+    ) -> tuple[Array, Array, Array]:
         """Settle the vector; return it with -log likelihood and its derivatives by the rest."""
-        vector = settle(vector, data, moving)
-        value, gradient = jax.value_and_grad(lambda v: -analysis.log_shape(v, data))(vector)
+        one = then(found)
+        vector = settler(one)(vector, data, moving)
+        value, gradient = jax.value_and_grad(lambda v: -one.log_shape(v, data))(vector)
         return vector, value, gradient[rest]
 
     over_fits = jax.vmap(objective)
 
     def evaluate(vector: Array) -> tuple[Array, Array, Array]:
-        return over_fits(vector, data, moving)
+        return over_fits(vector, data, moving, found)
 
     def aim(
         metric: _Metric, vector: Array, gradient: Array, moves: _Past, turns: _Past
@@ -200,7 +207,10 @@ def minimise(
         _, direction, slope, _ = jax.lax.while_loop(more, again, start)
         return direction, slope
 
-    measure = jax.vmap(lambda vector, data, moving: _measure(analysis, where, vector, data, moving))
+    def metric_of(vector: Array, data: Data, moving: Array, found: list[Array]) -> _Metric:
+        return _measure(then(found), where, vector, data, moving)
+
+    measure = jax.vmap(metric_of)
 
     def step(carry: tuple[Array, _State, _Metric]) -> tuple[Array, _State, _Metric]:
         count, s, metric = carry
@@ -210,7 +220,7 @@ def minimise(
         misled = going & ((s.length < 1) | (s.slope == 0))
         metric = jax.lax.cond(
             (count % _REFRESH == 0) | (4 * jnp.sum(misled) >= jnp.sum(going)),
-            lambda: measure(at.vector, data, moving),
+            lambda: measure(at.vector, data, moving, found),
             lambda: metric,
         )
         x = at.vector[:, rest]

@@ -152,7 +152,7 @@ def in_bins(
             return jnp.asarray(found)
 
         # What is a sum of fixed shapes is integrated beforehand, where the edges are known.
-        shapes = all(c.shapes is not None for c in spectrum.continua)
+        shapes = all(c.as_shapes() is not None for c in spectrum.continua)
         known = [shapes and isinstance(x, tuple) for x in bins]
         found = [one(*x) if k else None for x, k in zip(bins, known, strict=True)]
         if others := [jnp.asarray(x) for x, k in zip(bins, known, strict=True) if not k]:

@@ -61,7 +61,7 @@ def settler(analysis: Analysis) -> Callable[[Array, Data, Array], Array]:
     of_data, present = by_bin(measured).astype(int), by_bin(np.ones(len(local)))
 
     def settle(vector: Array, data: Data, moving: Array) -> Array:
-        rates, _, slopes = analysis.derivatives(vector)
+        rates, slopes = analysis.local_derivatives(vector)
         c, now = slopes[of_slopes] * present, vector[of_vector]
         a = jnp.asarray(data.normal)[of_data]
         n = jnp.asarray(data.counts)[:, None]

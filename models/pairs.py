@@ -140,7 +140,9 @@ class PairModel(LightParticles):
     """Base: SM + a pair of particles of one mass."""
 
     identical: ClassVar[bool] = False
-    #: Below this mass nothing is asked, as rates of longitudinal vectors diverge at 0.
+    thresholds = ("mass",)
+    #: Below this mass nothing is asked, as rates of longitudinal vectors diverge at 0; couplings
+    #: that describe data then depend on the mass, over `decades`.
     least_mass: ClassVar[float] = 0.0
     densities: ClassVar[Callable[..., Densities]]
 
@@ -254,6 +256,7 @@ class VectorPair(PairModel):
     name = "vector-pair"
     description = "SM + B -> K(*) V V*, V an invisible complex vector"
     least_mass = 1e-2
+    decades = 4
     densities = staticmethod(vector_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("h", _VECTOR, "h_SS"),
@@ -269,6 +272,7 @@ class RealVectorPair(PairModel):
     description = "SM + B -> K(*) V V, V an invisible real vector"
     identical = True
     least_mass = 1e-2
+    decades = 4
     densities = staticmethod(vector_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("h", _REAL_VECTOR, "h_SS"),
@@ -291,6 +295,7 @@ class GravitinoPair(PairModel):
     name = "gravitino-pair"
     description = "SM + B -> K(*) Psi Psibar, Psi invisible with spin 3/2 (Dirac)"
     least_mass = 1e-2
+    decades = 4
     densities = staticmethod(gravitino_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("F", _GRAVITINO, "F_VV"),
@@ -306,6 +311,7 @@ class MajoranaGravitinoPair(PairModel):
     description = "SM + B -> K(*) Psi Psi, Psi invisible with spin 3/2 (Majorana)"
     identical = True
     least_mass = 1e-2
+    decades = 4
     densities = staticmethod(gravitino_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("F", _MAJORANA_GRAVITINO, "F_VA"),

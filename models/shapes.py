@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -47,34 +48,45 @@ def shapes(
     masses: dict[str, Any],
     *,
     longitudinal: bool,
-    kept: dict[Any, Any],
+    kept: dict[Any, Any] | None,
 ) -> Shapes:
     """Return the spectrum of some final states as a sum of shapes.
 
     Args:
-        states: with couplings, and densities that depend on nothing that is traced.
+        states: with couplings, and densities that depend on nothing that is traced if there is a
+            place to keep what is found.
         form_factors, parameters: the set, and the values of its parameters (n,).
         waves: `waves(q2, form_factors)`.
         factor: multiplies dGamma/dq2.
         masses: of parent and daughter, as `rate.dgamma_dq2` takes them.
         longitudinal: leave the transverse waves out.
-        kept: what was found before for the same transition, masses and factor; it grows.
+        kept: what was found before for the same transition, masses and factor; it grows. None
+            keeps nothing.
     """
+
+    def at(q2: Array, unit: Mapping[str, Array]) -> list[Wave]:
+        """Amplitudes for unit parameters, each (n, points)."""
+        return [w for w in waves(q2[None, :], unit) if w.longitudinal or not longitudinal]
+
+    # Nothing that may be traced is kept.
+    unit = [(dict.fromkeys(s.couplings, 1.0), s.densities) for s in states]
+
+    def table(densities: list[Densities]) -> _Table:
+        return _Table.build(unit, densities, form_factors, at, factor, masses)
+
+    def of(table: _Table, functions: Callable[[Any], Any]) -> Shapes:
+        return Shapes(table.weights([s.couplings for s in states], parameters), functions)
+
+    if kept is None:
+        found = table([s.densities(jnp.asarray(_SOMEWHERE)) for s in states])
+        return of(found, found.traced)
     with jax.ensure_compile_time_eval():
         densities = [s.densities(jnp.asarray(_SOMEWHERE)) for s in states]
         numbers = b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(densities))
     structure = (longitudinal, tuple(tuple(s.couplings) for s in states), numbers)
     if structure not in kept:
-
-        def at(q2: Array, unit: Mapping[str, Array]) -> list[Wave]:
-            """Amplitudes for unit parameters, each (n, points)."""
-            return [w for w in waves(q2[None, :], unit) if w.longitudinal or not longitudinal]
-
-        # Nothing that may be traced is kept.
-        unit = [(dict.fromkeys(s.couplings, 1.0), s.densities) for s in states]
-        kept[structure] = _Table.build(unit, densities, form_factors, at, factor, masses)
-    table: _Table = kept[structure]
-    return Shapes(table.weights([s.couplings for s in states], parameters), table.functions)
+        kept[structure] = table(densities)
+    return of(kept[structure], kept[structure].functions)
 
 
 @dataclass(eq=False)
@@ -96,7 +108,7 @@ class _Table:
     first: np.ndarray
     second: np.ndarray
     rows: Callable[[Array, Mapping[str, Array]], Array]
-    design: Callable[[np.ndarray], dict[str, Any]]
+    design: Callable[..., dict[str, Any]]
     end: float
     known: dict[bytes, np.ndarray] = field(default_factory=dict)
 
@@ -112,8 +124,8 @@ class _Table:
     ) -> _Table:
         """Find out which products there are."""
 
-        def design(q2: np.ndarray) -> dict[str, Any]:
-            return {name: x.T for name, x in form_factors.series.design(q2).items()}
+        def design(q2: Any, xp: ModuleType = np) -> dict[str, Any]:
+            return {name: x.T for name, x in form_factors.series.design(q2, xp).items()}
 
         with jax.ensure_compile_time_eval():
             waves = at(jnp.asarray(_SOMEWHERE), design(_SOMEWHERE))
@@ -177,3 +189,8 @@ class _Table:
             with jax.ensure_compile_time_eval():
                 self.known[key] = np.asarray(jax.jit(self.rows)(jnp.asarray(q2), unit))
         return self.known[key]
+
+    def traced(self, q2: Any) -> Array:
+        """Return the same where q2, or what the densities know, is traced."""
+        xp = jnp if isinstance(q2, jax.core.Tracer) else np
+        return self.rows(jnp.asarray(q2), self.design(xp.clip(q2, 0.0, self.end), xp))

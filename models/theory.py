@@ -7,10 +7,12 @@ form factors with their uncertainties and the standard model's neutrinos are the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -162,7 +164,8 @@ def is_zero(value: ArrayLike) -> bool:
 class Theory:
     """Base of the models that know their couplings.
 
-    A model sets `name` and `description`, and gives `own_parameters`, `null` and `final_states`.
+    A model sets `name` and `description`, and gives `own_parameters`, `null` and `final_states`;
+    `thresholds` names the parameters that decide where the continua of its pairs begin.
 
     Args:
         form_factors: names of sets (`bknn.form_factors.sets.available()`), files with sets of one's
@@ -180,6 +183,7 @@ class Theory:
     description: str
     null: Mapping[str, float]
     parameters: tuple[Parameter, ...]
+    thresholds: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -256,10 +260,13 @@ class Theory:
         (Thresholds are with the continuum that begins there.)
         """
         where = find_channel(channel)
-        last = endpoint(**self._masses(where))
-        if self.long_distance and where.parent == "B+":
-            return (tau_pole.endpoint(where, self.inputs), last)
-        return (last,)
+        # Numbers where they can be, so that integrals up to them are known when a program is made.
+        known = shapes.fixed(self.inputs)
+        with jax.ensure_compile_time_eval() if known else nullcontext():
+            last = endpoint(**self._masses(where))
+            if self.long_distance and where.parent == "B+":
+                return (tau_pole.endpoint(where, self.inputs), last)
+            return (last,)
 
     def standard_model(self) -> Theory:
         """Return the standard model with the same form factors and inputs, and decays through a
@@ -325,10 +332,11 @@ class Theory:
             )
             return jnp.where(physical, lifetime * total, 0.0)
 
-        if threshold is not None or not shapes.fixed(self.inputs):
+        if not shapes.fixed(self.inputs):
             return Continuum(density, threshold)
+        kept = self.__dict__.setdefault("_tables", {}).setdefault(where.name, {})
 
-        def fixed() -> Shapes:
+        def found() -> Shapes:
             return shapes.shapes(
                 states,
                 form_factors,
@@ -337,10 +345,10 @@ class Theory:
                 lifetime,
                 masses,
                 longitudinal=longitudinal,
-                kept=self.__dict__.setdefault("_tables", {}).setdefault(where.name, {}),
+                kept=kept if threshold is None else None,
             )
 
-        return Continuum(density, shapes=cache(fixed))
+        return Continuum(density, threshold, cache(found))
 
     def _line(self, params: Params, where: Channel, state: Particle, longitudinal: bool) -> Line:
         masses = self._masses(where)
@@ -434,6 +442,8 @@ class LightParticles(Theory):
     """
 
     couplings_by_basis: ClassVar[CouplingsByBasis]
+    #: Starts of a coupling that `floats` names, each a tenth of the one before.
+    decades: ClassVar[int] = 2
 
     def __init__(self, *, basis: str = "parity", floats: Sequence[str] = (), **others: Any) -> None:
         if basis not in self.couplings_by_basis:
@@ -446,7 +456,7 @@ class LightParticles(Theory):
                 raise errors.unknown("coupling", name, known, f"model {self.name!r}")
         if floats:
             self.couplings = tuple(
-                replace(c, floats=c.name in floats, starts=2) for c in self.couplings
+                replace(c, floats=c.name in floats, starts=self.decades) for c in self.couplings
             )
         super().__init__(**others)
 

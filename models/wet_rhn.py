@@ -62,6 +62,7 @@ class WETWithRightHandedNeutrinos(Theory):
 
     name = "wet-rhn"
     description = "b -> s nu nu with right-handed neutrinos, flavour matrices (flavio convention)"
+    thresholds = ("mass_N",)
 
     def __init__(self, *, wilson_coefficients: Any = None, **others: Any) -> None:
         self.background: dict[str, np.ndarray] = {}

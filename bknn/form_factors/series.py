@@ -130,10 +130,11 @@ class Series(eqx.Module):
             rows[relation.form_factor][0] = difference / here[0]
         return rows
 
-    def design(self, q2: np.ndarray) -> dict[str, np.ndarray]:
-        """Return d(form factor)/d(parameters) at q2 (points,), shapes (points, n), in NumPy."""
+    def design(self, q2: Any, xp: ModuleType = np) -> dict[str, Any]:
+        """Return d(form factor)/d(parameters) at q2 (points,), shapes (points, n), in NumPy or,
+        where q2 may be traced, in jax.numpy."""
         return {
-            name: np.stack(self.basis(name, q2, np), axis=-1) @ matrix
+            name: xp.stack(self.basis(name, q2, xp), axis=-1) @ matrix
             for name, matrix in self.expansion().items()
         }
 

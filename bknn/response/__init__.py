@@ -33,6 +33,7 @@ from jax.typing import ArrayLike
 from bknn.errors import DataError, ParameterError, PrecisionError, unknown
 from bknn.response import reweighting, smooth
 from bknn.response.breit_wigner import breit_wigner
+from bknn.response.threshold import Start
 from bknn.spectrum import Continuum, Line, Shapes, Spectrum
 
 __all__ = ["Response", "breit_wigner"]
@@ -132,16 +133,21 @@ class Response(eqx.Module):
             return scale * self.template
         return scale * (self.template - self.unmatched) + self.unmatched
 
-    def fold_new(self, spectrum: Spectrum) -> Array:
+    def fold_new(self, spectrum: Spectrum, *, held: bool = False) -> Array:
         """Return the expected counts of the lines and the continuum, shape (fit bins,).
 
         The standard_model part of the spectrum does not enter. In the smooth mode unmatched
         counts follow the branching ratio that lies on the true-q2 grid; in the reweighting mode
         they belong to `fold_standard_model`.
+
+        Args:
+            spectrum: what is folded.
+            held: fold the shapes of a continuum with a threshold, not their sum: more work, but
+                work that does not depend on their weights.
         """
         counts = jnp.zeros_like(self.template)
         if spectrum.continuum is not None:
-            counts = counts + self._fold_continua(spectrum.continua)
+            counts = counts + self._fold_continua(spectrum.continua, held)
         for line in spectrum.lines:
             counts = counts + self._fold_line(line)
         return counts
@@ -159,17 +165,17 @@ class Response(eqx.Module):
         """
         return self.kernel(jnp.asarray(q2, dtype=float))
 
-    def _fold_continua(self, continua: tuple[Continuum, ...]) -> Array:
+    def _fold_continua(self, continua: tuple[Continuum, ...], held: bool) -> Array:
         """Fold them together: all densities are added before the efficiency is."""
         kernel, at_nodes, apart = self.kernel, [], []
         for part in continua:
-            if part.shapes is not None and not isinstance(self.template, jax.core.Tracer):
-                shapes = part.shapes()
-                apart.append(shapes.weights @ self._fold_shapes(shapes))
+            found = None if isinstance(self.template, jax.core.Tracer) else part.as_shapes(held)
+            if found is not None:
+                apart.append(found.weights @ self._fold_shapes(found, part.threshold))
                 continue
             density = _values(part.density, kernel.nodes)
-            if part.threshold is not None and isinstance(kernel, smooth.SmoothEfficiency):
-                start = kernel.starts.start(_scalar("the threshold of a Continuum", part.threshold))
+            start = self._start(part.threshold)
+            if start is not None:
                 # A second call: the first one is at fixed q2, so that what depends on q2 alone
                 # (phase space of the meson, form factors) is computed once for a whole batch.
                 at_start = _values(part.density, start.nodes.reshape(-1))
@@ -181,11 +187,26 @@ class Response(eqx.Module):
             apart.append(kernel.continuum(sum(at_nodes[1:], at_nodes[0])))
         return sum(apart[1:], apart[0])
 
-    def _fold_shapes(self, shapes: Shapes) -> Array:
-        """Return the counts of each shape (n, fit bins), constants of the compiled program."""
-        with jax.ensure_compile_time_eval():
-            densities = jnp.asarray(shapes.functions(np.asarray(self.kernel.nodes)))
+    def _start(self, threshold: ArrayLike | None) -> Start | None:
+        """Return where a continuum begins, None if it is folded with the nodes of all bins."""
+        if threshold is None or not isinstance(self.kernel, smooth.SmoothEfficiency):
+            return None
+        return self.kernel.starts.start(_scalar("the threshold of a Continuum", threshold))
+
+    def _fold_shapes(self, shapes: Shapes, threshold: ArrayLike | None) -> Array:
+        """Return the counts of each shape (n, fit bins), without a threshold constants of the
+        compiled program."""
+        nodes = np.asarray(self.kernel.nodes)
+        if threshold is None:
+            with jax.ensure_compile_time_eval():
+                return jax.vmap(self.kernel.continuum)(jnp.asarray(shapes.functions(nodes)))
+        densities, start = jnp.asarray(shapes.functions(nodes)), self._start(threshold)
+        if start is None:
             return jax.vmap(self.kernel.continuum)(densities)
+        at_start = shapes.functions(start.nodes.reshape(-1)).reshape(-1, *start.nodes.shape)
+        split = jax.vmap(lambda at, begin: self.kernel.from_threshold(start, at, begin))
+        rest, counts = split(densities, at_start)
+        return counts + jax.vmap(self.kernel.continuum)(rest)
 
     def _fold_line(self, line: Line) -> Array:
         mass = _scalar("the mass of a Line", line.mass)
