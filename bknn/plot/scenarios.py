@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -103,9 +104,8 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
 
     Args:
         found: from `inference.coupling_regions`.
-        mirrored: draw other signs of the couplings too. Rates do not change when all couplings to
-            the new particle change their sign; where a grid begins at 0 for both, neither sign
-            matters.
+        mirrored: draw other signs of the couplings too, where the grid begins at 0 and the expected
+            counts do not change with the sign.
     """
     first = next(iter(found.contours.values()))
     target = first.profile.target
@@ -130,11 +130,11 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
                 tall / height,
             )
         )
-        signs = _signs(x_axis, y_axis) if mirrored else ((1.0, 1.0),)
-        scales = [
-            Scale(target, name, np.concatenate([axis, -axis]) if mirrored else axis)
-            for name, axis in zip(found.parameters, (x_axis, y_axis), strict=True)
+        signs = _signs(found) if mirrored else [(1.0, 1.0)]
+        drawn = [
+            np.concatenate([s[a] * axis for s in signs]) for a, axis in enumerate((x_axis, y_axis))
         ]
+        scales = [Scale(target, *one) for one in zip(found.parameters, drawn, strict=True)]
         handles = []
         for k, (name, contour) in enumerate(found.contours.items()):
             combined = name == COMBINED or len(found.contours) == 1
@@ -156,24 +156,36 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
             handles.append(Line2D([], [], color=colour, label=plain(name)))
         ax.set_xlabel(scales[0].label)
         ax.set_ylabel(scales[1].label)
-        x_end, y_end = (
-            float(np.max(np.abs(scale(axis))))
-            for scale, axis in zip(scales, (x_axis, y_axis), strict=True)
-        )
-        if mirrored:
-            ax.set_xlim(-x_end, x_end)
-            ax.set_ylim(-y_end, y_end)
-            ax.axhline(0.0, color=GREY, linewidth=0.4)
-            ax.axvline(0.0, color=GREY, linewidth=0.4)
+        ends = [scale(np.array([x.min(), x.max()])) for scale, x in zip(scales, drawn, strict=True)]
+        ax.set_xlim(*ends[0])
+        ax.set_ylim(*ends[1])
+        for line, (low, high) in zip((ax.axvline, ax.axhline), ends, strict=True):
+            if low < 0.0 < high:
+                line(0.0, color=GREY, linewidth=0.4)
         ax.tick_params(top=True, right=True)
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         text.write(figure)
     return figure
 
 
-def _signs(x: np.ndarray, y: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _signs(found: Regions) -> list[tuple[float, float]]:
     """Return the signs of both couplings that a region is drawn with."""
-    both = ((1.0, 1.0), (-1.0, -1.0))
-    if min(x.min(), y.min()) < 0:
-        return both
-    return (*both, (1.0, -1.0), (-1.0, 1.0))
+    last = list(found.contours.values())[-1].profile
+    target, axes = last.target, last.axes
+    where = [target.index(name) for name in found.parameters]
+    vector = np.array(target.init_vector)
+    for name, value in found.fixed.items():
+        vector[target.index(name)] = value
+    # Far from 0, and no ratio that could hide an interference.
+    vector[where] = [0.9 * axes[0][-1], 0.7 * axes[1][-1]]
+    rates = jax.jit(target.rates)
+    expected = np.asarray(rates(vector))
+    signs = [(1.0, 1.0)]
+    for sign in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
+        # The rest of the plane is not on the grid already.
+        elsewhere = any(s < 0 and axis[0] >= 0 for s, axis in zip(sign, axes, strict=True))
+        there = vector.copy()
+        there[where] *= sign
+        if elsewhere and np.allclose(rates(there), expected, rtol=1e-9):
+            signs.append(sign)
+    return signs

@@ -200,7 +200,7 @@ def wrapped(label: str, text: str) -> list[str]:
     return textwrap.wrap(
         text,
         95,
-        initial_indent=f"{label:<17}",
+        initial_indent=f"{label:<16} ",
         subsequent_indent=" " * 17,
         break_long_words=False,
         break_on_hyphens=False,

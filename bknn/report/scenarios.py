@@ -139,8 +139,11 @@ def regions_table(found: Regions) -> str:
     for name, contour in found.contours.items():
         for n, lines in contour.lines.items():
             points = np.concatenate(lines) if lines else np.zeros((0, 2))
+            everywhere = contour.profile.delta.max() <= contour.levels[n]
             spans = [
-                f"{points[:, a].min():.3g} ... {points[:, a].max():.3g}" if len(points) else "-"
+                f"{points[:, a].min():.3g} ... {points[:, a].max():.3g}"
+                if len(points)
+                else ("anywhere" if everywhere else "-")
                 for a in (0, 1)
             ]
             best = contour.profile.best.params

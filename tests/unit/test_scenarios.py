@@ -100,7 +100,20 @@ def test_regions_by_data_set():
     assert kaon[:, 0].min() < combined[:, 0].min() < combined[:, 0].max() < kaon[:, 0].max() * 1.01
     json.dumps(report.regions_json(found, settings={}), allow_nan=False)
     assert "combined" in report.regions_table(found)
-    assert plot.coupling_regions(found).axes[0].get_legend() is not None
+    axes = plot.coupling_regions(found).axes[0]
+    assert axes.get_legend() is not None
+    # No rate knows the signs of g_S and g_P.
+    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-2.4, 2.4, -1, 1])
+
+
+def test_regions_are_mirrored_only_where_signs_do_not_matter():
+    """C_L is what adds to the standard model, and interferes with it."""
+    data = [measured("kaon", K, 1.2e-5, 2e-6), measured("kstar", KSTAR, 2.5e-5, 5e-6)]
+    grid = {"C_L": np.linspace(0.0, 20.0, 5), "C_Lp": np.linspace(0.0, 10.0, 5)}
+    model = models.load("wet-rhn")
+    found = inference.coupling_regions(model, data, grid, fixed={"C_R": 0.0}, sigmas=[1])
+    axes = plot.coupling_regions(found).axes[0]
+    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [0, 20, 0, 10])
 
 
 @pytest.mark.slow
