@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bknn.inference.regions import COMBINED, Regions
 from bknn.inference.scenarios import RESCALED, Scenarios
@@ -162,6 +163,8 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         for line, (low, high) in zip((ax.axvline, ax.axhline), ends, strict=True):
             if low < 0.0 < high:
                 line(0.0, color=GREY, linewidth=0.4)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.tick_params(top=True, right=True)
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         text.write(figure)
