@@ -16,16 +16,10 @@ from bknn.inference.marginal import Marginal, marginal
 from bknn.inference.outlook import Outlook, outlook
 from bknn.inference.posterior import Posterior
 from bknn.inference.power import Hypothesis, Power, power, separation
-from bknn.inference.predictions import (
-    Band,
-    Predictions,
-    Quantity,
-    band,
-    predicted_regions,
-    predictions,
-)
+from bknn.inference.predictions import Band, Predictions, band, predictions
 from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.profile import Profile, profile
+from bknn.inference.quantities import Quantity
 from bknn.inference.regions import Regions, coupling_regions
 from bknn.inference.result import FitResult
 from bknn.inference.reweight import Reweighted, reweight
@@ -33,6 +27,7 @@ from bknn.inference.sample import sample
 from bknn.inference.scenarios import ScenarioFit, Scenarios, scenarios
 from bknn.inference.significance import Significance, significance
 from bknn.inference.studies import bias, coverage, pulls
+from bknn.inference.tied import predicted_regions
 from bknn.inference.toys import Toys, toys
 
 __all__ = [

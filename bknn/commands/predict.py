@@ -10,7 +10,7 @@ from bknn import errors
 from bknn.commands import options, output, predict_fit
 
 if TYPE_CHECKING:
-    from bknn.inference.predictions import Quantity
+    from bknn.inference.quantities import Quantity
 
 _EXAMPLES = """\
 examples:
@@ -135,7 +135,7 @@ def _quantities(
     args: argparse.Namespace, regions: list[tuple[float, float] | float | None]
 ) -> list[Quantity]:
     """What is asked of a fit: every combination, or by default what tells scenarios apart."""
-    from bknn.inference.predictions import Quantity
+    from bknn.inference.quantities import Quantity
 
     where: list[dict[str, Any]] = [{"q2": region} for region in regions]
     where += [{"around": half} for half in args.around]

@@ -13,7 +13,8 @@ from bknn.commands import options, output, progress
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
-    from bknn.inference.predictions import Predictions, Quantity
+    from bknn.inference.predictions import Predictions
+    from bknn.inference.quantities import Quantity
     from bknn.inference.result import FitResult
 
 SOURCES = ("profile", "hessian", "posterior")
@@ -75,9 +76,7 @@ def add(commands: Any) -> None:
         help="a model and its couplings that float, all others 0; the basis is the one that has "
         "them",
     )
-    parser.add_argument(
-        "--data", nargs="+", default=["belle2-2025"], metavar="SET", help="as for `bknn fit`"
-    )
+    options.add_data(parser)
     parser.add_argument(
         "--set",
         nargs="+",
@@ -150,13 +149,13 @@ def run_compare(args: argparse.Namespace) -> int:
     kept = options.values(args.set, "--set")
     chosen = {text: read(text) for text in args.scenarios}
     options.prepare()
-    from bknn import data, report
+    from bknn import report
     from bknn.analysis import Analysis
     from bknn.inference import fit_null
-    from bknn.inference.predictions import Quantity
+    from bknn.inference.quantities import Quantity
 
     out = output.directory(args.out)
-    measurements = [data.load(item) for item in args.data]
+    measurements = options.measurements(args)
     source = args.source or "hessian"
     known: set[str] = set()
     fits: dict[str, FitResult] = {}

@@ -16,7 +16,8 @@ from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import gaussian_kde
 
-from bknn.inference.predictions import Predictions, Quantity, Source, analysis_of, band, in_bins
+from bknn.inference.predictions import Predictions, Source, analysis_of, band
+from bknn.inference.quantities import Quantity, in_bins
 from bknn.plot.files import save
 from bknn.plot.q2 import UNIT
 from bknn.plot.style import (

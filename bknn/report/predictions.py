@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.predictions import Predictions, Quantity
+from bknn.inference.predictions import Predictions
+from bknn.inference.quantities import Quantity
 from bknn.inference.result import FitResult
 from bknn.report import files
 from bknn.report.fit import content

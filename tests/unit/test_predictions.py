@@ -11,7 +11,9 @@ import bknn
 from bknn import errors, inference, models
 from bknn.commands.predict_fit import read
 from bknn.data import Measurement, Result
-from bknn.inference.predictions import Predictions, Quantity, evaluate, push
+from bknn.inference.predictions import Predictions
+from bknn.inference.push import push
+from bknn.inference.quantities import Quantity, evaluate
 from bknn.plot import planes
 from bknn.prediction import value
 from bknn.report import comparison_table, measured_json, measured_table, write_measured
