@@ -155,23 +155,12 @@ def scenarios(
     analyses: dict[str, Analysis] = {}
     for s in chosen:
         if s.model not in analyses:
-            analyses[s.model] = _analysis(
-                s.model, [x for x in chosen if x.model == s.model], data, options
-            )
+            same = [x for x in chosen if x.model == s.model and x.mass]
+            wanted = [c for x in same for c in ((x.even, x.odd) if odd else (x.even,)) if c]
+            floats = {"floats": tuple(dict.fromkeys(wanted))} if wanted else {}
+            analyses[s.model] = Analysis(load(s.model, **floats, **options), data)
         found[s.name] = _fitted(s, analyses[s.model], odd, masses, largest_mass, progress)
     return Scenarios(data, found)
-
-
-def _analysis(
-    model: str,
-    chosen: Sequence[Scenario],
-    data: tuple[Measurement, ...],
-    options: Mapping[str, Any],
-) -> Analysis:
-    """Return the analysis of a model with the couplings of several scenarios."""
-    wanted = [c for s in chosen if s.mass for c in (s.even, s.odd) if c is not None]
-    floats = {"floats": tuple(dict.fromkeys(wanted))} if wanted else {}
-    return Analysis(load(model, **floats, **options), data)
 
 
 def _fitted(

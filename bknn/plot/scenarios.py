@@ -160,9 +160,9 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         ends = [scale(np.array([x.min(), x.max()])) for scale, x in zip(scales, drawn, strict=True)]
         ax.set_xlim(*ends[0])
         ax.set_ylim(*ends[1])
-        for line, (low, high) in zip((ax.axvline, ax.axhline), ends, strict=True):
+        for across, (low, high) in zip((ax.axvline, ax.axhline), ends, strict=True):
             if low < 0.0 < high:
-                line(0.0, color=GREY, linewidth=0.4)
+                across(0.0, color=GREY, linewidth=0.4)
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.tick_params(top=True, right=True)

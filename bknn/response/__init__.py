@@ -33,7 +33,6 @@ from jax.typing import ArrayLike
 from bknn.errors import DataError, ParameterError, PrecisionError, unknown
 from bknn.response import reweighting, smooth
 from bknn.response.breit_wigner import breit_wigner
-from bknn.response.threshold import Start
 from bknn.spectrum import Continuum, Line, Shapes, Spectrum
 
 __all__ = ["Response", "breit_wigner"]
@@ -174,8 +173,8 @@ class Response(eqx.Module):
                 apart.append(found.weights @ self._fold_shapes(found, part.threshold))
                 continue
             density = _values(part.density, kernel.nodes)
-            start = self._start(part.threshold)
-            if start is not None:
+            if part.threshold is not None and isinstance(kernel, smooth.SmoothEfficiency):
+                start = kernel.starts.start(_threshold(part.threshold))
                 # A second call: the first one is at fixed q2, so that what depends on q2 alone
                 # (phase space of the meson, form factors) is computed once for a whole batch.
                 at_start = _values(part.density, start.nodes.reshape(-1))
@@ -187,26 +186,22 @@ class Response(eqx.Module):
             apart.append(kernel.continuum(sum(at_nodes[1:], at_nodes[0])))
         return sum(apart[1:], apart[0])
 
-    def _start(self, threshold: ArrayLike | None) -> Start | None:
-        """Return where a continuum begins, None if it is folded with the nodes of all bins."""
-        if threshold is None or not isinstance(self.kernel, smooth.SmoothEfficiency):
-            return None
-        return self.kernel.starts.start(_scalar("the threshold of a Continuum", threshold))
-
     def _fold_shapes(self, shapes: Shapes, threshold: ArrayLike | None) -> Array:
         """Return the counts of each shape (n, fit bins), without a threshold constants of the
         compiled program."""
-        nodes = np.asarray(self.kernel.nodes)
+        kernel = self.kernel
+        fold, nodes = jax.vmap(kernel.continuum), np.asarray(kernel.nodes)
         if threshold is None:
             with jax.ensure_compile_time_eval():
-                return jax.vmap(self.kernel.continuum)(jnp.asarray(shapes.functions(nodes)))
-        densities, start = jnp.asarray(shapes.functions(nodes)), self._start(threshold)
-        if start is None:
-            return jax.vmap(self.kernel.continuum)(densities)
+                return fold(jnp.asarray(shapes.functions(nodes)))
+        densities = jnp.asarray(shapes.functions(nodes))
+        if not isinstance(kernel, smooth.SmoothEfficiency):
+            return fold(densities)
+        start = kernel.starts.start(_threshold(threshold))
         at_start = shapes.functions(start.nodes.reshape(-1)).reshape(-1, *start.nodes.shape)
-        split = jax.vmap(lambda at, begin: self.kernel.from_threshold(start, at, begin))
-        rest, counts = split(densities, at_start)
-        return counts + jax.vmap(self.kernel.continuum)(rest)
+        split = jax.vmap(kernel.from_threshold, in_axes=(None, 0, 0))
+        rest, counts = split(start, densities, at_start)
+        return counts + fold(rest)
 
     def _fold_line(self, line: Line) -> Array:
         mass = _scalar("the mass of a Line", line.mass)
@@ -226,6 +221,10 @@ def _values(density: Callable[[Array], Array], q2: Array) -> Array:
             "and one spectrum at a time (jax.vmap does many)."
         )
     return values
+
+
+def _threshold(value: ArrayLike) -> Array:
+    return _scalar("the threshold of a Continuum", value)
 
 
 def _scalar(what: str, value: ArrayLike) -> Array:

@@ -158,6 +158,16 @@ def test_babar_by_brute_force(channels, limit, value, up):
         assert one == pytest.approx(up, rel=0.04)
 
 
+@pytest.mark.slow
+def test_babar_k_star_downwards():
+    """Of both charges 2.7 -2.9 -1.0, as above: those count who see more than was seen."""
+    several = Several(KSTAR_PLUS + KSTAR_ZERO)
+    low = brentq(
+        lambda x: several.below(x) - norm.cdf(1.0), -3e-5, several.value, xtol=1e-8, rtol=1e-4
+    )
+    assert 1e5 * (several.value - low) == pytest.approx(np.hypot(2.9, 1.0), rel=0.04)
+
+
 def test_babar_two_sided_and_excess():
     """Lower ends count those who see more: P(n > observed), so that 6 themselves are left out."""
     lower = brentq(lambda x: at_most("K+", 6, x) - 0.9, 0.0, 2e-5)
