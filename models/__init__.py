@@ -65,6 +65,10 @@ class Model(Protocol):
         name, description: for tables.
         parameters: in the order of tables and vectors.
         null: parameter values of the standard model; the others stay free in the null fit.
+
+    It may have more: `nuisances(channels)` returns parameters that only some channels depend on;
+    `thresholds` names the parameters that decide where continua begin. Where fits hold those,
+    continua that are sums of shapes are folded once.
     """
 
     name: str
