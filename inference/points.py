@@ -313,7 +313,8 @@ def _minimise(
 
 
 def _slopes(analysis: Analysis, data: Data, held: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    program = _slope(analysis)
+    thresholds = analysis.thresholds
+    program = _slope(analysis, bool(thresholds.size) and not np.isin(thresholds, held).any())
     result = np.zeros((len(vectors), len(held)))
     for first in range(0, len(vectors), LANES):
         part = vectors[first : first + LANES]
@@ -334,15 +335,22 @@ def _lowest(found: Minimum) -> np.ndarray:
     return np.argmin(np.where(found.outcome == CONVERGED, value, value + _LOWER), axis=1)
 
 
-def _slope(analysis: Analysis) -> Any:
-    """The compiled derivative of -2 log L by some entries of vectors; kept with the analysis."""
+def _slope(analysis: Analysis, held: bool) -> Any:
+    """The compiled derivative of -2 log L by some entries of vectors; kept with the analysis.
+
+    `held`: no threshold is among the entries.
+    """
     cache = analysis.__dict__.setdefault("_slopes", {})
-    if "run" not in cache:
+    if held not in cache:
 
         def one(vector: Array, data: Data, index: Array) -> Array:
-            return jax.jacfwd(
-                lambda held: -2 * analysis.log_shape(vector.at[index].set(held), data)
-            )(vector[index])
+            here = analysis
+            if held:
+                before, then = analysis.holding_thresholds()
+                here = then(before(vector))
+            return jax.jacfwd(lambda x: -2 * here.log_shape(vector.at[index].set(x), data))(
+                vector[index]
+            )
 
-        cache["run"] = jax.jit(jax.vmap(one, in_axes=(0, None, None)))
-    return cache["run"]
+        cache[held] = jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+    return cache[held]

@@ -164,6 +164,18 @@ def test_fits_at_fixed_masses_are_those_of_masses_that_move(monkeypatch):
     np.testing.assert_array_equal(held.vector[:, target.index("mass")], masses)
 
 
+def test_slopes_at_fixed_masses():
+    """Of a profile over a coupling, against differences of its values."""
+    target = bknn.Analysis(models.load("scalar-pair"), bknn.data.load("belle2-2025"))
+    middle, step = 6e-4, 1e-6
+    found = inference.profile(
+        target, {"g_SS": [middle - step, middle, middle + step]}, fixed={"mass": 0.5}
+    )
+    difference = (found.twice_nll[2] - found.twice_nll[0]) / (2 * step)
+    np.testing.assert_allclose(found.slope[1, 0], difference, rtol=1e-4)
+    assert list(target.__dict__["_slopes"]) == [True]
+
+
 def test_which_program_is_taken():
     target = bknn.Analysis(models.load("scalar-pair"), bknn.data.load("belle2-2025"))
     moving = ~np.array(target.fixed)
