@@ -103,7 +103,7 @@ def test_regions_by_data_set():
     axes = plot.coupling_regions(found).axes[0]
     assert axes.get_legend() is not None
     # No rate knows the signs of g_S and g_P.
-    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-2.4, 2.4, -1, 1])
+    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-24, 24, -100, 100])
 
 
 def test_regions_are_mirrored_only_where_signs_do_not_matter():
