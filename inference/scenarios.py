@@ -56,7 +56,7 @@ class ScenarioFit:
         return tuple(
             name
             for name in (self.scenario.even, self.scenario.odd)
-            if name is not None and name not in self.fixed
+            if name in self.analysis.names and name not in self.fixed
         )
 
     @property
