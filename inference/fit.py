@@ -147,7 +147,13 @@ def fit(
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
     best, minima = batch.run(
-        compiled(target, method, tolerance, max_steps, held=held(target, moving, len(starts))),
+        compiled(
+            target,
+            method,
+            tolerance,
+            max_steps,
+            held=no_threshold_moves(target, moving, len(starts)),
+        ),
         starts,
         data if data is not None else getattr(target, "data", _NO_DATA),
         moving,
@@ -319,11 +325,11 @@ def compiled(
     return cache[key]
 
 
-def held(target: Any, moving: np.ndarray, fits: int) -> bool:
+def no_threshold_moves(target: Any, moving: np.ndarray, fits: int) -> bool:
     """Return whether to take the program in which no threshold moves: where none does, unless the
     other one has been compiled, this one has not, and the fits are few."""
     thresholds = getattr(target, "thresholds", np.zeros(0, int))
-    if not thresholds.size or moving[thresholds].any():
+    if not thresholds.size or moving[..., thresholds].any():
         return False
     compiled = {held for *_, held in target.__dict__.get("_fits", ())}
     return True in compiled or not compiled or fits >= _MANY

@@ -1,6 +1,7 @@
 """Scenarios side by side and regions of couplings, on one made-up branching fraction each."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import bknn
 from bknn import inference, models, plot, report
 from bknn.data import Measurement, Result
 from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
+from bknn.plot.scenarios import _signs
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -106,14 +108,30 @@ def test_regions_by_data_set():
     np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [-24, 24, -100, 100])
 
 
-def test_regions_are_mirrored_only_where_signs_do_not_matter():
-    """C_L is what adds to the standard model, and interferes with it."""
+@pytest.mark.parametrize(
+    ("name", "over", "fixed", "signs"),
+    [
+        (
+            "scalar",
+            {"g_S": 2e-8, "g_P": 1e-7},
+            {"mass": 2.1},
+            {(1, 1), (-1, -1), (1, -1), (-1, 1)},
+        ),
+        # These interfere with each other,
+        ("wet-rhn", {"C_R": 20.0, "C_Rp": 10.0}, {}, {(1, 1), (-1, -1)}),
+        # and these with the standard model, too.
+        ("wet-rhn", {"C_L": 20.0, "C_Lp": 10.0}, {"C_R": 0.0}, {(1, 1)}),
+    ],
+)
+def test_regions_are_mirrored_only_where_signs_do_not_matter(name, over, fixed, signs):
     data = [measured("kaon", K, 1.2e-5, 2e-6), measured("kstar", KSTAR, 2.5e-5, 5e-6)]
-    grid = {"C_L": np.linspace(0.0, 20.0, 5), "C_Lp": np.linspace(0.0, 10.0, 5)}
-    model = models.load("wet-rhn")
-    found = inference.coupling_regions(model, data, grid, fixed={"C_R": 0.0}, sigmas=[1])
-    axes = plot.coupling_regions(found).axes[0]
-    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [0, 20, 0, 10])
+    model = models.load(name)
+    fixed_too = [p.name for p in model.parameters if p.fixed and p.name in over]
+    target = bknn.Analysis(model, data, free=fixed_too)
+    axes = tuple(np.array([0.0, end]) for end in over.values())
+    plane = SimpleNamespace(profile=SimpleNamespace(target=target, axes=axes))
+    found = SimpleNamespace(parameters=tuple(over), fixed=fixed, contours={"all": plane})
+    assert set(_signs(found)) == signs
 
 
 @pytest.mark.slow
