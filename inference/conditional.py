@@ -14,7 +14,7 @@ from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.datasets import throw
-from bknn.inference.fit import checked_data, compiled, no_threshold_moves, starting_points
+from bknn.inference.fit import checked_data, compiled, starting_points, worth_holding
 from bknn.inference.newton import CONVERGED
 from bknn.inference.work import Work
 from bknn.parameters import real
@@ -106,7 +106,7 @@ class Conditional:
         self.n = max((len(v) for v in self.grid.values()), default=1)
         self.each, self.rows = rows, rows * self.n
         self._program = compiled(
-            analysis, held=no_threshold_moves(analysis, self._free_moving, self.each)
+            analysis, held=worth_holding(analysis, self._free_moving, self.each)
         )
 
     def floats(self, name: str) -> bool:

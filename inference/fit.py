@@ -152,7 +152,7 @@ def fit(
             method,
             tolerance,
             max_steps,
-            held=no_threshold_moves(target, moving, len(starts)),
+            held=worth_holding(target, moving, len(starts)),
         ),
         starts,
         data if data is not None else getattr(target, "data", _NO_DATA),
@@ -325,7 +325,7 @@ def compiled(
     return cache[key]
 
 
-def no_threshold_moves(target: Any, moving: np.ndarray, fits: int) -> bool:
+def worth_holding(target: Any, moving: np.ndarray, fits: int) -> bool:
     """Return whether to take the program in which no threshold moves: where none does, unless the
     other one has been compiled, this one has not, and the fits are few."""
     thresholds = getattr(target, "thresholds", np.zeros(0, int))

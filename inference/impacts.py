@@ -27,7 +27,7 @@ import numpy as np
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import compiled, fit, no_threshold_moves
+from bknn.inference.fit import compiled, fit, worth_holding
 from bknn.inference.newton import CONVERGED
 from bknn.inference.result import FitResult, _hessian
 
@@ -370,7 +370,7 @@ def _refit(
         starts[k, j] = value
         moving[k, j] = False
     found, _ = batch.run(
-        compiled(analysis, held=no_threshold_moves(analysis, moving, len(tasks))),
+        compiled(analysis, held=worth_holding(analysis, moving, len(tasks))),
         starts[:, None, :],
         analysis.data if result.data is None else result.data,
         moving,

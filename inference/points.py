@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import checked_data, compiled, no_threshold_moves, starting_points
+from bknn.inference.fit import checked_data, compiled, starting_points, worth_holding
 from bknn.inference.newton import CONVERGED, Minimum
 from bknn.inference.result import FitResult
 from bknn.inference.work import Work
@@ -299,9 +299,7 @@ def _minimise(
         return Minimum(starts, none, none, none.astype(int), none.astype(int))
     # Neighbouring points need about the same number of steps: there are no stragglers.
     found, _ = batch.run(
-        compiled(
-            analysis, held=no_threshold_moves(analysis, moving, len(starts) * starts.shape[1])
-        ),
+        compiled(analysis, held=worth_holding(analysis, moving, len(starts) * starts.shape[1])),
         starts,
         data,
         moving,

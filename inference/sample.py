@@ -25,7 +25,7 @@ from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
-from bknn.inference.fit import compiled, no_threshold_moves, starting_points
+from bknn.inference.fit import compiled, starting_points, worth_holding
 from bknn.inference.nuts import SEGMENT, Nuts, Segment, packed, unpacked
 from bknn.inference.posterior import Posterior
 from bknn.inference.store import Memory, Store
@@ -435,7 +435,7 @@ def _modes(
     if starts.shape[1] == 1:
         return [coordinates.standard(starts[0, 0], _REACH)]
     observed = analysis.data if data is None else data
-    program = compiled(analysis, held=no_threshold_moves(analysis, moving, starts.shape[1]))
+    program = compiled(analysis, held=worth_holding(analysis, moving, starts.shape[1]))
     found, _ = batch.run(program, starts, observed, moving, every=True)
     # A fit may end where the prior has nothing; if all do, the nearest ends are where to begin.
     allowed = np.array([coordinates.allows(v) for v in found.vector[0]])

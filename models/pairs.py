@@ -141,8 +141,7 @@ class PairModel(LightParticles):
 
     identical: ClassVar[bool] = False
     thresholds = ("mass",)
-    #: Below this mass nothing is asked, as rates of longitudinal vectors diverge at 0; couplings
-    #: that describe data then depend on the mass, over `decades`.
+    #: Below this mass nothing is asked, GeV.
     least_mass: ClassVar[float] = 0.0
     densities: ClassVar[Callable[..., Densities]]
 
@@ -157,6 +156,14 @@ class PairModel(LightParticles):
             return densities(q2, mass, identical=self.identical)
 
         return (Pair(couplings, at, fermion_pair.threshold(mass)),)
+
+
+class DivergentPairModel(PairModel):
+    """Base for particles of spin 1 and 3/2: rates of longitudinal ones diverge at mass 0, so that
+    the couplings that describe data depend on the mass over some decades."""
+
+    least_mass = 1e-2
+    decades = 4
 
 
 _SCALAR = (Current("S", "scalar", 1, 4e-4), Current("V", "vector", 2, 3.0))
@@ -245,7 +252,7 @@ _VECTOR = (
 _REAL_VECTOR = tuple(c for c in _VECTOR if c.key in vector_pair.SELF_CONJUGATE)
 
 
-class VectorPair(PairModel):
+class VectorPair(DivergentPairModel):
     """SM + B -> K(*) V V*, V a complex Proca field.
 
     L = h_QD (sbar G_Q b) D / Lambda^n + h.c., with the invisible currents D = S, F, D, V, M, E, T
@@ -255,8 +262,6 @@ class VectorPair(PairModel):
 
     name = "vector-pair"
     description = "SM + B -> K(*) V V*, V an invisible complex vector"
-    least_mass = 1e-2
-    decades = 4
     densities = staticmethod(vector_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("h", _VECTOR, "h_SS"),
@@ -264,15 +269,13 @@ class VectorPair(PairModel):
     }
 
 
-class RealVectorPair(PairModel):
+class RealVectorPair(DivergentPairModel):
     """SM + B -> K(*) V V, V a real Proca field: as `VectorPair` with the currents S, F, D, E, the
     ones that are even under charge conjugation."""
 
     name = "vector-pair-real"
     description = "SM + B -> K(*) V V, V an invisible real vector"
     identical = True
-    least_mass = 1e-2
-    decades = 4
     densities = staticmethod(vector_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("h", _REAL_VECTOR, "h_SS"),
@@ -285,7 +288,7 @@ _GRAVITINO = tuple(Current(c.key, c.kind, c.dimension, 0.05) for c in _FERMION)
 _MAJORANA_GRAVITINO = tuple(c for c in _GRAVITINO if c.key in gravitino_pair.SELF_CONJUGATE)
 
 
-class GravitinoPair(PairModel):
+class GravitinoPair(DivergentPairModel):
     """SM + B -> K(*) Psi Psibar, Psi a Dirac field of spin 3/2 (Rarita-Schwinger).
 
     L = F_QD (sbar G_Q b)(Psibar_r G_D Psi^r) / Lambda^2 + h.c., Q D as for `FermionPair`. Rates
@@ -294,8 +297,6 @@ class GravitinoPair(PairModel):
 
     name = "gravitino-pair"
     description = "SM + B -> K(*) Psi Psibar, Psi invisible with spin 3/2 (Dirac)"
-    least_mass = 1e-2
-    decades = 4
     densities = staticmethod(gravitino_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("F", _GRAVITINO, "F_VV"),
@@ -303,15 +304,13 @@ class GravitinoPair(PairModel):
     }
 
 
-class MajoranaGravitinoPair(PairModel):
+class MajoranaGravitinoPair(DivergentPairModel):
     """SM + B -> K(*) Psi Psi, Psi a Majorana field of spin 3/2: as `GravitinoPair`, with the
     scalar, pseudoscalar and axial currents only."""
 
     name = "gravitino-pair-majorana"
     description = "SM + B -> K(*) Psi Psi, Psi invisible with spin 3/2 (Majorana)"
     identical = True
-    least_mass = 1e-2
-    decades = 4
     densities = staticmethod(gravitino_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
         "parity": parity_basis("F", _MAJORANA_GRAVITINO, "F_VA"),

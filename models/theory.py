@@ -334,7 +334,9 @@ class Theory:
 
         if not shapes.fixed(self.inputs):
             return Continuum(density, threshold)
-        kept = self.__dict__.setdefault("_tables", {}).setdefault(where.name, {})
+        kept = None
+        if threshold is None:
+            kept = self.__dict__.setdefault("_tables", {}).setdefault(where.name, {})
 
         def found() -> Shapes:
             return shapes.shapes(
@@ -345,7 +347,7 @@ class Theory:
                 lifetime,
                 masses,
                 longitudinal=longitudinal,
-                kept=kept if threshold is None else None,
+                kept=kept,
             )
 
         return Continuum(density, threshold, cache(found))

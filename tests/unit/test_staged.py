@@ -156,7 +156,7 @@ def test_fits_at_fixed_masses_are_those_of_masses_that_move(monkeypatch):
     masses = np.linspace(0.05, 2.3, 6)
     held = inference.fit(target, fixed={"mass": masses})
     assert [key[-1] for key in target.__dict__["_fits"]] == [True]
-    monkeypatch.setattr(fit_module, "no_threshold_moves", lambda *_: False)
+    monkeypatch.setattr(fit_module, "worth_holding", lambda *_: False)
     plain = inference.fit(target, fixed={"mass": masses})
     assert [key[-1] for key in target.__dict__["_fits"]] == [True, False]
     assert plain.converged.all()
@@ -179,13 +179,13 @@ def test_slopes_at_fixed_masses():
 def test_which_program_is_taken():
     target = bknn.Analysis(models.load("scalar-pair"), bknn.data.load("belle2-2025"))
     moving = ~np.array(target.fixed)
-    assert not fit_module.no_threshold_moves(target, moving, 10_000)
+    assert not fit_module.worth_holding(target, moving, 10_000)
     moving[target.index("mass")] = False
-    assert fit_module.no_threshold_moves(target, moving, 1)
+    assert fit_module.worth_holding(target, moving, 1)
     fit_module.compiled(target)
-    assert not fit_module.no_threshold_moves(target, moving, 1)  # not worth another program
-    assert fit_module.no_threshold_moves(target, moving, 10_000)
+    assert not fit_module.worth_holding(target, moving, 1)  # not worth another program
+    assert fit_module.worth_holding(target, moving, 10_000)
     fit_module.compiled(target, held=True)
-    assert fit_module.no_threshold_moves(target, moving, 1)
+    assert fit_module.worth_holding(target, moving, 1)
     line = bknn.Analysis(models.load("scalar"), bknn.data.load("belle2-2025"))
-    assert not fit_module.no_threshold_moves(line, ~np.array(line.fixed), 10_000)
+    assert not fit_module.worth_holding(line, ~np.array(line.fixed), 10_000)
