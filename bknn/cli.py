@@ -40,8 +40,8 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
-    args = _parser().parse_args(argv)
     try:
+        args = _parser().parse_args(argv)
         code = int(args.run(args))
         sys.stdout.flush()  # here, where it is noticed if the reader has left
         return code

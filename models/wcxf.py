@@ -7,7 +7,6 @@ brings other scales, bases and the SMEFT there. Files are written by `WilsonCoef
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.models.wilson_coefficients import (
     EOS_NAMES,
     EOS_PATTERNS,
@@ -250,25 +249,14 @@ def _eos_terms() -> dict[str, tuple[str, NDArray[np.complex128]]]:
 
 
 def _parse(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise errors.DataError(f"{path} cannot be read as a WCxf file: {reason}.") from error
-    if path.suffix not in (".yaml", ".yml"):
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise errors.DataError(
-                f"{path} is not JSON ({error}); a YAML file must end in .yaml or .yml."
-            ) from error
+    if path.suffix in (".yaml", ".yml"):
+        need("yaml", f"{path}", "pyyaml")
+        content = reading.from_yaml(reading.content(path, most=reading.MOST_YAML), str(path))
     else:
-        yaml = need("yaml", f"{path}", "pyyaml")
         try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            problem = " ".join(str(error).split())
-            raise errors.DataError(f"{path} is not YAML: {problem}.") from error
+            content = reading.read_json(path)
+        except errors.DataError as error:
+            raise errors.DataError(f"{error} A WCxf file in YAML ends in .yaml or .yml.") from None
     if not isinstance(content, Mapping):
         raise errors.DataError(f"{path} is not in WCxf: it does not hold a mapping.")
     return content

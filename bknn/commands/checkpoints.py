@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bknn import errors
+from bknn import errors, reading
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
@@ -107,8 +107,8 @@ def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
         write(path, (json.dumps(now, indent=2) + "\n").encode())
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        before = dict(reading.read_json(path, error=errors.RunError))
+    except (errors.RunError, TypeError, ValueError) as problem:
         raise errors.RunError(
             f"{path} cannot be read ({problem}), so nobody knows what was asked; remove {folder}, "
             "or choose another --out."

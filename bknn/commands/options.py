@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ def command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+#: Points of a grid, and toys, draws or whatever else is counted, beyond which it is a mistake.
+MOST_POINTS, MOST = 1_000_000, 1_000_000_000
 
 
 # What to add ---------------------------------------------------------------------------------
@@ -85,7 +90,17 @@ def add_analysis(
         metavar="NAME",
         help="let parameters float that are fixed by default",
     )
-    parser.add_argument("--seed", type=int, default=0, help=seed)
+    add_seed(parser, seed)
+
+
+def add_seed(parser: argparse.ArgumentParser, text: str) -> None:
+    """The seed of everything random."""
+    parser.add_argument("--seed", type=int, action=_Seed, default=0, help=text)
+
+
+class _Seed(argparse.Action):
+    def __call__(self, parser: Any, args: argparse.Namespace, value: Any, option: Any = "") -> None:
+        setattr(args, self.dest, seed(value, option))
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -227,6 +242,11 @@ def grids(texts: Sequence[str], option: str = "--over") -> dict[str, np.ndarray]
                 "mass=0.1:4.7:200."
             )
         found[name] = grid(words, f"{option} {name}")
+    if (points := math.prod(len(x) for x in found.values())) > MOST_POINTS:
+        raise errors.ParameterError(
+            f"{option}: the grids of {', '.join(found)} together have {points:g} points, which no "
+            f"computer would ever be through with; give at most {MOST_POINTS}."
+        )
     return found
 
 
@@ -236,7 +256,13 @@ def grid(text: str, option: str) -> np.ndarray:
     >>> grid("1:100:3:log", "--over mass")
     array([  1.,  10., 100.])
     """
-    values = _grid(text)
+    try:
+        values = _grid(text)
+    except OverflowError as many:
+        raise errors.ParameterError(
+            f"{option}: {text[:60]!r} has {many} points, which no computer would ever be through "
+            f"with; give at most {MOST_POINTS}."
+        ) from None
     if values is None:
         raise errors.ParameterError(
             f"{option}: {text!r} is no grid; write LOW:HIGH:POINTS, with :log at the end for even "
@@ -258,11 +284,16 @@ def _grid(text: str) -> np.ndarray | None:
             return np.array([float(x) for x in parts[0].split(",")])
         if len(parts) not in (3, 4) or parts[3:] not in ([], ["log"]):
             return None
-        low, high, points = float(parts[0]), float(parts[1]), int(parts[2])
+        low, high, points = float(parts[0]), float(parts[1]), float(parts[2])
     except ValueError:
         return None
-    if points < 1:
+    if not (points >= 1 and (math.isinf(points) or points.is_integer())):
         return None
+    if points > MOST_POINTS:
+        raise OverflowError(f"{points:g}")
+    points = int(points)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return np.full(points, np.nan)
     if len(parts) == 3:
         # 0.15, not 0.15000000000000002.
         return np.array([float(f"{x:.15g}") for x in np.linspace(low, high, points)])
@@ -273,7 +304,29 @@ def number(count: int, option: str, least: int = 1) -> int:
     """Return a number of things that there must be `least` of."""
     if count < least:
         raise errors.ParameterError(f"{option} {count} is too few; give at least {least}.")
+    if count > MOST:
+        raise errors.ParameterError(
+            f"{option} {_short(count)} is too many; give at most {MOST:.0e}."
+        )
     return count
+
+
+def _short(number: int) -> str:
+    digits = str(abs(number))
+    return str(number) if len(digits) < 20 else f"of {len(digits)} digits"
+
+
+def seed(value: int, option: str = "--seed") -> int:
+    """Return a seed, which random numbers have 63 bits for.
+
+    >>> seed(3)
+    3
+    """
+    if not 0 <= value < 2**63:
+        raise errors.ParameterError(
+            f"{option} {_short(value)} is no seed; give a whole number from 0 to 2^63 - 1."
+        )
+    return value
 
 
 # What to make of it --------------------------------------------------------------------------

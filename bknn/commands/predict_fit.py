@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="bins mass^2 -+ W GeV^2, wherever the fit puts the mass of a single particle",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
+    options.add_seed(parser, "of the draws (default 0)")
 
 
 def add(commands: Any) -> None:

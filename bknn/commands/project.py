@@ -84,7 +84,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--toys", type=int, default=200, metavar="N", help="of each check (default 200)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of draws and toys (default 0)")
+    options.add_seed(parser, "of draws and toys (default 0)")
     options.add_output(parser)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.data import checks, store
 from bknn.data.measurement import Density, Measurement, resolve
 from bknn.errors import DataError
@@ -22,6 +22,9 @@ DESCRIPTION = ("title", "version", "experiment", "license", "record", "notes", "
 _COMPUTED = ("format", "name", "command", "definition", "groups", "checks", "data", "files")
 
 PathLike = str | os.PathLike[str]
+
+#: More bins of true q2 than that are a mistake.
+MOST_BINS = 100_000
 
 
 def import_official(
@@ -76,8 +79,8 @@ def import_official(
     if not 0 <= tolerance < 1:
         raise DataError(f"the tolerance must lie between 0 and 1, not at {tolerance}.")
     path = Path(workspace)
-    raw = _read(path, "a pyhf workspace")
-    spec = store.parse_json(raw, str(path))
+    raw = reading.content(path, "a pyhf workspace is expected; check the path")
+    spec = reading.from_json(raw, str(path))
     checks.check_workspace(spec, str(path))
     channels = [channel["name"] for channel in spec["channels"]]
 
@@ -113,7 +116,7 @@ def import_official(
         }
     ]
     for channel, file in tables.items():
-        content = _read(file, "a number density")
+        content = reading.content(file, "a number density is expected; check the path")
         loaded[channel] = _density(
             read_table(content, str(file)), np.asarray(q2_edges, dtype=float), sentinel, str(file)
         )
@@ -196,10 +199,7 @@ def read_table(content: bytes, where: str) -> np.ndarray:
     >>> read_table(b"# counts\\nlow, high\\n1, 2.5\\n", "a.csv")
     array([[1. , 2.5]])
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise DataError(f"{where}: not a text file ({problem}); a CSV table is expected.") from None
+    text = reading.text(content, where)
     rows: list[list[float]] = []
     header = False
     for number, line in enumerate(text.splitlines(), start=1):
@@ -256,15 +256,6 @@ def _density(table: np.ndarray, edges: np.ndarray, sentinel: bool, where: str) -
     density = Density(table[:, int(sentinel) :], edges, unmatched)
     checks.check_density(density, where)
     return density
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {what} is expected. Check the path.") from None
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
 
 
 def _described(description: Mapping[str, Any] | PathLike | None) -> dict[str, Any]:
@@ -342,6 +333,8 @@ def edges_from_text(text: str) -> np.ndarray:
     try:
         if ":" in text:
             first, last, bins = text.split(":")
+            if int(bins) > MOST_BINS:
+                raise DataError(f"{text!r} has more than {MOST_BINS} bins; correct the number.")
             if int(bins) > 0:
                 return np.linspace(float(first), float(last), int(bins) + 1)
         else:

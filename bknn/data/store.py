@@ -14,13 +14,11 @@ import io
 import json
 import os
 import re
-import tomllib
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.data import checks
 from bknn.data.measurement import Density, Measurement, Source
 from bknn.errors import DataError
@@ -33,6 +31,10 @@ FORMAT = 1
 
 #: Where the data sets of the package lie: directories, and TOML files.
 EMBEDDED = Path(__file__).parent
+
+#: How files of pyhf workspaces end.
+_WORKSPACES = (".json", ".json.gz")
+
 _T = TypeVar("_T")
 
 
@@ -52,9 +54,9 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
 
     Args:
         name_or_path: a name from `available()`, a directory written by `bknn data import`, a TOML
-            file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`),
-            which then has no response: its signal can be scaled but not reshaped. A name comes
-            first; write `./name` for a directory of the same name.
+            file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`
+            or `.json.gz`), which then has no response: its signal can be scaled but not reshaped.
+            A name comes first; write `./name` for a directory of the same name.
 
     Raises:
         UnknownNameError: neither a name nor a directory; close matches are named.
@@ -75,7 +77,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
         return read(path)
     if path.suffix == ".toml" and path.is_file() and path.name != METADATA_FILE:
         return published.read(path)
-    if path.suffix == ".json" and path.is_file():
+    if path.name.endswith(_WORKSPACES) and path.is_file():
         return plain(path)
     if path.is_file():
         raise DataError(
@@ -94,16 +96,12 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
 
 def plain(path: Path) -> Measurement:
     """Return a pyhf workspace from a file as a measurement without response."""
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
-    workspace = parse_json(raw, str(path))
+    raw = reading.content(path)
+    workspace = reading.from_json(raw, str(path))
     checks.check_workspace(workspace, str(path))
     title = f"pyhf workspace {path.name}, without response"
-    return Measurement(
-        path.stem, title, workspace, sha256=sha256(raw), metadata={"path": str(path)}
-    )
+    name = path.name.removesuffix(".gz").removesuffix(".json")
+    return Measurement(name, title, workspace, sha256=sha256(raw), metadata={"path": str(path)})
 
 
 def canonical_json(value: Any) -> bytes:
@@ -245,20 +243,12 @@ def assemble(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file; what is wrong with it is an error with its place."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file. A data set is a directory with {DATA_FILE} and "
-            f"{METADATA_FILE}, as 'bknn data import' writes it."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise DataError(
-            f"{path}: not readable as TOML ({problem}). Restore the file, or import again."
-        ) from None
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
+    """Return the content of the TOML file of a data set."""
+    return reading.read_toml(
+        path,
+        f"a data set is a directory with {DATA_FILE} and {METADATA_FILE}, as 'bknn data import' "
+        "writes it",
+    )
 
 
 def to_toml(value: Mapping[str, Any]) -> str:
@@ -310,20 +300,11 @@ def _toml_value(item: Any) -> str:
 
 def _content(file: Path, expected: str) -> dict[str, Any]:
     """Return the parsed content of a data file whose checksum is right."""
-    try:
-        raw = gzip.decompress(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(
-            f"{file}: no such file, though {METADATA_FILE} lies beside its place. Restore it, or "
-            "import the official files again with 'bknn data import'."
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise DataError(
-            f"{file}: damaged, cannot be unpacked ({problem}). Restore it, reinstall bknn, or "
-            "import the official files again."
-        ) from None
-    except OSError as problem:
-        raise DataError(f"{file}: cannot be read ({problem.strerror}).") from None
+    raw = reading.content(
+        file,
+        f"{METADATA_FILE} lies beside its place; restore it, or import the official files again "
+        "with 'bknn data import'",
+    )
     found = sha256(raw)
     if found != expected:
         raise DataError(
@@ -331,22 +312,10 @@ def _content(file: Path, expected: str) -> dict[str, Any]:
             f"{expected}. One of the two files was changed, so the numbers cannot be trusted. "
             "Restore both, reinstall bknn, or import the official files again."
         )
-    content = parse_json(raw, str(file))
+    content = reading.from_json(raw, str(file))
     if not isinstance(content, dict):
         raise DataError(f"{file}: not a data set of bknn: a JSON object is expected.")
     return content
-
-
-def parse_json(raw: bytes, where: str) -> Any:
-    """Return the value of a JSON text; what is wrong with it is an error with its place."""
-    try:
-        return json.loads(raw)
-    except json.JSONDecodeError as problem:
-        raise DataError(
-            f"{where}: not JSON (line {problem.lineno}, column {problem.colno}: {problem.msg})."
-        ) from None
-    except (ValueError, RecursionError) as problem:
-        raise DataError(f"{where}: not usable as JSON ({problem}).") from None
 
 
 _MISSING: Any = object()

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.form_factors.series import Series
-from bknn.form_factors.sets import covariance_of, read_toml
+from bknn.form_factors.sets import covariance_of
 
 _DATA = Path(__file__).parent / "data" / "constraints"
 
@@ -69,7 +69,7 @@ def load(name: str) -> Constraint:
     """
     if name not in available():
         raise errors.unknown("lattice constraint", name, available())
-    table = read_toml(_DATA / f"{name}.toml")
+    table = reading.read_toml(_DATA / f"{name}.toml")
     return Constraint(
         table["name"],
         table["transition"],

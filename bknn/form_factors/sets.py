@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.form_factors.bsz import BSZ
 from bknn.form_factors.hpqcd2022 import BCL
 from bknn.form_factors.series import TRANSITIONS, Series
@@ -36,6 +35,11 @@ PARAMETRISATIONS: dict[str, type[Series]] = {
     "bsz": BSZ,
     "simplified-series": SimplifiedSeries,
 }
+
+#: Coefficients of a form factor that a file may have.
+HIGHEST_ORDER = 16
+
+_POSITIVE = ("mass_parent", "mass_daughter", "poles", "thresholds", "multiplicity")
 
 _DATA = Path(__file__).parent / "data"
 
@@ -211,23 +215,21 @@ def read(path: str | os.PathLike[str]) -> FormFactorSet:
             those of its parametrisation.
         ParameterError, UnknownNameError: its numbers or names make no sense.
     """
-    table = read_toml(Path(path))
+    table = reading.read_toml(Path(path))
     try:
-        how = dict(table["parametrisation"])
-        kind = how.pop("name")
-        if kind not in PARAMETRISATIONS:
-            raise errors.unknown("parametrisation", kind, PARAMETRISATIONS, str(path))
-        series = PARAMETRISATIONS[kind](transition=table["transition"], **how)
-        names = tuple(table["parameters"])
+        name, transition, source = (_text(table, k) for k in ("name", "transition", "source"))
+        series = _series(table["parametrisation"], transition, str(path))
+        names = tuple(str(n) for n in table["parameters"])
         if names != series.parameter_names:
             raise errors.DataError(
                 f"{path}: parameters are {', '.join(names)}, but this parametrisation has "
                 f"{', '.join(series.parameter_names)}, in this order."
             )
-        return FormFactorSet(
-            table["name"], series, table["mean"], covariance_of(table), table["source"]
-        )
-    except (KeyError, TypeError) as problem:
+        with np.errstate(all="ignore"):  # what is not finite is told
+            return FormFactorSet(name, series, table["mean"], covariance_of(table), source)
+    except (KeyError, TypeError, ValueError) as problem:
+        if isinstance(problem, errors.ParameterError):
+            raise errors.ParameterError(f"{path}: {problem}") from None
         if isinstance(problem, errors.BknnError):
             raise
         raise errors.DataError(
@@ -235,14 +237,33 @@ def read(path: str | os.PathLike[str]) -> FormFactorSet:
         ) from None
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise errors.DataError(f"{path}: cannot be read ({problem.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise errors.DataError(f"{path}: not a TOML file ({problem}).") from None
+def _text(table: Mapping[str, Any], key: str) -> str:
+    if not isinstance(table[key], str):
+        raise TypeError(f"{key!r}, which must be a text,")
+    return str(table[key])
+
+
+def _series(how: Any, transition: str, where: str) -> Series:
+    """Return the parametrisation that a table describes."""
+    if not isinstance(how, dict):
+        raise TypeError("'parametrisation', which must be a table,")
+    kind = _text(how, "name")
+    if kind not in PARAMETRISATIONS:
+        raise errors.unknown("parametrisation", kind, PARAMETRISATIONS, where)
+    order = how.get("order", 1)
+    if type(order) is not int or not 1 <= order <= HIGHEST_ORDER:
+        raise TypeError(f"'order', a number of coefficients from 1 to {HIGHEST_ORDER},")
+    for key, entry in how.items():
+        for number in entry.values() if isinstance(entry, dict) else [entry]:
+            if key != "name" and not (
+                type(number) in (int, float)
+                and np.isfinite(number)
+                and (number > 0 or key not in _POSITIVE)
+            ):
+                raise TypeError(f"{key!r} with a number that is {number!r}")
+    return PARAMETRISATIONS[kind](
+        transition=transition, **{key: x for key, x in how.items() if key != "name"}
+    )
 
 
 def covariance_of(table: Mapping[str, Any]) -> np.ndarray:

@@ -8,7 +8,6 @@ parameter nobody uses.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bknn import errors
+from bknn import errors, reading
 
 MODIFIER_TYPES = (
     "histosys",
@@ -88,22 +87,9 @@ def read_json(path: str | Path, kind: str = "a pyhf workspace") -> Any:
     Raises:
         WorkspaceError: the file is missing, unreadable or not JSON; the sentence says where.
     """
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise errors.WorkspaceError(
-            f"{path}: no such file; expected {kind} in JSON. Check the path."
-        ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise errors.WorkspaceError(f"{path}: cannot be read as text ({problem}).") from None
-    except json.JSONDecodeError as problem:
-        raise errors.WorkspaceError(
-            f"{path}: not JSON (line {problem.lineno}, column {problem.colno}: {problem.msg}); "
-            f"expected {kind}."
-        ) from None
-    except (RecursionError, ValueError) as problem:
-        raise errors.WorkspaceError(f"{path}: not usable as JSON ({problem}).") from None
+    return reading.read_json(
+        Path(path), f"{kind} in JSON is expected; check the path", error=errors.WorkspaceError
+    )
 
 
 def parse(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bknn import errors
+from bknn import errors, reading
+from bknn.commands.options import seed
 
 
 class Grid(str):
@@ -248,13 +248,9 @@ class Card:
             ParameterError: a value of the wrong kind, or one that is missing.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            content = tomllib.loads(text)
-        except OSError as problem:
-            raise errors.RunError(f"{path}: cannot be read ({problem.strerror}).") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-            raise errors.RunError(f"{path}: is no TOML ({problem}).") from None
+        raw = reading.content(path, error=errors.RunError, most=reading.MOST_TOML)
+        text = reading.text(raw, str(path), error=errors.RunError)
+        content = reading.from_toml(raw, str(path), error=errors.RunError)
         for name, table in content.items():
             if name not in SECTIONS:
                 raise errors.unknown("section", name, SECTIONS, str(path))
@@ -275,6 +271,7 @@ class Card:
                 f"{path}: asks nothing; add at least one of the sections "
                 f"{', '.join(f'[{name}]' for name in known)}."
             )
+        seed(parts["run"].seed, f"[run] of {path}: seed")
         shared = {name: parts[name] for name in ("run", "model", "data", "priors")}
         return cls(path, text, **shared, tasks=tasks)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.run.card import Card, Task
 from bknn.run.checkpoints import Checkpoints, refused, write
 from bknn.run.folder import begin, logging
@@ -64,9 +64,24 @@ def run(
                 codes = _answers(asked, folder, pool)
             write(result, _json(_merged(asked, folder, codes)))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        codes = json.loads(result.read_text(encoding="utf-8"))["tasks"]
+        codes = _tasks(result)
         print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in codes)}")
     return max(task["exit_code"] for task in codes.values())
+
+
+def _tasks(result: Path) -> dict[str, dict[str, Any]]:
+    """Return what the `result.json` of a run says about its tasks."""
+    content = reading.read_json(result, error=errors.RunError)
+    try:
+        return {
+            name: {**task, "exit_code": int(task["exit_code"])}
+            for name, task in content["tasks"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise errors.RunError(
+            f"{result} is not the result of a run, as it does not say how its tasks ended; choose "
+            "another --out, or remove it and --resume."
+        ) from None
 
 
 def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
@@ -125,7 +140,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
 def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     """Return the content of the run's `result.json`: that of its tasks, side by side."""
     found = {
-        name: json.loads((folder / name / "result.json").read_text(encoding="utf-8"))
+        name: reading.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
     whole: dict[str, Any] = {"command": "run", "model": card.model.name}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from bknn import errors
+from bknn import errors, reading
 from bknn.run.card import Card
 from bknn.run.changes import changes
 from bknn.run.checkpoints import refused, write
@@ -53,11 +53,9 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
             "another --out."
         )
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = reading.read_json(path, error=errors.RunError)
         _compare(folder, card, before, now)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        if isinstance(problem, errors.BknnError):
-            raise
+    except (KeyError, TypeError, AttributeError) as problem:
         raise errors.RunError(
             f"{path} cannot be read ({problem}), so nobody knows what was asked; choose another "
             "--out."

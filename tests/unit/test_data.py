@@ -448,7 +448,7 @@ def edited(files, change):
             r"1 number is not finite, the first at workspace.channels\[SR_main\].samples"
             r"\[background\].data\[1\] \(nan\)",
         ),
-        (lambda w: w["observations"][0]["data"].__setitem__(0, 10**400), "too large"),
+        (lambda w: w["observations"][0]["data"].__setitem__(0, 10**400), "401 digits"),
         (lambda w: w["channels"].append(w["channels"][1]), "more than one channel named 'CR'"),
         (
             lambda w: w["channels"][0]["samples"][1].update(name="signal"),
@@ -474,7 +474,7 @@ def test_workspaces_that_are_refused(files, change, sentence):
         (b'{"channels": [', "not JSON .line 1, column 15"),
         (b"[1, 2]", "not a pyhf workspace: a JSON object is expected"),
         (b'{"patches": []}', "patch set"),
-        (b"\xff\xfe\x00", "not usable as JSON"),
+        (b"\xff\xfe\x00", "not a text in UTF-8"),
         (b"[" * 100_000, "not usable as JSON"),
         (b"", "not JSON"),
     ],
@@ -693,10 +693,10 @@ def test_metadata_that_is_refused(stored):
             data.load(stored)
         rewritten(stored, content, **meta)
     (stored / store.METADATA_FILE).write_text("title = \n")
-    with pytest.raises(DataError, match=r"not readable as TOML .*line 1"):
+    with pytest.raises(DataError, match="line 1: a syntax error of TOML"):
         data.load(stored)
     (stored / store.METADATA_FILE).write_bytes(b"\xff\xff")
-    with pytest.raises(DataError, match="not readable as TOML"):
+    with pytest.raises(DataError, match="not a text in UTF-8"):
         data.load(stored)
 
 

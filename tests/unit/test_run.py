@@ -181,7 +181,7 @@ MODEL = '[model]\nname = "sm"\n'
         (MODEL, "{}: asks nothing; add at least one of the sections [fit], [profile],"),
         ("seed = 3\n" + MODEL, "unknown section 'seed' in {}"),
         ("toys = 3\n" + MODEL, "{}: toys = 3 stands outside of a section; write [toys] and"),
-        ("[model\n", "{}: is no TOML ("),
+        ("[model\n", "{}, line 1: a syntax error of TOML ("),
     ],
 )
 def test_a_card_that_cannot_be_read(text, sentence, tmp_path):

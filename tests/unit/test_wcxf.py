@@ -316,13 +316,13 @@ def test_bad_content(case):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("c.json", None, ["c.json cannot be read"]),
-        ("c.json", "eft: WET", ["c.json is not JSON", ".yaml"]),
+        ("c.json", None, ["c.json: no such file"]),
+        ("c.json", "eft: WET", ["c.json: not JSON", ".yaml"]),
         ("c.json", "[1, 2]", ["does not hold a mapping"]),
         ("c.json", json.dumps(document(scale=2.0)), ["c.json is at 2 GeV"]),
         ("c.json", '{"eft": "WET"}', ["c.json is not in WCxf", "basis, scale, values"]),
         ("c.json", json.dumps(document(CL_bsnuenue=math.nan)), ["c.json: CL_bsnuenue is nan"]),
-        ("c.yaml", "a: [1", ["c.yaml is not YAML"]),
+        ("c.yaml", "a: [1", ["c.yaml: not YAML"]),
         ("c.yaml", "just text", ["does not hold a mapping"]),
     ],
 )
