@@ -570,3 +570,89 @@ def mutate(workspace: Workspace, rng: Random) -> tuple[Workspace, list[str]]:
         if with_luck is not None:
             done.append(with_luck)
     return damaged, done
+
+
+# ---------------------------------------------------------------------------- those that are fit
+
+
+def generate_analysis(rng: Random, bins: int = 60, nuisances: int = 300) -> Workspace:
+    """Return a workspace as analyses have them, of at most so many bins and nuisances.
+
+    A signal `mu`, every kind of modifier anywhere, counts as they come out. All rates are positive
+    where nuisances are within a few standard deviations, and a single minimum is expected.
+    """
+    names = some(rng, CHANNELS)
+    channels: list[dict[str, Any]] = []
+    for name in names:
+        count = rng.randint(1, bins // len(names))
+        samples = [
+            {
+                "name": sample,
+                "data": [number(rng, 2.0, 100.0) for _ in range(count)],
+                "modifiers": [],
+            }
+            for sample in ("signal", *some(rng, SAMPLES[1:]))
+        ]
+        samples[0]["modifiers"].append(_modifier("normfactor", "mu"))
+        channels.append({"name": name, "samples": samples})
+    everything = [sample for channel in channels for sample in channel["samples"]]
+
+    def widths(sample: dict[str, Any]) -> list[float]:
+        return [round(value * number(rng, 0.02, 0.3), 6) for value in sample["data"]]
+
+    left = nuisances
+    for channel in channels:
+        count = len(channel["samples"][0]["data"])
+        if chance(rng, 60) and count <= left:
+            left -= count
+            for sample in channel["samples"]:
+                data = widths(sample)
+                sample["modifiers"].append(_modifier("staterror", f"stat_{channel['name']}", data))
+        if channel is not channels[0] and chance(rng, 15) and count <= left:
+            left -= count
+            name = f"free_{channel['name']}"
+            channel["samples"][-1]["modifiers"].append(_modifier("shapefactor", name))
+        for sample in channel["samples"]:
+            if chance(rng, 40) and count <= left:
+                left -= count
+                name = f"gamma_{channel['name']}_{sample['name']}"
+                sample["modifiers"].append(_modifier("shapesys", name, widths(sample)))
+            if chance(rng, 30):
+                sample["modifiers"].append(_modifier("lumi", "lumi"))
+            if sample["name"] == "continuum" and len(channels) > 1 and chance(rng, 50):
+                sample["modifiers"].append(_modifier("normfactor", "k_continuum"))
+    n_alphas = rng.randint(0, min(left, nuisances // 2))
+    for i in range(n_alphas):
+        for sample in rng.sample(everything, rng.randint(1, min(3, len(everything)))):
+            size = number(rng, 0.05, 0.5) / math.sqrt(n_alphas)
+            if chance(rng, 50):
+                ends = {"lo": 1 - size, "hi": 1 + size * number(rng, 0.5, 1.5)}
+                sample["modifiers"].append(_modifier("normsys", f"alpha_{i}", ends))
+            if chance(rng, 50):
+                tilted = {
+                    key: [x * (1 + sign * size * number(rng, 0.2, 1.5)) for x in sample["data"]]
+                    for key, sign in (("lo_data", -1), ("hi_data", 1))
+                }
+                sample["modifiers"].append(_modifier("histosys", f"alpha_{i}", tilted))
+    for sample in everything:
+        rng.shuffle(sample["modifiers"])
+    lumi = {"name": "lumi", "auxdata": [1.0], "inits": [1.0], "sigmas": [0.02]}
+    return {
+        "channels": channels,
+        "observations": [
+            {"name": channel["name"], "data": _fluctuated(rng, channel["samples"])}
+            for channel in channels
+        ],
+        "measurements": [
+            {
+                "name": "fit",
+                "config": {"poi": "mu", "parameters": [{**lumi, "bounds": [[0.5, 1.5]]}]},
+            }
+        ],
+        "version": "1.0.0",
+    }
+
+
+def _fluctuated(rng: Random, samples: list[dict[str, Any]]) -> list[int]:
+    totals = np.sum([sample["data"] for sample in samples], axis=0)
+    return [max(0, round(t + math.sqrt(t) * rng.gauss(0.0, 1.0))) for t in totals.tolist()]

@@ -17,7 +17,8 @@ from . import small
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-WORKSPACES = sorted((Path(__file__).parents[1] / "fixtures" / "pyhf").glob("*.json"))
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+WORKSPACES = sorted((FIXTURES / "pyhf").glob("*.json"))
 
 
 def matrix(pdf: HistFactory, vector, scales=None):
@@ -31,7 +32,9 @@ def matrix(pdf: HistFactory, vector, scales=None):
     return found.rates, by_parameter, by_scale
 
 
-@pytest.mark.parametrize("path", WORKSPACES, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [*WORKSPACES, FIXTURES / "workspaces" / "shapesys_24_bins.json"], ids=lambda p: p.stem
+)
 def test_published_workspaces(path):
     pdf = HistFactory.from_workspace(path)
     random = np.random.default_rng(7)
