@@ -28,7 +28,7 @@ from bknn.models.theory import (
 from bknn.parameters import Parameter
 
 #: Quark currents that meet an invisible current of each kind: even and odd parity.
-_QUARKS = {"scalar": ("S", "P"), "vector": ("V", "A"), "tensor": ("T", "T5")}
+QUARKS = {"scalar": ("S", "P"), "vector": ("V", "A"), "tensor": ("T", "T5")}
 #: (m_B - m_K) / 2, GeV.
 LARGEST_MASS = 2.3928
 _MASSES = tuple(float(m) for m in np.linspace(0.1, 2.3, 8))
@@ -64,7 +64,7 @@ def parity_basis(letter: str, currents: Sequence[Current], floats: str) -> tuple
             dimension=c.dimension,
         )
         for c in currents
-        for quark in _QUARKS[c.kind]
+        for quark in QUARKS[c.kind]
     )
 
 
@@ -76,7 +76,7 @@ def chiral_basis(currents: Sequence[Current], floats: str) -> tuple[Coupling, ..
     """
     found = []
     for c in currents:
-        even, odd = _QUARKS[c.kind]
+        even, odd = QUARKS[c.kind]
         factor, more = _higgs(c.kind)
         for hand, sign in (("L", -1.0), ("R", 1.0)):
             name = f"C_{c.key}_{hand}"
@@ -103,7 +103,7 @@ def fermion_chiral_basis(
                 factor, more = _higgs(kind)
                 terms = {
                     (quark, dark): 0.25 * factor * a * b
-                    for quark, a in zip(_QUARKS[kind], (1.0, quark_sign), strict=True)
+                    for quark, a in zip(QUARKS[kind], (1.0, quark_sign), strict=True)
                     for dark, b in ((even, 1.0), (odd, sign))
                     if dark in known
                 }
@@ -115,7 +115,8 @@ def fermion_chiral_basis(
             terms = {("T", "T"): 0.5 * factor, ("T5", "T"): 0.5 * quark_sign * factor}
             name = f"C_T_{quark_hand}{quark_hand}"
             found.append(_chiral(name, terms, known["T"], more, floats))
-    return tuple(found)
+    # What no chirality of the fermions tells apart is as it is for bosons.
+    return tuple(found) + chiral_basis([c for c in currents if c.key not in "SPVAT"], floats)
 
 
 def _higgs(kind: str) -> tuple[float, int]:
@@ -166,7 +167,7 @@ class DivergentPairModel(PairModel):
     decades = 4
 
 
-_SCALAR = (Current("S", "scalar", 1, 4e-4), Current("V", "vector", 2, 3.0))
+SCALAR = (Current("S", "scalar", 1, 4e-4), Current("V", "vector", 2, 3.0))
 
 
 class ScalarPair(PairModel):
@@ -180,8 +181,8 @@ class ScalarPair(PairModel):
     description = "SM + B -> K(*) phi phi*, phi an invisible complex scalar"
     densities = staticmethod(scalar_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
-        "parity": parity_basis("g", _SCALAR, "g_SS"),
-        "chiral": chiral_basis(_SCALAR, "C_S_R"),
+        "parity": parity_basis("g", SCALAR, "g_SS"),
+        "chiral": chiral_basis(SCALAR, "C_S_R"),
     }
 
 
@@ -194,12 +195,12 @@ class RealScalarPair(PairModel):
     identical = True
     densities = staticmethod(scalar_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
-        "parity": parity_basis("g", _SCALAR[:1], "g_SS"),
-        "chiral": chiral_basis(_SCALAR[:1], "C_S_R"),
+        "parity": parity_basis("g", SCALAR[:1], "g_SS"),
+        "chiral": chiral_basis(SCALAR[:1], "C_S_R"),
     }
 
 
-_FERMION = (
+FERMION = (
     Current("S", "scalar", 2),
     Current("P", "scalar", 2),
     Current("V", "vector", 2),
@@ -207,7 +208,7 @@ _FERMION = (
     Current("T", "tensor", 2),
 )
 #: psibar g_m psi and psibar sigma_mn psi vanish for Majorana fields.
-_MAJORANA = tuple(c for c in _FERMION if c.key in ("S", "P", "A"))
+_MAJORANA = tuple(c for c in FERMION if c.key in ("S", "P", "A"))
 
 
 class FermionPair(PairModel):
@@ -221,8 +222,8 @@ class FermionPair(PairModel):
     description = "SM + B -> K(*) psi psibar, psi an invisible Dirac fermion"
     densities = staticmethod(fermion_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
-        "parity": parity_basis("f", _FERMION, "f_VV"),
-        "chiral": fermion_chiral_basis(_FERMION, "C_V_LR", identical=False),
+        "parity": parity_basis("f", FERMION, "f_VV"),
+        "chiral": fermion_chiral_basis(FERMION, "C_V_LR", identical=False),
     }
 
 
@@ -240,38 +241,40 @@ class MajoranaPair(PairModel):
     }
 
 
-_VECTOR = (
+VECTOR = (
     Current("S", "scalar", 1, 2e-5),
     Current("F", "scalar", 3, 1e3),
     Current("D", "scalar", 3, 1e3),
     Current("V", "vector", 2, 1.0),
     Current("M", "vector", 2, 1.0),
     Current("E", "vector", 2, 1.0),
+    Current("A", "vector", 2, 1.0),
+    Current("B", "vector", 2, 1.0),
     Current("T", "tensor", 1, 1e-4),
 )
-_REAL_VECTOR = tuple(c for c in _VECTOR if c.key in vector_pair.SELF_CONJUGATE)
+_REAL_VECTOR = tuple(c for c in VECTOR if c.key in vector_pair.SELF_CONJUGATE)
 
 
 class VectorPair(DivergentPairModel):
     """SM + B -> K(*) V V*, V a complex Proca field.
 
-    L = h_QD (sbar G_Q b) D / Lambda^n + h.c., with the invisible currents D = S, F, D, V, M, E, T
-    of `bknn.decay.invisible.vector_pair`; n = 1 for S and T, 2 for V, M, E, and 3 for F and D.
-    All but F and D make rates that diverge for a light V; masses end at 10 MeV.
+    L = h_QD (sbar G_Q b) D / Lambda^n + h.c., with the invisible currents D = S, F, D, V, M, E, A,
+    B, T of `bknn.decay.invisible.vector_pair`; n = 1 for S and T, 2 for V, M, E, A, B, and 3 for F
+    and D. All but F and D make rates that diverge for a light V; masses end at 10 MeV.
     """
 
     name = "vector-pair"
     description = "SM + B -> K(*) V V*, V an invisible complex vector"
     densities = staticmethod(vector_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
-        "parity": parity_basis("h", _VECTOR, "h_SS"),
-        "chiral": chiral_basis(_VECTOR, "C_S_R"),
+        "parity": parity_basis("h", VECTOR, "h_SS"),
+        "chiral": chiral_basis(VECTOR, "C_S_R"),
     }
 
 
 class RealVectorPair(DivergentPairModel):
-    """SM + B -> K(*) V V, V a real Proca field: as `VectorPair` with the currents S, F, D, E, the
-    ones that are even under charge conjugation."""
+    """SM + B -> K(*) V V, V a real Proca field: as `VectorPair` with the currents S, F, D, E, A,
+    the ones that are even under charge conjugation."""
 
     name = "vector-pair-real"
     description = "SM + B -> K(*) V V, V an invisible real vector"
@@ -284,14 +287,17 @@ class RealVectorPair(DivergentPairModel):
 
 
 #: The densities grow like (q2 / mass^2)^2, so the couplings are smaller.
-_GRAVITINO = tuple(Current(c.key, c.kind, c.dimension, 0.05) for c in _FERMION)
-_MAJORANA_GRAVITINO = tuple(c for c in _GRAVITINO if c.key in gravitino_pair.SELF_CONJUGATE)
+GRAVITINO = tuple(
+    Current(c.key, c.kind, c.dimension, 0.05) for c in (*FERMION, Current("U", "tensor", 2))
+)
+_MAJORANA_GRAVITINO = tuple(c for c in GRAVITINO if c.key in gravitino_pair.SELF_CONJUGATE)
 
 
 class GravitinoPair(DivergentPairModel):
     """SM + B -> K(*) Psi Psibar, Psi a Dirac field of spin 3/2 (Rarita-Schwinger).
 
-    L = F_QD (sbar G_Q b)(Psibar_r G_D Psi^r) / Lambda^2 + h.c., Q D as for `FermionPair`. Rates
+    L = F_QD (sbar G_Q b)(Psibar_r G_D Psi^r) / Lambda^2 + h.c., Q D as for `FermionPair`, and
+    another tensor current, U = i (Psibar^m Psi^n - Psibar^n Psi^m), with Q D = TU and T5U. Rates
     diverge like 1/mass^4 for a light Psi; masses end at 10 MeV.
     """
 
@@ -299,8 +305,8 @@ class GravitinoPair(DivergentPairModel):
     description = "SM + B -> K(*) Psi Psibar, Psi invisible with spin 3/2 (Dirac)"
     densities = staticmethod(gravitino_pair.densities)
     couplings_by_basis: ClassVar[CouplingsByBasis] = {
-        "parity": parity_basis("F", _GRAVITINO, "F_VV"),
-        "chiral": fermion_chiral_basis(_GRAVITINO, "C_V_LR", identical=False),
+        "parity": parity_basis("F", GRAVITINO, "F_VV"),
+        "chiral": fermion_chiral_basis(GRAVITINO, "C_V_LR", identical=False),
     }
 
 

@@ -379,14 +379,15 @@ def two_neutrinos(p1: np.ndarray, p2: np.ndarray, m1: float, m2: float) -> Curre
 
 
 def gravitino_pair(p1: np.ndarray, p2: np.ndarray, m1: float, m2: float) -> Current:
-    """Psibar_r G Psi^r of spin 3/2."""
+    """Psibar_r G Psi^r of spin 3/2, and "U", i (Psibar^m Psi^n - Psibar^n Psi^m)."""
     first, second = vector_spinors(p1, m1), conjugate(vector_spinors(p2, m2))
     current: dict = {}
     for r, sign in enumerate(np.diag(METRIC)):
         left, right = bar(first[..., r, :]), second[..., r, :]
         for d, matrix in STRUCTURES.items():
             current[d] = current.get(d, 0.0) + sign * bilinear(left, matrix, right)
-    return current
+    product = np.einsum("nima,njra->nijmr", bar(first), second)
+    return current | {"U": 1j * (product - np.swapaxes(product, -1, -2))}
 
 
 def scalar_pair(p1: np.ndarray, p2: np.ndarray, m1: float, m2: float) -> Current:
@@ -407,7 +408,14 @@ def vector_pair(p1: np.ndarray, p2: np.ndarray, m1: float, m2: float) -> Current
 
     f1 = 1j * (outer(p1, e1) - outer(e1, p1))
     f2 = 1j * (outer(p2, e2) - outer(e2, p2))
-    f2_dual = 0.5 * np.einsum("mnrs,...rs->...mn", EPSILON, lower(f2, 2))
+    epsilon = -EPSILON  # upper indices, eps^{0123} = -1
+    f2_dual = 0.5 * np.einsum("mnrs,...rs->...mn", epsilon, lower(f2, 2))
+
+    def curl(derivative: np.ndarray) -> np.ndarray:
+        """eps^{mnrs} d_n V^+_r V_s for a given derivative."""
+        lowered = (lower(x) for x in (derivative, e1, e2))
+        return np.einsum("mnrs,...n,...r,...s->...m", epsilon, *lowered, optimize=True)
+
     product = dot(e1, e2)
     forth, back = dot(q, e1)[..., None] * e2, dot(q, e2)[..., None] * e1
     return {
@@ -417,6 +425,8 @@ def vector_pair(p1: np.ndarray, p2: np.ndarray, m1: float, m2: float) -> Current
         "V": 1j * product[..., None] * (1j * p2 - 1j * p1),
         "M": back - forth,  # i d_n (V^{+n} V^m - V^{+m} V^n)
         "E": back + forth,  # -i d_n (V^{+n} V^m + V^{+m} V^n)
+        "A": 1j * curl(1j * p2 - 1j * p1),  # i eps^{mnrs} [V^+_r d_n V_s - (d_n V^+_r) V_s]
+        "B": curl(1j * q),  # eps^{mnrs} d_n (V^+_r V_s)
         "T": 1j * (outer(e1, e2) - outer(e2, e1)),  # i (V^{+m} V^n - V^{+n} V^m)
     }
 

@@ -117,6 +117,14 @@ def pairs(q2, m):
                     "time": beta * m**2 / (8 * pi) * (x**3 / 4 - 2 * x**2 + 4 * x),
                 },
             ),
+            "A": (
+                2,
+                {
+                    "transverse": beta**5 * q2 / (24 * pi) * x,
+                    "time": beta**3 * q2 / (4 * pi),
+                },
+            ),
+            "B": (2, {"transverse": beta * q2 / (24 * pi) * (x + 2)}),
             "T": (
                 1,
                 {
@@ -146,6 +154,13 @@ def pairs(q2, m):
                     "magnetic": beta**3 * q2 / (12 * pi) * (x**2 - 2 * x + 10) / 9,
                 },
             ),
+            "U": (
+                2,
+                {
+                    "electric": beta**5 * q2 / (12 * pi) * (x**2 + 5 * x) / 9,
+                    "magnetic": beta**3 * q2 / (12 * pi) * (3 * x + 10) / 9,
+                },
+            ),
         },
     }
 
@@ -163,16 +178,17 @@ def test_pairs(name, current):
         q2 = np.linspace(4 * m**2 * 1.001, decay.end * 0.999, 7)
         dimension, parts = pairs(q2, m)[name][current]
         factor = (coupling / 1e4**dimension) ** 2
-        even, odd = ("T", "T5") if current == "T" else ("V", "A") if "transverse" in parts else "SP"
+        tensor = "electric" in parts
+        even, odd = ("T", "T5") if tensor else ("V", "A") if "transverse" in parts else "SP"
 
         def got(quark, channel=channel, q2=q2):
             given = {f"{letter}_{quark}{current}": coupling}
             return continuum(name, channel, q2, mass=m, **given)
 
-        if current == "T" and channel == K:
+        if tensor and channel == K:
             expected = {even: decay.k_tensor_pair(q2, parts["electric"])}
             expected[odd] = decay.k_tensor_pair(q2, parts["magnetic"])
-        elif current == "T":
+        elif tensor:
             both = parts["electric"], parts["magnetic"]
             expected = {even: decay.kstar_tensor_pair(q2, *both)}
             expected[odd] = decay.kstar_tensor_pair(q2, *reversed(both))

@@ -22,7 +22,7 @@ from bknn.decay.invisible import fermion_pair, gravitino_pair, scalar_pair, vect
 METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 OCTAHEDRON = [sign * axis for axis in np.eye(3) for sign in (1.0, -1.0)]
 
-EPSILON = np.zeros((4, 4, 4, 4))  # with upper indices: eps^0123 = -1; the sign is not observable
+EPSILON = np.zeros((4, 4, 4, 4))  # with upper indices: eps^0123 = -1
 for order in itertools.permutations(range(4)):
     EPSILON[order] = -np.linalg.det(np.eye(4)[list(order)])
 EPSILON3 = -EPSILON[0, 1:, 1:, 1:]
@@ -90,6 +90,10 @@ def vector_currents(p1, p2, e1, e2):
     derivative = 1j * lower(p1 + p2)
     product = np.outer(e1, e2)
     lowered = METRIC @ strength1 @ METRIC
+
+    def curl(tensor):
+        return np.einsum("mnrs,nrs", EPSILON, np.einsum("nN,rR,sS,NRS", *[METRIC] * 3, tensor))
+
     return {
         "S": dot(e1, e2),
         "F": np.sum(lowered * strength2) / 2,
@@ -97,6 +101,8 @@ def vector_currents(p1, p2, e1, e2):
         "V": 1j * (1j * p2 - 1j * p1) * dot(e1, e2),
         "M": 1j * derivative @ (product - product.T),
         "E": -1j * derivative @ (product + product.T),
+        "A": 1j * curl(np.multiply.outer(1j * p2 - 1j * p1, product)),
+        "B": curl(np.multiply.outer(1j * (p1 + p2), product)),
         "T": 1j * (product - product.T),
     }
 
@@ -105,12 +111,14 @@ def gravitino_currents(p1, p2, u1, u2):
     bar = np.conj(u1) @ GAMMA[0]
     v = (CHARGE @ (np.conj(u2) @ GAMMA[0]).T).T
     contract = np.einsum("ra,rb,r->ab", bar, v, np.diag(METRIC))
+    open_indices = np.einsum("ma,na->mn", bar, v)
     return {
         "S": np.sum(contract * np.eye(4)),
         "P": np.sum(contract * GAMMA5),
         "V": np.einsum("ab,mab->m", contract, GAMMA),
         "A": np.einsum("ab,mac,cb->m", contract, GAMMA, GAMMA5),
         "T": np.einsum("ab,mnab->mn", contract, SIGMA),
+        "U": 1j * (open_indices - open_indices.T),
     }
 
 
@@ -242,12 +250,18 @@ def test_longitudinal_vectors_are_scalars():
 
 
 def test_helicity_one_half_is_a_goldstino():
-    """Psi_r -> sqrt(2/3) d_r psi / mass: all densities are those of spin 1/2, times a factor."""
+    """Psi_r -> sqrt(2/3) d_r psi / mass: all densities are those of spin 1/2, times a factor.
+
+    U, which spin 1/2 does not have, is then T.E: both make a pair of equal helicities.
+    """
     q2, mass = 5.0, 1e-4
     ratio = (q2 / (3.0 * mass**2)) ** 2
-    for got, expected in zip(
-        gravitino_pair.densities(q2, mass), fermion_pair.densities(q2, mass), strict=True
-    ):
+    gravitinos = gravitino_pair.densities(q2, mass)
+    for key in (("U.E", "U.E"), ("T.E", "U.E")):
+        electric = gravitinos.spin1["T.E", "T.E"]
+        assert float(gravitinos.spin1[key]) == pytest.approx(float(electric), rel=1e-6)
+    for got, expected in zip(gravitinos, fermion_pair.densities(q2, mass), strict=True):
+        got = {keys: x for keys, x in got.items() if not any(k[0] == "U" for k in keys)}
         assert {frozenset(k) for k in got} == {frozenset(k) for k in expected}
         for (a, b), value in got.items():
             goldstino = expected[a, b] if (a, b) in expected else expected[b, a]

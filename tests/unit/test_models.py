@@ -89,7 +89,18 @@ def test_what_a_model_has(name):
             "chiral",
             "C_S_LL C_V_LL C_S_LR C_V_LR C_T_LL C_S_RL C_V_RL C_S_RR C_V_RR C_T_RR",
         ),
-        ("vector-pair-real", "parity", "h_SS h_PS h_SF h_PF h_SD h_PD h_VE h_AE"),
+        ("vector-pair-real", "parity", "h_SS h_PS h_SF h_PF h_SD h_PD h_VE h_AE h_VA h_AA"),
+        (
+            "vector-pair",
+            "parity",
+            "h_SS h_PS h_SF h_PF h_SD h_PD h_VV h_AV h_VM h_AM h_VE h_AE h_VA h_AA h_VB h_AB "
+            "h_TT h_T5T",
+        ),
+        (
+            "gravitino-pair",
+            "chiral",
+            "C_S_LL C_V_LL C_S_LR C_V_LR C_T_LL C_S_RL C_V_RL C_S_RR C_V_RR C_T_RR C_U_L C_U_R",
+        ),
         ("gravitino-pair-majorana", "parity", "F_SS F_PS F_SP F_PP F_VA F_AA"),
     ],
 )
@@ -201,8 +212,8 @@ def test_shapes_are_the_spectrum(name, given):
     ("name", "given"),
     [
         ("fermion-pair", {"f_VV": 1.0, "f_AA": -2.0, "f_TT": 0.5, "f_T5T": 1.5, "f_SP": 3.0}),
-        ("vector-pair", {"h_SS": 1e-5, "h_AE": 2.0, "h_TT": 1e-4}),
-        ("gravitino-pair", {"F_VA": 0.1, "F_AA": 0.2, "F_PS": -0.3}),
+        ("vector-pair", {"h_SS": 1e-5, "h_AE": 2.0, "h_VB": 1.0, "h_AA": -1.0, "h_TT": 1e-4}),
+        ("gravitino-pair", {"F_VA": 0.1, "F_AA": 0.2, "F_PS": -0.3, "F_TU": 0.1}),
         ("wet-rhn", {"mass_N": 0.8, "C_Lp_emu": 3.0, "C_SLL": 2.0, "C_TRR_taue": 4.0}),
     ],
 )
