@@ -20,7 +20,7 @@ import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn import errors, prediction
+from bknn import errors, prediction, ranges
 from bknn.data import Measurement
 from bknn.data.published import check_together
 from bknn.likelihood.derivatives import Derivatives
@@ -74,11 +74,15 @@ class Analysis:
         free: names of parameters that the model keeps fixed by default and that shall float.
         priors: {name: numpyro distribution, or a text for `bknn.priors.read`}, in place of the
             model's; posteriors use them, fits do not.
+        bounds: {name: (lower, upper)} of parameters and nuisances, in place of their own. A start
+            outside of them moves to the nearer one.
 
     Raises:
         PrecisionError: JAX runs in single precision; call `bknn.enable_x64()` first.
-        UnknownNameError: unknown parameter in `free` or `priors`, response, or null spectrum.
-        ParameterError: a prior for what has a constraint, or one that lies outside of the bounds.
+        UnknownNameError: unknown parameter in `free`, `priors` or `bounds`, response, or null
+            spectrum.
+        ParameterError: a prior for what has a constraint, or one that lies outside of the bounds;
+            bounds that hold nothing, or of what is kept.
         DataError: a measurement without the densities that a spectrum needs.
 
     Example:
@@ -100,6 +104,7 @@ class Analysis:
         response: str = "smooth",
         free: Sequence[str] = (),
         priors: Mapping[str, dist.Distribution | str] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         require_x64()
         if isinstance(measurements, Measurement):
@@ -124,9 +129,10 @@ class Analysis:
             prediction.check(model, "branching_ratio", decay)
         # A signal that can only be scaled is that of the standard model.
         self.decays = self.decays or (() if self.results.names else (_DEFAULT,))
+        pdfs = [Part.compiled(m) for m in self.measurements if m.workspace]
         nuisances = getattr(model, "nuisances", None)
         needed = tuple(dict.fromkeys([*self.decays, *self.results.channels]))
-        everything = (*model.parameters, *(nuisances(needed) if nuisances else ()))
+        everything = (*ranges.stated(model, pdfs), *(nuisances(needed) if nuisances else ()))
         known = {p.name: p for p in everything}
         if len(known) < len(everything):
             names = [p.name for p in everything]
@@ -145,13 +151,17 @@ class Analysis:
         self.constants: dict[str, float] = {
             p.name: p.init for p in everything if p.fixed and p.name not in free
         }
+        #: Bounds that were given in place of those of the model and the measurements.
+        self.given_bounds = ranges.read(bounds or {})
+        self._set_bounds()
         #: What was given in place of the model's priors.
         self.priors: dict[str, dist.Distribution | str] = dict(priors or {})
         self._set_priors(self.priors)
         uses_sm, has_new = self._contents()
         self._check_form_factors(uses_sm)
         self.parts = tuple(
-            Part.build(m, response, has_new=has_new) for m in self.measurements if m.workspace
+            Part.build(pdf, m, response, has_new=has_new)
+            for pdf, m in zip(pdfs, (m for m in self.measurements if m.workspace), strict=True)
         )
         if not any(p.responses or p.pdf.signal_strength for p in self.parts) and not self.results:
             channels = [c for m in self.measurements for c in m.channels]
@@ -161,6 +171,22 @@ class Analysis:
                 f"model {model.name!r}; choose channels with a signal."
             )
         self._lay_out(uses_sm)
+        for name in self.given_bounds:
+            self._where(name)  # a name that nobody has gets its close matches
+
+    def _set_bounds(self) -> None:
+        """Give parameters of the model the bounds that were asked for."""
+        for name in self.given_bounds:
+            if name in self.constants:
+                raise errors.ParameterError(
+                    f"bounds for {name!r}, which model {self.model.name!r} keeps at "
+                    f"{self.constants[name]:g}; let it float with free=[{name!r}], or leave the "
+                    "bounds out."
+                )
+        given = self.given_bounds
+        self.parameters = tuple(
+            ranges.narrowed(p, given[p.name]) if p.name in given else p for p in self.parameters
+        )
 
     def _set_priors(self, priors: Mapping[str, dist.Distribution | str]) -> None:
         """Give parameters of the model other priors."""
@@ -197,6 +223,7 @@ class Analysis:
             response=self.response,
             free=[p.name for p in self.parameters if p.fixed],
             priors={**self.priors, **priors},
+            bounds=self.given_bounds,
         )
 
     def _check_names(self) -> None:
@@ -321,12 +348,18 @@ class Analysis:
     @cached_property
     def init_vector(self) -> np.ndarray:
         """Starting point (size,)."""
-        return self._gathered("init", [p.init for p in self.parameters], ())
+        result = self._gathered("init", [p.init for p in self.parameters], ())
+        for where in map(self._where, self.given_bounds):
+            result[where] = np.clip(result[where], *self.bounds[where].T)
+        return result
 
     @cached_property
     def bounds(self) -> np.ndarray:
         """Lower and upper bounds (size, 2); infinite where there is none."""
-        return self._gathered("bounds", [p.bounds for p in self.parameters], (2,))
+        result = self._gathered("bounds", [p.bounds for p in self.parameters], (2,))
+        for name, pair in self.given_bounds.items():
+            result[self._where(name)] = pair
+        return result
 
     @cached_property
     def fixed(self) -> np.ndarray:
@@ -372,6 +405,10 @@ class Analysis:
                 )
             parts.append(value.reshape(size))
         return jnp.concatenate(parts)
+
+    def _where(self, name: str) -> slice | int:
+        """Where a parameter, a set of nuisances or one of them lies in the flat vector."""
+        return self.nuisances[name] if name in self.nuisances else self.index(name)
 
     def _extent(self, name: str) -> int:
         where = self.nuisances.get(name)
@@ -587,6 +624,19 @@ class Analysis:
             first += part.pdf.n_bins
         return Structure(*(np.concatenate(x) for x in (shared, local, local_bin, linear)))
 
+    @cached_property
+    def idle(self) -> np.ndarray:
+        """Entries of the flat vector that act on nothing, whatever the values: their samples have
+        no yields, or their shapes do not vary."""
+        acting = np.concatenate([self.structure.shared, self.structure.local])
+        return np.setdiff1d(np.arange(self.size), acting)
+
+    @cached_property
+    def empty_bins(self) -> np.ndarray:
+        """Bins in which nothing can be expected, (bins,) of bool."""
+        filled = [np.isin(np.arange(p.pdf.n_bins), p.pdf.cells.bin) for p in self.parts]
+        return ~np.concatenate([*filled, np.ones(len(self.results.observed), bool)])
+
     def derivatives(self, vector: Array) -> tuple[Array, Array, Array]:
         """Return rates (bins,) and their derivatives by the entries in `structure`: dense columns
         (bins, shared) and one number a local entry (local,)."""
@@ -608,7 +658,8 @@ class Analysis:
                 column = np.flatnonzero(
                     structure.shared == part.pdf.slices[part.pdf.signal_strength].start
                 )
-                by_physics = found.shared[:, column] * strength[None, :]
+                if column.size:  # a signal without yields has none
+                    by_physics = found.shared[:, column] * strength[None, :]
             kept = np.flatnonzero(source[structure.shared] >= 0)
             columns.append((by_physics, take(found.shared.T, kept).T))
         if self.results:
@@ -634,11 +685,17 @@ class Analysis:
         data = self.data if data is None else data
         return self.log_shape(vector, data) - self.log_norm(data)
 
-    def log_shape(self, vector: Array | np.ndarray, data: Data) -> Array:
-        """Return what of the log likelihood depends on the parameters (size,)."""
+    def log_shape(self, vector: Array | np.ndarray, data: Data, *, beyond: bool = False) -> Array:
+        """Return what of the log likelihood depends on the parameters (size,).
+
+        With `beyond` empty bins add -rate where the rate is negative, too, as in pyhf, not -inf.
+        """
         vector = jnp.asarray(vector)
         index, _, sigma = self.normal
-        result = self.outcomes.shape(data.counts, self.rates(vector))
+        rates = self.rates(vector)
+        result = self.outcomes.shape(data.counts, rates)
+        if not beyond:
+            result = result + self.outcomes.wall(data.counts, rates)
         result = result + normal_shape(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
@@ -653,7 +710,8 @@ class Analysis:
     def log_likelihood(self, params: Parameters, data: Data | None = None) -> Array:
         """Return the log likelihood: main and constraint terms, constants included.
 
-        For `signal-strength` it is pyhf's log pdf of the workspace.
+        For `signal-strength` it is pyhf's log pdf of the workspace, but for negative expected
+        counts, which have no likelihood: -inf is returned for empty bins, too.
 
         Args:
             params: `{name: value}` or the flat vector (size,).

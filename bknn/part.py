@@ -51,11 +51,20 @@ class Part:
     template: np.ndarray
     has_new: bool
 
+    @staticmethod
+    def compiled(measurement: Measurement) -> HistFactory:
+        """Return the workspace of a measurement, compiled."""
+        label = str(measurement.metadata.get("path", measurement.name))
+        return HistFactory.from_workspace(measurement.workspace, label=label)
+
     @classmethod
-    def build(cls, measurement: Measurement, response: str, *, has_new: bool) -> Part:
-        """Compile a measurement.
+    def build(
+        cls, pdf: HistFactory, measurement: Measurement, response: str, *, has_new: bool
+    ) -> Part:
+        """Put the signal of a measurement under the control of a spectrum.
 
         Args:
+            pdf: from `compiled`.
             measurement: with number densities, or without (then its signal can only be scaled).
             response: "smooth" or "reweighting".
             has_new: whether spectra have more than a standard-model part.
@@ -65,8 +74,6 @@ class Part:
             UnknownNameError: a null spectrum that nobody knows.
         """
         where = f"measurement {measurement.name!r}"
-        label = str(measurement.metadata.get("path", measurement.name))
-        pdf = HistFactory.from_workspace(measurement.workspace, label=label)
         if not measurement.signal:
             if has_new:
                 raise errors.DataError(

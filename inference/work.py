@@ -164,5 +164,6 @@ def identity(analysis: Analysis) -> str:
         repr(sorted(analysis.constants.items())),
         repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
         repr([np.asarray(x, float).tolist() for x in analysis.data]),
+        *([repr(sorted(analysis.given_bounds.items()))] if analysis.given_bounds else []),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()

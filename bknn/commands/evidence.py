@@ -178,7 +178,7 @@ def hypotheses(
         if model != args.model:
             blank: dict[str, Any] = {
                 "model": model, "form_factors": [], "inputs": None, "basis": None,
-                "long_distance": False, "wilson_coefficients": None, "free": [],
+                "long_distance": False, "wilson_coefficients": None, "free": [], "bounds": [],
             }  # fmt: skip
             given = argparse.Namespace(**{**vars(args), **blank})
         return options.analysis(given, mine(fixed, model), {**more, **mine(priors, model)})

@@ -90,6 +90,14 @@ def add_analysis(
         metavar="NAME",
         help="let parameters float that are fixed by default",
     )
+    parser.add_argument(
+        "--bounds",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="bounds of parameters in place of their own, as in mu=0:10",
+    )
     add_seed(parser, seed)
 
 
@@ -198,6 +206,30 @@ def values(texts: Sequence[str], option: str) -> dict[str, float]:
                 f"{option} {text!r} is not of the form NAME=VALUE with a number; for example "
                 f"{option} mass=2.1."
             )
+    return found
+
+
+def bounds(texts: Sequence[str], option: str = "--bounds") -> dict[str, tuple[float, float]]:
+    """Read NAME=LOW:HIGH pairs; a side that is open is inf.
+
+    >>> bounds(["mu=0:10"])
+    {'mu': (0.0, 10.0)}
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, _, words = (part.strip() for part in text.partition("="))
+        if name in found:
+            raise errors.ParameterError(f"{option} gives {name!r} two ranges; leave one out.")
+        try:
+            low, high = (float(x) for x in words.replace(",", ":").split(":"))
+        except ValueError:
+            name = ""
+        if not name:
+            raise errors.ParameterError(
+                f"{option} {text!r} is not of the form NAME=LOW:HIGH with two numbers; for example "
+                f"{option} mu=0:10."
+            )
+        found[name] = (low, high)
     return found
 
 
@@ -370,6 +402,8 @@ def model_settings(args: argparse.Namespace) -> dict[str, Any]:
 def settings(args: argparse.Namespace, **own: Any) -> dict[str, Any]:
     """The options of a command, as they were given, for the record."""
     common = {"free": args.free, "channels": args.channels, "seed": args.seed}
+    if getattr(args, "bounds", None):
+        common["bounds"] = {name: list(pair) for name, pair in bounds(args.bounds).items()}
     return {**own, **common, **model_settings(args)}
 
 
@@ -394,20 +428,23 @@ def analysis(
     named: Iterable[str],
     priors: Mapping[str, str] | None = None,
 ) -> Analysis:
-    """Build the analysis; parameters that the user names, or gives a prior, take part."""
+    """Build the analysis; parameters that the user names, or gives a prior or bounds, take part."""
     from bknn.analysis import Analysis
 
     prepare()
     physics = model(args)
     data = measurements(args)
     fixed = {p.name for p in physics.parameters if p.fixed}
-    wanted_too = dict.fromkeys([*named, *(priors or {})])
+    ranges = bounds(getattr(args, "bounds", []))
+    wanted_too = dict.fromkeys([*named, *(priors or {}), *ranges])
     free = [*args.free, *(n for n in wanted_too if n in fixed and n not in args.free)]
     # The tasks of a run share what one of them has compiled.
     known: dict[Any, Analysis] = getattr(args, "analyses", {})
-    key = (args.model, *sorted(free), *sorted((priors or {}).items()))
+    key = (args.model, *sorted(free), *sorted((priors or {}).items()), *sorted(ranges.items()))
     if key not in known:
-        known[key] = Analysis(physics, data, response=args.response, free=free, priors=priors)
+        known[key] = Analysis(
+            physics, data, response=args.response, free=free, priors=priors, bounds=ranges
+        )
     return known[key]
 
 

@@ -20,7 +20,7 @@ class Grid(str):
 
 
 class Region(str):
-    """A range of q2, [a, b], or a point."""
+    """A range [a, b], of q2 or of a parameter, or a point."""
 
     __slots__ = ()
 
@@ -49,6 +49,7 @@ class Model:
     long_distance: bool = False
     wilson_coefficients: str | None = None
     free: Texts = ()
+    bounds: Mapping[str, Region] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

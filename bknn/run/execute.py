@@ -123,6 +123,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
         "long_distance": model.long_distance,
         "wilson_coefficients": None if coefficients is None else card.file(coefficients),
         "free": list(model.free),
+        "bounds": [f"{name}={pair}" for name, pair in model.bounds.items()],
         "data": [card.file(name) for name in data.sets],
         "channels": ",".join(data.channels) or None,
         "response": data.response,
