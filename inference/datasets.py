@@ -90,24 +90,38 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     return data if many else taken(data, 0)
 
 
-def saturated(analysis: Analysis, data: Data) -> np.ndarray:
+def saturated(
+    analysis: Analysis,
+    data: Data,
+    *,
+    vector: np.ndarray | None = None,
+    moving: np.ndarray | None = None,
+) -> np.ndarray:
     """Return -2 log L_sat of data sets: every count as expected, every constraint at its centre.
 
     No parameters make the data more probable, so -2 log L minus this measures how well they fit
-    (Baker and Cousins, Nucl. Instrum. Meth. 221 (1984) 437).
+    (Baker and Cousins, Nucl. Instrum. Meth. 221 (1984) 437). Constraints of what does not move stay
+    as they are: they say nothing about the fit.
 
     Args:
         analysis: what is measured.
         data: one data set, or n of them with a leading axis.
+        vector: where what does not move stands (size,); at the start by default.
+        moving: what floats (size,); all that the workspace does not fix by default.
 
     Returns:
         -2 log L_sat, () or (n,).
     """
+    vector = analysis.init_vector if vector is None else np.asarray(vector)
+    moving = ~analysis.fixed if moving is None else np.asarray(moving)
     counts = np.asarray(data.poisson, float)
-    result = np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)
+    index, _, factor = analysis.poisson
+    rates = np.where(moving[index], counts, vector[index] * factor)
+    result = np.sum(xlogy(counts, rates) - rates - gammaln(counts + 1), axis=-1)
     result = result + analysis.outcomes.saturated(data.counts)
-    sigma = analysis.normal[2]
-    return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma)))
+    index, _, sigma = analysis.normal
+    pulls = np.where(moving[index], 0.0, (np.asarray(data.normal) - vector[index]) / sigma)
+    return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma) + pulls**2 / 2, axis=-1))
 
 
 def translated(data: Data, analysis: Analysis, other: Analysis) -> Data:

@@ -13,6 +13,7 @@ from bknn.inference import batch
 from bknn.inference.datasets import saturated
 from bknn.inference.result import FitResult
 from bknn.inference.significance import best_fit
+from bknn.inference.slopes import slopes
 from bknn.inference.studies import Fraction, exceeding
 from bknn.inference.toys import Failures, Toys, toys
 from bknn.inference.work import Work
@@ -24,7 +25,9 @@ class GoodnessOfFit:
 
     Attributes:
         statistic: -2 log(L_best / L_sat) of the data.
-        dof: bins and auxiliary measurements, minus parameters that floated.
+        dof: bins and auxiliary measurements, minus parameters that floated. Nuisances that were
+            fixed count in neither, and a parameter does not that moves no rate, or none but as
+            others do.
         expected: the smallest expected count; with fewer than about 5 the chi2 distribution is none
             of the statistic's.
         toys: thrown at the best fit, and fitted as the data were.
@@ -115,12 +118,12 @@ def goodness_of_fit(
     """
     best = best_fit(analysis, fixed=fixed, data=data)
     observed = analysis.data if data is None else data
-    statistic = float(best.twice_nll) - float(saturated(analysis, observed))
-    measured = analysis.n_bins + len(analysis.normal[0]) + len(analysis.poisson[0])
-    rates = np.asarray(analysis.rates(best.vector))
+    vector = np.asarray(best.vector)
+    settled = saturated(analysis, observed, vector=vector, moving=best.moving)
+    rates = np.asarray(analysis.rates(vector))
     return GoodnessOfFit(
-        statistic=statistic,
-        dof=measured - int(np.sum(best.moving)),
+        statistic=float(best.twice_nll) - float(settled),
+        dof=degrees(analysis, vector, best.moving),
         expected=float(rates.min()),
         toys=toys(
             analysis,
@@ -134,3 +137,16 @@ def goodness_of_fit(
         ),
         best=best,
     )
+
+
+def degrees(analysis: Analysis, vector: np.ndarray, moving: np.ndarray) -> int:
+    """Return the degrees of freedom: bins in which anything can be expected, minus directions in
+    which free parameters move them. A constrained one brings its own measurement with it."""
+    free = np.array(moving)
+    free[analysis.normal[0]] = free[analysis.poisson[0]] = False
+    columns = slopes(analysis, vector, np.flatnonzero(free))
+    columns /= np.asarray(analysis.outcomes.resolution(analysis.rates(vector), 1e-10))[:, None]
+    size = np.linalg.norm(columns, axis=0)
+    some = size > 0
+    rank = np.linalg.matrix_rank(columns[:, some] / size[some], 1e-9) if some.any() else 0
+    return int(np.sum(~analysis.empty_bins)) - int(rank)

@@ -179,7 +179,7 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
         uncertainties=sigma,
         twice_nll=2 * free.value,
         hypothesis_twice_nll={label: 2 * m.value for label, m in under.items()},
-        saturated=saturated(analysis, data),
+        saturated=saturated(analysis, data, vector=free.vector[0], moving=moving),
         outcome=outcome,
     )
 
