@@ -134,7 +134,11 @@ class Asymptotic:
             result = np.sqrt(q_asimov) - levels[lanes]
             above = found.twice_nll[:m] - self.best.twice_nll[of[seen]]
             improved.update(lanes[seen][found.ok[:m] & (above < -1e-7)].tolist())
-            result[seen] = self.measure(self.log_p(np.maximum(above, 0.0), q_asimov[seen]))
+            finite = np.where(np.isfinite(q_asimov), q_asimov, 0.0)[seen]
+            below = np.where(np.isfinite(above), np.maximum(above, 0.0), 0.0)
+            # Where nothing has a likelihood all is excluded.
+            gone = ~np.isfinite(above) | ~np.isfinite(q_asimov[seen])
+            result[seen] = np.where(gone, np.inf, self.measure(self.log_p(below, finite)))
             result[~found.ok[m:]] = np.nan
             result[np.flatnonzero(seen)[~found.ok[:m]]] = np.nan
             return result

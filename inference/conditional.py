@@ -15,13 +15,16 @@ from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.datasets import throw
 from bknn.inference.fit import checked_data, compiled, starting_points, worth_holding
-from bknn.inference.newton import CONVERGED
+from bknn.inference.newton import CONVERGED, NOT_FINITE
 from bknn.inference.work import Work
 from bknn.parameters import real
 
 
 class Fits(NamedTuple):
-    """Minima of -2 log likelihood: vectors (n, size), values (n,), and which to believe (n,)."""
+    """Minima of -2 log likelihood: vectors (n, size), values (n,), and which to believe (n,).
+
+    The value is infinite where nothing has a likelihood with the parameter of interest held.
+    """
 
     vector: np.ndarray
     twice_nll: np.ndarray
@@ -189,6 +192,8 @@ class Conditional:
             progress=self.progress,
         )
         ok = (best.outcome == CONVERGED) & np.isfinite(best.value)
+        if values is not None:
+            ok |= (best.outcome == NOT_FINITE) & np.isposinf(best.value)
         return Fits(np.array(best.vector), 2 * np.asarray(best.value), np.array(ok))
 
     def toys(self, ensembles: Sequence[Ensemble]) -> list[Toys]:

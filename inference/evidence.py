@@ -156,7 +156,8 @@ def evidence(
     vector, moving = start(analysis, held)
     if not moving.any():
         counts = analysis.data.counts if data is None else data.counts
-        shape = analysis.outcomes.shape(counts, analysis.rates(vector))
+        rates = analysis.rates(vector)
+        shape = analysis.outcomes.shape(counts, rates) + analysis.outcomes.wall(counts, rates)
         value = float(shape) - float(analysis.outcomes.norm(counts))
         return Evidence(analysis, held, (Estimate(float(value), 0.0, EXACT),))
     work = store if isinstance(store, Work) else Work(store)
@@ -348,6 +349,7 @@ def savage_dickey(
         vector, weight = coordinates.natural(jnp.zeros(len(others)).at[others].set(rest))
         rates = analysis.rates(vector.at[i].set(own))
         counts = analysis.outcomes.shape(analysis.data.counts, rates)
+        counts = counts + analysis.outcomes.wall(analysis.data.counts, rates)
         return counts + weight - 0.5 * jnp.sum(rest**2)
 
     grid = np.broadcast_to(x[None, :, None], (*shifted.shape[:2], 1))

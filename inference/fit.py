@@ -17,8 +17,10 @@ from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch, gradient, newton
 from bknn.inference.datasets import translated
-from bknn.inference.newton import Minimum
+from bknn.inference.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.result import FitResult
+from bknn.inference.scan import depends
+from bknn.inference.vanishing import within
 from bknn.models import load
 from bknn.parameters import real
 
@@ -160,6 +162,10 @@ def fit(
         chunk=chunk,
         progress=progress,
     )
+    if isinstance(target, Analysis) and not np.any(best.outcome == NOT_FINITE):
+        unmoved = _unmoved(target, starts, best.vector, moving)
+        if unmoved and not depends(target, best.vector[0], unmoved):
+            best.outcome[:] = UNDETERMINED
     if not batched:
         best, minima = Minimum(*(x[0] for x in best)), minima[0]
     return FitResult(
@@ -173,6 +179,15 @@ def fit(
         2 * minima,
         data,
     )
+
+
+def _unmoved(
+    analysis: Analysis, starts: np.ndarray, vectors: np.ndarray, moving: np.ndarray
+) -> list[str]:
+    """Return the names of the model's parameters that float, if no fit has moved any of them."""
+    own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]]
+    stayed = (starts[:, :, own] == vectors[:, None, own]).all(axis=2).any(axis=1)
+    return [analysis.names[i] for i in own] if own and stayed.all() else []
 
 
 #: A LogDensity has its data inside.
@@ -194,7 +209,13 @@ def fit_null(
     fixed = {**(fixed_too or {}), **analysis.null_values()}
     if not analysis.model.null:
         own = {p.name for p in analysis.parameters}
-        null = Analysis(load("signal-strength"), analysis.measurements, response=analysis.response)
+        bounds = {k: v for k, v in analysis.given_bounds.items() if k not in own}
+        null = Analysis(
+            load("signal-strength"),
+            analysis.measurements,
+            response=analysis.response,
+            bounds=bounds,
+        )
         fixed = {k: v for k, v in fixed.items() if k not in own} | null.null_values()
         if options.get("data") is not None:
             options["data"] = translated(options["data"], analysis, null)
@@ -321,7 +342,11 @@ def compiled(
             )
         else:
             minimise = _gradient(target, method, tolerance, max_steps)
-        cache[key] = batch.program(minimise)
+        program = batch.program(minimise)
+        if isinstance(target, Analysis) and target.outcomes.n_counts:
+            repair = program if method == "newton" else compiled(target)
+            program = within(program, target, repair)
+        cache[key] = program
     return cache[key]
 
 
@@ -348,9 +373,14 @@ def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> bat
     unit = gradient.scales(target.init_vector, target.bounds, widths)
 
     def one(start: Array, data: Data, moving: Array) -> Minimum:
-        arguments = (data,) if isinstance(target, Analysis) else ()
+        def objective(vector: Array) -> Array:
+            if isinstance(target, Analysis):
+                shape = target.log_shape(vector, data, beyond=True)
+                return target.log_norm(data) - shape
+            return -target.log_density(vector)
+
         return gradient.minimise(
-            lambda v: -target.log_density(v, *arguments),
+            objective,
             start,
             moving,
             target.bounds,

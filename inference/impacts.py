@@ -213,7 +213,7 @@ def impacts(
 
     covariance = result.covariance
     sigma = result.uncertainty_vector.copy()
-    sigma[~(sigma > 0)] = np.nan
+    sigma[~((sigma > 0) & np.isfinite(sigma))] = np.nan
     if not sigma[i] > 0:
         covariance = np.full_like(covariance, np.nan)
     slopes = covariance / sigma**2
@@ -306,6 +306,13 @@ def _remarks(analysis: Analysis, poi: str, result: FitResult) -> dict[str, str]:
         remarks[poi] = (
             f"{poi} lies at its bound, so it has no linear impacts and no groups, only refits."
         )
+    elif result.uncertainty_vector[analysis.index(poi)] == 0:
+        remarks[poi] = (
+            f"{poi} lies at an edge beyond which expected counts would be negative, so it has no "
+            "linear impacts and no groups, only refits."
+        )
+    elif np.isinf(result.uncertainty_vector[analysis.index(poi)]):
+        remarks[poi] = f"the data do not determine {poi}, so nothing has an impact on it."
     elif np.isnan(result.covariance).any():
         remarks[poi] = (
             f"the Hessian is not positive definite along {_flat(analysis, result)}: without "

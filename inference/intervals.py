@@ -14,7 +14,7 @@ from scipy.stats import chi2, norm
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import batch
+from bknn.inference import batch, vanishing
 from bknn.inference.edges import crossings, cubic
 from bknn.inference.newton import NOT_FINITE
 from bknn.inference.points import Found, Points
@@ -33,6 +33,9 @@ _FINE = 3
 #: How often the search goes on outwards, each time twice as far.
 _OUTWARDS = 40
 
+#: Parts of the way to where the likelihood vanishes, and how well that place is known in the end.
+_PARTS, _EXACT = np.arange(1, 8) / 8, 1e-11
+
 #: How often dips and bumps between the points are looked for.
 _ROUNDS = 3
 
@@ -50,7 +53,8 @@ class Interval:
         value: best fit.
         low, high: ends of the region around the best fit; infinite if there is none, NaN if it was
             not found (`status` says why).
-        low_at_bound, high_at_bound: whether the end is a bound of the parameter, not a crossing.
+        low_at_bound, high_at_bound: whether the end is a bound of the parameter, or where an
+            expected count would become negative, and not a crossing.
         regions: all regions below the level, disjoint, in order.
         status: how the search went, in a sentence.
     """
@@ -222,9 +226,10 @@ def _from_hessian(points: Points, levels: tuple[float, ...]) -> list[Interval]:
         status = _CLOSED
         if not sigma > 0:
             reach = np.nan
+            where = "at its bound" if name in points.best.at_bounds else "at an edge"
             status = (
-                f"{name} lies at its bound, where the Hessian says nothing; use 'likelihood'."
-                if name in points.best.at_bounds
+                f"{name} lies {where}, where the Hessian says nothing; use 'likelihood'."
+                if sigma == 0
                 else "the Hessian is not positive definite, so it gives no standard deviation."
             )
         low, high = value - reach, value + reach
@@ -236,6 +241,12 @@ def _from_hessian(points: Points, levels: tuple[float, ...]) -> list[Interval]:
             status = f"the best fit did not converge. {status}"
         result.append(Interval(name, level, value, low, high, *cut, ((low, high),), status))
     return result
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "count of some bin"
+    return f"count{'s' if len(names) > 1 else ''} of {' and '.join(names[:3])}"
 
 
 def _ends(cut: tuple[bool, bool], bounds: tuple[float, float]) -> str:
@@ -343,17 +354,23 @@ class _Curve:
             step *= 2
 
     def walls(self, height: float) -> None:
-        """Fit halfway to where the likelihood vanishes, until it has risen above the height."""
+        """Close in on where the likelihood vanishes, until it has risen above the height or, where
+        the expected count of an empty bin becomes negative, the place is known."""
         for _ in range(_OUTWARDS):
             delta = self.delta
             ok = np.flatnonzero(~np.isnan(delta))
             i, j = ok[:-1], ok[1:]
             pairs = np.stack([i, j])[:, (np.isinf(delta[i]) != np.isinf(delta[j]))]
             pairs = pairs[:, delta[pairs].min(axis=0) < height]
+            start, stop = self.x[pairs]
+            known = _EXACT * (np.ptp(self.x[np.isfinite(delta)]) + np.abs(start))
+            pairs = pairs[:, stop - start > known]
             if not pairs.size:
                 return
             inside = np.where(np.isinf(delta[pairs[0]]), pairs[1], pairs[0])
-            self.fit(self.x[pairs].mean(axis=0), inside[:, None])
+            start, stop = self.x[pairs]
+            between = start + _PARTS[:, None] * (stop - start)
+            self.fit(between.reshape(-1), np.tile(inside, len(_PARTS))[:, None])
 
     def between(self, heights: np.ndarray) -> bool:
         """Fit where a cubic through two points may cross a level, back and forth; whether any."""
@@ -398,15 +415,23 @@ class _Curve:
             self.found.at(i),
             self.found.at(j),
         )
+        # Where the likelihood ends before it has fallen, so does the interval.
+        gone = np.isinf(delta[i]) | np.isinf(delta[j])
+        last = np.where(np.isinf(delta[i]), j, i)
+        gone &= np.abs(self.x[j] - self.x[i]) <= 2 * _EXACT * (np.ptp(self.x) + np.abs(self.x[i]))
+        values = np.where(gone, self.x[last], ends.values[:, 0])
         return [
-            self._interval(level, height, delta, ends.values[which == k, 0])
+            self._interval(
+                level, height, delta, values[which == k], last[gone & (which == k)].tolist()
+            )
             for k, (level, height) in enumerate(zip(levels, heights, strict=True))
         ]
 
     def _interval(
-        self, level: float, height: float, delta: np.ndarray, ends: np.ndarray
+        self, level: float, height: float, delta: np.ndarray, ends: np.ndarray, edges: list[int]
     ) -> Interval:
-        """Put together the regions of one level, from its crossings in order."""
+        """Put together the regions of one level, from its crossings in order, and the points at
+        which the likelihood ends."""
         name = self.points.names[0]
         below = delta[~np.isnan(delta)] < height
         x = self.x[~np.isnan(delta)]
@@ -426,6 +451,15 @@ class _Curve:
             texts.append(f"{len(regions)} disjoint regions.")
         if any(cut):
             texts.append(_ends(cut, (self.lower, self.upper)))
+        for k in edges:
+            cut = cut[0] or low == self.x[k], cut[1] or high == self.x[k]
+            counts = _listed(
+                vanishing.empty(self.points.analysis, self.found.vector[k], self.points.data)
+            )
+            texts.append(
+                f"ends at {name} = {self.x[k]:.6g}, beyond which the expected {counts} would be "
+                "negative."
+            )
         if np.isinf([low, high]).any():
             texts.append("never crosses the level on an open side: the data do not tell.")
         if lost := int(np.isnan(stops).sum()):

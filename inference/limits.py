@@ -24,7 +24,7 @@ from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.conditional import Conditional
-from bknn.inference.roots import BEYOND, LOST, crossings
+from bknn.inference.roots import BEYOND, EDGE, LOST, crossings
 from bknn.inference.toy_limits import ToyScan, scan
 from bknn.inference.work import Compute, Work
 
@@ -362,7 +362,14 @@ def two_sided(
             status.append("doubtful: the likelihood has lower minima than the best fit found.")
         else:
             ends_at = [w for w, at in zip(("lower", "upper"), at_bound[:, i], strict=True) if at]
-            status.append(f"found; the {' and '.join(ends_at)} end is a bound" if ends_at else _OK)
+            text = f"; the {' and '.join(ends_at)} end is a bound" if ends_at else ""
+            edge = outcome.reshape(2, n)[:, i] == EDGE
+            if edge.any():
+                which = " and ".join(
+                    w for w, at in zip(("lower", "upper"), edge, strict=True) if at
+                )
+                text += f"; at the {which} end an expected count vanishes, beyond it is negative"
+            status.append(_OK + text)
     return TwoSided(
         poi,
         cl,
@@ -401,6 +408,11 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:
         words.append(
             f"no limit ({which}): {fits.poi} = {fits.bound_high:g}, its upper bound, is not "
             "excluded."
+        )
+    if which := those(EDGE):
+        words.append(
+            f"found; where the likelihood ends ({which}): larger values of {fits.poi} make an "
+            "expected count negative."
         )
     if which := those(EVERYTHING):
         words.append(

@@ -19,6 +19,7 @@ matrix) is computed for all of them at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -30,8 +31,8 @@ from bknn.analysis import Analysis, Data
 from bknn.inference.settle import settled, settler
 from bknn.likelihood.sparse import collect, take
 
-#: Outcomes of a minimisation.
-CONVERGED, STALLED, EXHAUSTED, NOT_FINITE = range(4)
+#: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.
+CONVERGED, STALLED, EXHAUSTED, NOT_FINITE, UNDETERMINED = range(5)
 
 
 class Minimum(NamedTuple):
@@ -153,7 +154,7 @@ def minimise(
         """Settle the vector; return it with -log likelihood and its derivatives by the rest."""
         one = then(found)
         vector = settler(one)(vector, data, moving)
-        value, gradient = jax.value_and_grad(lambda v: -one.log_shape(v, data))(vector)
+        value, gradient = jax.value_and_grad(lambda v: -one.log_shape(v, data, beyond=True))(vector)
         return vector, value, gradient[rest]
 
     over_fits = jax.vmap(objective)
@@ -246,7 +247,7 @@ def minimise(
         # No step helps: once more without memory, then it is a verdict. A tiny promised decrease
         # that cannot be had is convergence.
         length = jnp.where(ok, 1.0, s.length / 4)
-        lost = going & ~ok & (near | (length < 1e-16))
+        lost = going & ~ok & ((near & jnp.isfinite(value)) | (length < 1e-16))
         failures = jnp.where(ok & (s.slope > 0), 0, s.failures + lost)
         verdict = jnp.where(s.slope < 1e-6, CONVERGED, STALLED)
         outcome = jnp.where(going & (failures > 1), verdict, at.outcome)
@@ -282,6 +283,7 @@ def minimise(
         count, s, _ = carry
         return (count <= max_steps) & (jnp.sum(s.at.outcome == EXHAUSTED) > stragglers)
 
+    start = jax.vmap(partial(idle_at_best, analysis))(start, data, moving)
     # The first step stays where it is, and finds the first direction.
     inside = jnp.clip(start[:, rest], lower, upper)
     vector = start.at[:, rest].set(jnp.where(free, inside, start[:, rest]))
@@ -302,8 +304,27 @@ def minimise(
     return end._replace(value=end.value + jax.vmap(analysis.log_norm)(data))
 
 
+def idle_at_best(analysis: Analysis, vector: Array, data: Data, moving: Array) -> Array:
+    """Return a vector (size,) with the nuisances that act on nothing where their constraints have
+    them: no step sees them."""
+    for (index, _, width), measured, counted in (
+        (analysis.normal, data.normal, False),
+        (analysis.poisson, data.poisson, True),
+    ):
+        at = np.flatnonzero(np.isin(index, analysis.idle))
+        if at.size:
+            which = index[at]
+            centre = measured[at] / width[at] if counted else measured[at]
+            centre = jnp.clip(centre, *analysis.bounds[which].T)
+            vector = vector.at[which].set(jnp.where(moving[which], centre, vector[which]))
+    return vector
+
+
 #: After how many steps the metric is computed anew.
 _REFRESH = 6
+
+#: Stands for no counts where fits shall not go beyond an edge (`bknn.inference.vanishing`).
+EPSILON = 1e-10
 
 #: How many moves the memory holds.
 _MEMORY = 5
@@ -364,6 +385,9 @@ def _measure(
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)
     variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
+    # Without counts but for the edge: the next step ends at it rather than beyond.
+    edge = (jnp.asarray(data.counts) == EPSILON) & (np.arange(n_bins) < analysis.outcomes.n_counts)
+    variance = jnp.where(edge, jnp.maximum(rates, EPSILON**2), variance)
     index, _, sigma = analysis.normal
     widths = np.zeros(analysis.size)
     widths[index] = sigma

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.newton import CONVERGED
+from bknn.inference.newton import CONVERGED, NOT_FINITE
 from bknn.inference.points import DISTINCT, Found, Points
 from bknn.inference.result import FitResult
 from bknn.inference.work import Work
@@ -68,6 +68,12 @@ class Profile:
         return self.outcome == CONVERGED
 
     @property
+    def excluded(self) -> np.ndarray:
+        """Where -2 log L is infinite, of the shape of the grid: expected counts are negative, or
+        bins with counts expect nothing, whatever the other parameters."""
+        return (self.outcome == NOT_FINITE) & np.isposinf(self.twice_nll)
+
+    @property
     def twice_nll_min(self) -> float:
         """The lowest -2 log L of the best fit and the grid."""
         return float(np.nanmin([float(self.best.twice_nll), np.nanmin(self.twice_nll)]))
@@ -85,9 +91,10 @@ class Profile:
     @property
     def status(self) -> str:
         """How the fits ended, in a sentence or two."""
-        bad = ~self.converged
+        bad = ~(self.converged | self.excluded)
+        gone = int(self.excluded.sum())
         if not bad.any():
-            text = f"all {bad.size} fits converged"
+            text = f"all {bad.size - gone} fits converged" if gone < bad.size else "no fit"
         else:
             where = np.argwhere(bad)[0]
             at = ", ".join(
@@ -98,6 +105,9 @@ class Profile:
                 f"{int(bad.sum())} of {bad.size} fits did not converge, the first at {at}; "
                 "`converged` says which, and what stands there is an upper bound"
             )
+        if gone:
+            points = "point" if gone == 1 else "points"
+            text += f"; at {gone} {points} nothing has a likelihood (an expected count is negative)"
         if self.repaired:
             text += f"; {self.repaired} found a lower minimum when started from a neighbour"
         if not bool(self.best.converged):

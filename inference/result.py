@@ -10,7 +10,9 @@ import jax
 import numpy as np
 
 from bknn import errors
-from bknn.inference.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED
+from bknn.analysis import Analysis
+from bknn.inference import vanishing
+from bknn.inference.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,10 @@ class FitResult:
         """Inverse of the exact Hessian of -log likelihood (..., size, size).
 
         Zero for parameters that were fixed; NaN throughout the floating ones if the Hessian is not
-        positive definite, for then there is no such thing. Parameters at a bound count as fixed.
+        positive definite, for then there is no such thing. Parameters at a bound count as fixed,
+        and so does the expected count of an empty bin that vanishes at the best fit: across that
+        edge no curvature of -log likelihood tells an uncertainty. Infinite for parameters on which
+        the likelihood does not depend here (a mass where the coupling is 0).
         """
         if self.vector.ndim == 1:
             return self._covariance(self.vector, self._data(None))
@@ -73,10 +78,19 @@ class FitResult:
         return type(self.data)(*(x[i] for x in self.data))
 
     def _covariance(self, vector: np.ndarray, data: Any) -> np.ndarray:
-        hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
         free = self.moving & ~self._at_bound(vector)
+        along = None
+        if isinstance(self.target, Analysis):
+            data, along = vanishing.along_edges(self.target, vector, data, self.moving)
+        hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
         result = np.zeros_like(hessian)
+        if along is None:
+            idle = free & self._flat(np.diag(hessian))
+            result[idle, idle] = np.inf
+            free = free & ~idle
         block = hessian[np.ix_(free, free)]
+        if along is not None:
+            block = along.T @ block @ along
         # Unit diagonal: parameters of 1e-6 stand beside those of 1.
         scale = np.sqrt(np.abs(np.diag(block)))
         scale = np.where(scale > 0, scale, 1.0)
@@ -85,8 +99,16 @@ class FitResult:
             inverse = np.linalg.inv(block / np.outer(scale, scale)) / np.outer(scale, scale)
         except np.linalg.LinAlgError:
             inverse = np.full_like(block, np.nan)
+        if along is not None:
+            inverse = along @ inverse @ along.T
         result[np.ix_(free, free)] = inverse
         return result
+
+    def _flat(self, curvature: np.ndarray) -> np.ndarray:
+        """Whether the whole range of a parameter changes -log likelihood by nothing, (size,)."""
+        lower, upper = self.target.bounds.T
+        width = np.where(np.isfinite(upper - lower), upper - lower, 1.0)
+        return np.abs(curvature) * width**2 < 1e-12
 
     def _at_bound(self, vector: np.ndarray) -> np.ndarray:
         lower, upper = self.target.bounds.T
@@ -100,7 +122,8 @@ class FitResult:
 
     @property
     def uncertainties(self) -> dict[str, np.ndarray]:
-        """{name: uncertainty}, from the exact Hessian; 0 for parameters that were fixed."""
+        """{name: uncertainty}, from the exact Hessian; 0 for parameters that were fixed, infinite
+        for those that the data do not determine."""
         values = self.target.unflatten(self.uncertainty_vector)
         return {k: np.asarray(v) for k, v in values.items()}
 
@@ -109,6 +132,7 @@ class FitResult:
         """Correlation matrix (..., size, size); 0 for parameters that were fixed."""
         sigma = self.uncertainty_vector
         outer = sigma[..., :, None] * sigma[..., None, :]
+        outer = np.where(np.isinf(outer), 0.0, outer)
         return np.where(outer > 0, self.covariance / np.where(outer > 0, outer, 1), 0.0)
 
     def __getitem__(self, index: int) -> FitResult:
@@ -154,20 +178,47 @@ class FitResult:
             case code if code == NOT_FINITE:
                 text = (
                     "the likelihood is not finite at the start: a bin with counts has no expected "
-                    "rate there, or the data are not numbers. Choose another `init`, or correct "
-                    "the data."
+                    "rate there, an expected count is negative, or the data are not numbers; and "
+                    "nothing that floats helps. Choose another `init`, or correct the data."
                 )
+            case code if code == UNDETERMINED:
+                own = [p.name for i, p in self._own if self.moving[i]]
+                text = (
+                    f"the data do not determine {_listed(own, 4)}: no expected count depends on "
+                    f"{'it' if len(own) == 1 else 'them'}. Choose data with a signal, or a signal "
+                    "that is not negligible."
+                )
+        if names := self.vanishing:
+            shown = _listed(names, 3)
+            verb = "vanishes" if len(names) == 1 else "vanish"
+            counts = "count" if len(names) == 1 else "counts"
+            text = text.rstrip(".") + f"; the expected {counts} of {shown} {verb} there."
         if names := self.at_bounds:
-            shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if names[4:] else "")
+            shown = _listed(names, 4)
             verb = "lies at its bound" if len(names) == 1 else "lie at their bounds"
             text += f" {shown} {verb}."
         return text
+
+    @property
+    def _own(self) -> list[tuple[int, Any]]:
+        """The model's own parameters and where they are."""
+        parameters = self.target.parameters if isinstance(self.target, Analysis) else ()
+        return [(i, p) for i, p in enumerate(parameters) if not p.nuisance]
 
     @property
     def at_bounds(self) -> list[str]:
         """Names of the floating parameters that ended at a bound (single fits)."""
         stuck = self.moving & self._at_bound(self.vector)
         return [self.names[i] for i in np.flatnonzero(stuck)]
+
+    @cached_property
+    def vanishing(self) -> list[str]:
+        """Names of the empty bins whose expected counts vanish at the best fit and would be
+        negative if that were possible (single fits)."""
+        if not isinstance(self.target, Analysis) or not bool(self.converged):
+            return []
+        data = self.target.data if self.data is None else self.data
+        return vanishing.names(self.target, self.vector, data, self.moving)
 
     def check(self) -> FitResult:
         """Return the fit if it converged.
@@ -183,6 +234,10 @@ class FitResult:
         if self.vector.ndim > 1:
             return f"FitResult({self.twice_nll.shape} fits of {self.target!r}: {self.status})"
         return f"FitResult(twice_nll={float(self.twice_nll):.6f}, {self.status})"
+
+
+def _listed(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
 def _hessian(target: Any, with_data: bool) -> Any:

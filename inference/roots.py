@@ -9,6 +9,9 @@ import numpy as np
 #: How a search ended: at a crossing, without one up to the end of the range, or without an answer.
 SEARCHING, FOUND, BEYOND, LOST = range(4)
 
+#: Or at a jump to infinity, where the likelihood ends.
+EDGE = 5
+
 
 def crossings(
     function: Callable[[np.ndarray, np.ndarray], np.ndarray],
@@ -27,8 +30,8 @@ def crossings(
     points promise that it works, bisection elsewhere. It never leaves the bracket.
 
     Args:
-        function: takes lanes (m,) and where to look (m,), and returns the values there; NaN ends
-            the search of a lane.
+        function: takes lanes (m,) and where to look (m,), and returns the values there, infinite
+            where nothing is possible; NaN ends the search of a lane.
         inner: where each function is negative (n,).
         value: its value there, or an estimate, from which the first steps are extrapolated (n,).
         guess: where to look first (n,).
@@ -90,9 +93,12 @@ def crossings(
         allowed = tolerance * np.abs(closest - origin[i])
         done = (width <= allowed) | (fi == 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            secant = fi / (fi - f2[i])
+            jump = np.isinf(fi) | np.isinf(f2[i])
+            # At a jump the last point before it is the end.
+            secant = np.where(jump, np.where(np.isinf(fi), 1.0, 0.0), fi / (fi - f2[i]))
             result[i[done]] = (xi + secant * (x2[i] - xi))[done]
-            outcome[i[done]] = FOUND
+            outcome[i[done]] = np.where(jump, EDGE, FOUND)[done]
+            secant = np.where(jump, 0.5, secant)
             t = np.where(new, secant, _quadratic(xi, fi, x2[i], f2[i], x3[i], f3[i]))
             # Half the tolerance beyond where it seems to be: the bracket closes from both sides.
             least = np.minimum(0.5 * allowed / width, 0.5)

@@ -61,6 +61,12 @@ def meaningless(analysis: Analysis, vector: np.ndarray, names: Iterable[str]) ->
     return found
 
 
+def depends(analysis: Analysis, vector: np.ndarray, names: Iterable[str]) -> bool:
+    """Return whether any rate depends on any of the parameters at a vector (size,)."""
+    names = list(names)
+    return len(meaningless(analysis, vector, names)) < len(names)
+
+
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.all(np.abs(a - b) <= _SAME * np.maximum(np.abs(b), 1.0)))
 

@@ -265,7 +265,7 @@ def significance(
         tested=tested,
         meaningless=nothing,
         sign=sign,
-        statement=_statement(analysis, np.asarray(null.vector), tested, nothing),
+        statement=_statement(analysis, np.asarray(null.vector), tested, nothing) + _edge(best),
         null=null,
         best=best,
         toys=ensemble,
@@ -396,6 +396,18 @@ def _statement(
             "global p, with the trial factor, comes from toys."
         )
     return " ".join(said)
+
+
+def _edge(best: FitResult) -> str:
+    """Say that the best fit ends where expected counts vanish, if it does."""
+    if not best.vanishing:
+        return ""
+    counts = "count" if len(best.vanishing) == 1 else "counts"
+    verb = "vanishes" if len(best.vanishing) == 1 else "vanish"
+    return (
+        f" The expected {counts} of {_listed(best.vanishing)} {verb} at the best fit, where t "
+        "ends: its distribution is not the asymptotic one; throw toys."
+    )
 
 
 def _replaced(null: np.ndarray, index: list[int], values: jax.Array) -> jax.Array:

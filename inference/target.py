@@ -77,6 +77,9 @@ class Target:
         self.coordinates = coordinates
         self.analysis: Analysis = coordinates.analysis
         self.data = self.analysis.data if data is None else data
+        n = self.analysis.outcomes.n_counts
+        #: Whether negative expected counts are a matter: a bin is empty.
+        self.walled = bool((np.asarray(self.data.counts)[:n] == 0).any())
         loose = np.zeros(0, int) if loose is None else loose
         linearise = _linearisation(self)
         self.mode = climb(linearise, start)
@@ -135,7 +138,10 @@ class Target:
         f = frame
         z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
         vector, weight = self.coordinates.natural(z)
-        counts = self.analysis.outcomes.shape(f.counts, self.analysis.rates(vector))
+        rates = self.analysis.rates(vector)
+        counts = self.analysis.outcomes.shape(f.counts, rates)
+        if self.walled:
+            counts = counts + self.analysis.outcomes.wall(f.counts, rates)
         return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
     def log_weight(self, w: Array) -> Array:
@@ -246,6 +252,7 @@ class Slopes:
         local = local[self._own] * stretch[self.local] * root[self.bin]
         weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
         value = 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
+        value = value - outcomes.wall(counts, rates)
         excess = outcomes.slope(counts, rates, _FLOOR) / root
         return value, z - slope - self.back(columns, local, excess), columns, local, rates
 

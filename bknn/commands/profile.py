@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             {"profile.nc": lambda path: report.write_profile(found, path)},
             None if args.no_figures else figures,
         )
-    if not (found.converged.all() and bool(found.best.converged)):
+    if not ((found.converged | found.excluded).all() and bool(found.best.converged)):
         print(f"bknn: {found.status}", file=sys.stderr)
         return 1
     return 0

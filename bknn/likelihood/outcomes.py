@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 from scipy.special import gammaln, xlogy
 
-from bknn.likelihood.terms import poisson_norm, poisson_shape
+from bknn.likelihood.terms import poisson_norm, poisson_shape, wall
 
 #: Counts beyond this are thrown as rounded normal numbers.
 _MANY = 1e5
@@ -44,12 +44,22 @@ class Outcomes:
         return self.n_counts + len(self.below)
 
     def shape(self, observed: Array | np.ndarray, expected: Array) -> Array:
-        """Return what of the log likelihood depends on what is expected, both (size,)."""
+        """Return what of the log likelihood depends on what is expected, both (size,).
+
+        Empty bins are followed to negative expectations, as pyhf does; `wall` is what forbids them.
+        """
         n = self.n_counts
         if not self.below.size:
             return jnp.sum(poisson_shape(observed, expected))
         pulls = (expected[n:] - observed[n:]) / self._widths(observed, expected)
         return jnp.sum(poisson_shape(observed[:n], expected[:n])) - 0.5 * jnp.sum(pulls**2)
+
+    def wall(self, observed: Array | np.ndarray, expected: Array) -> Array:
+        """Return -inf where an empty bin expects less than nothing, 0 elsewhere; both (size,)."""
+        n = self.n_counts
+        if isinstance(observed, np.ndarray) and (observed[:n] != 0).all():
+            return jnp.zeros(())
+        return jnp.sum(wall(jnp.asarray(observed[:n], float), expected[:n]))
 
     def norm(self, observed: Array | np.ndarray) -> Array | np.ndarray | float:
         """Return what is left, to be subtracted; observed is (size,) or (..., size)."""

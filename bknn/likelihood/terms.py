@@ -16,7 +16,7 @@ from scipy import special
 
 from bknn.likelihood.sparse import place
 
-#: Stands in for a vanishing rate in derivatives: steep, but finite.
+#: Stands in for a vanishing rate in derivatives: steep, but finite. Rates vanish to this rounding.
 _FLOOR = 1e-10
 
 
@@ -41,6 +41,24 @@ def poisson_shape(count: ArrayLike, rate: ArrayLike) -> Array:
     """Return count log(rate) - rate, elementwise; see `log_poisson`."""
     count, rate = jnp.asarray(count, float), jnp.asarray(rate, float)
     return _count_log_rate(count, rate) - rate
+
+
+@jax.custom_jvp
+def wall(count: Array, rate: Array) -> Array:
+    """Return -inf where there are no counts and the rate is negative, 0 elsewhere; elementwise.
+
+    Negative rates have no likelihood, whatever pyhf's -rate says. The derivative beyond is that of
+    `log_poisson` with a count, finite, towards larger rates. What is negative by no more than
+    rounding counts as zero.
+    """
+    return jnp.where((count == 0) & (rate < -_FLOOR), -jnp.inf, 0.0 * rate)
+
+
+@wall.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    count, rate = primals
+    beyond = (count == 0) & (rate < -_FLOOR)
+    return wall(count, rate), jnp.where(beyond, 1 / _FLOOR, 0.0) * tangents[1]
 
 
 def poisson_norm(count: ArrayLike) -> Array | np.ndarray:

@@ -197,7 +197,7 @@ def _plane(
         handles += ax.plot(
             *best, "+", color=BLACK, markersize=6, label="best fit", zorder=4, clip_on=False
         )
-        bad = np.argwhere(~grid.converged)
+        bad = np.argwhere(~(grid.converged | grid.excluded))
         if bad.size:
             handles += ax.plot(
                 x[bad[:, 0]], y[bad[:, 1]], "x", color=VERMILLION, markersize=3,
@@ -244,8 +244,7 @@ def _caption(found: Profile, n: int, left_out: int) -> str:
     text = f"{plain(analysis.model.name)}, {data}; all other parameters at their best at each point"
     if n == 1 and left_out:
         text += f"; {left_out} more parameters not shown"
-    if not found.converged.all():
-        bad = int((~found.converged).sum())
+    if bad := int((~(found.converged | found.excluded)).sum()):
         text += f"; {bad} of {found.converged.size} fits DID NOT CONVERGE"
     if not bool(found.best.converged):
         text += "; the best fit DID NOT CONVERGE"

@@ -110,7 +110,7 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     if extreme := _pulls(result):
         lines.append("largest pulls    " + extreme)
     lines.append(f"fit              {result.status}")
-    if not np.isfinite(result.uncertainty_vector).all():
+    if np.isnan(result.uncertainty_vector).any():
         lines.append(
             "uncertainties    unknown: in some direction -2 log L does not rise from here; fix "
             "parameters that the data do not determine."

@@ -41,8 +41,12 @@ def parameters_table(result: FitResult) -> str:
             note = "fixed"
         elif p.name in result.at_bounds:
             note = "at its bound"
-        elif not math.isfinite(sigma[i]):
+        elif math.isinf(sigma[i]):
+            note = "not determined"
+        elif math.isnan(sigma[i]):
             note = "uncertainty unknown"
+        elif sigma[i] == 0:
+            note = "at an edge"
         else:
             note = ""
         value, error = in_digits(

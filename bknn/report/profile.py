@@ -24,6 +24,7 @@ OUTCOMES = {
     newton.STALLED: "stalled",
     newton.EXHAUSTED: "not converged",
     newton.NOT_FINITE: "not finite",
+    newton.UNDETERMINED: "not determined",
 }
 
 
