@@ -28,9 +28,10 @@ from bknn import errors
 from bknn.analysis import Analysis
 from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
+from bknn.inference.datasets import expected_rates
 from bknn.inference.fit import starting_points
 from bknn.inference.nuts import SEGMENT, Nuts
-from bknn.inference.predictive import draw_prior, expected_rates
+from bknn.inference.predictive import draw_prior
 from bknn.inference.sample import own_entries, which_method
 from bknn.inference.target import Target
 from bknn.inference.tempering import Ladder

@@ -116,6 +116,11 @@ class Conditional:
         """Whether a parameter floats where the parameter of interest is held."""
         return bool(self._held_moving[self.analysis.index(name)])
 
+    @property
+    def floating(self) -> np.ndarray:
+        """Whether each entry of a vector floats in some fit (size,)."""
+        return np.asarray(self._free_moving | self._held_moving)
+
     def observation(self, data: Data | None) -> Data:
         """Return the data that limits are asked for, after a look at their shape."""
         data = self.analysis.data if data is None else checked_data(data, self.analysis)

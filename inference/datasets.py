@@ -13,6 +13,9 @@ from bknn import errors
 from bknn.analysis import Analysis, Data, Parameters
 from bknn.likelihood.outcomes import poisson
 
+#: Points of the parameters whose expectations are computed together.
+_TOGETHER = 256
+
 
 def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, first: int = 0) -> Data:
     """Return data sets thrown at a point of the parameters, nuisances included.
@@ -88,6 +91,20 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     of_poisson, _, factor = analysis.poisson
     data = Data(rates, vectors[:, analysis.normal[0]], vectors[:, of_poisson] * factor)
     return data if many else taken(data, 0)
+
+
+def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
+    """Return the expected counts (n, bins) of flat vectors (n, size), none of them negative."""
+    cache = analysis.__dict__.setdefault("_rates", {})
+    if "chunk" not in cache:
+        cache["chunk"] = jax.jit(jax.vmap(analysis.rates))
+    found = []
+    for start in range(0, len(vectors), _TOGETHER):
+        chunk = np.asarray(vectors[start : start + _TOGETHER], float)
+        # One size, one program.
+        filled = np.concatenate([chunk, np.repeat(chunk[-1:], _TOGETHER - len(chunk), axis=0)])
+        found.append(np.asarray(cache["chunk"](filled))[: len(chunk)])
+    return np.asarray(analysis.outcomes.possible(np.concatenate(found)))
 
 
 def saturated(

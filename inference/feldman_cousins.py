@@ -8,21 +8,27 @@ from typing import NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.conditional import EQUAL, Conditional, Ensemble, seed_of
+from bknn.inference.belt import SURE, Summed, Thrown
+from bknn.inference.conditional import EQUAL, Conditional
+from bknn.inference.every_outcome import every_outcome
 from bknn.inference.work import Work
 from bknn.parameters import real
 
-#: Values of p (four, less two for the line) with a larger chi^2 do not lie on a line.
-_STRAIGHT = 9.0
+_METHODS = ("auto", "toys", "sums")
+
+#: Data sets over which sums are taken, at most.
+_MOST = 2000
+
+#: How well ends are found, as a part of the grid: with toys, and with sums.
+_BY_TOYS, _BY_SUMS = 1e-3, 1e-7
 
 
 class Ends(NamedTuple):
-    """An interval, with the errors that the number of toys leaves.
+    """An interval, with the errors that the number of toys and the steps of the grid leave.
 
     Attributes:
         low, high: the ends; where the grid ends before the interval they are the grid's.
@@ -40,19 +46,20 @@ class Ends(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FeldmanCousins:
-    """The unified approach at the n values of a grid.
+    """The unified approach at n values of a parameter.
 
     Attributes:
         parameter, levels: what was tested, and confidence levels (l,).
         lowest: physical lower bound of the parameter.
-        grid: tested values (n,).
+        method: "toys", or "sums" over everything that may come out.
+        grid: tested values (n,): those that were asked for, and more where the ends are.
         observed: t = -2 ln L(value) / L(best fit) of the data (n,).
         critical: t that a fraction `level` of the toys does not exceed (l, n).
-        critical_error: from their finite number (l, n).
-        p: fraction of toys with a t as large as observed, or larger (n,).
-        p_error: binomial (n,).
+        critical_error: from their finite number (l, n); 0 for sums.
+        p: fraction of toys with a t as large as observed, or larger (n,); a probability for sums.
+        p_error: binomial (n,); 0 for sums.
         best: best fit of the parameter, not below `lowest`.
-        toys: thrown for each value.
+        toys: thrown for each value; 0 for sums.
         failed: toys whose fits failed (n,); they are left out of the fractions.
         status: one sentence a value.
     """
@@ -60,6 +67,7 @@ class FeldmanCousins:
     parameter: str
     levels: tuple[float, ...]
     lowest: float
+    method: str
     grid: np.ndarray
     observed: np.ndarray
     critical: np.ndarray
@@ -79,8 +87,9 @@ class FeldmanCousins:
     def regions(self, level: float) -> tuple[Ends, ...]:
         """Return the accepted regions of a level, in order.
 
-        The ends are between values of the grid, on a straight line through the probits of p at two
-        values on either side; half-way, with half the distance as error, where p jumps.
+        An end is half-way between the outermost value that is accepted and the next one. Its error
+        is half of what separates these, or more: half the distance to the nearest values where p is
+        two errors above and below 1 - level. A gap that may be there by chance is none.
 
         Raises:
             ParameterError: a level that was not asked for, or values whose fits failed.
@@ -98,27 +107,21 @@ class FeldmanCousins:
                 "Leave them out of the grid, or look at `accepted`."
             )
         inside = self.accepted[self.levels.index(level)]
-        edges = np.flatnonzero(np.diff(inside.astype(int)))
-        starts = [0, *(edges + 1)]
-        stops = [*edges, len(inside) - 1]
-        found = []
-        for first, last in zip(starts, stops, strict=True):
-            if not inside[first]:
-                continue
-            low, low_error = self._end(first - 1, level) if first > 0 else (self.grid[0], 0.0)
-            end = len(inside) - 1
-            high, high_error = self._end(last, level) if last < end else (self.grid[-1], 0.0)
-            found.append(
-                Ends(
-                    float(low),
-                    float(high),
-                    float(low_error),
-                    float(high_error),
-                    bool(first == 0),
-                    bool(last == end),
-                )
-            )
-        return tuple(found)
+        surely_out = ~inside & (self.p + SURE * self.p_error <= 1 - level)
+        parts: list[list[int]] = []
+        for k in np.flatnonzero(inside).tolist():
+            if parts and not surely_out[parts[-1][1] : k].any():
+                parts[-1][1] = k
+            else:
+                parts.append([k, k])
+        return tuple(self._ends(first, last, level) for first, last in parts)
+
+    def _ends(self, first: int, last: int, level: float) -> Ends:
+        """Return the region whose accepted values go from one number to another."""
+        (low, low_error), (high, high_error) = (
+            self._end(k, side, level) for k, side in ((first, -1), (last, 1))
+        )
+        return Ends(low, high, low_error, high_error, first == 0, last == len(self.grid) - 1)
 
     def interval(self, level: float) -> Ends:
         """Return the interval from the lowest to the highest accepted value.
@@ -142,25 +145,20 @@ class FeldmanCousins:
             last.high_open,
         )
 
-    def _end(self, j: int, level: float) -> tuple[float, float]:
-        """Return where p crosses 1 - level between the values j and j + 1, and its error."""
-        near = np.arange(max(j - 1, 0), min(j + 3, len(self.grid)))
-        x = self.grid[near]
-        p = np.clip(self.p[near], 0.5 / self.toys, 1 - 0.5 / self.toys)
-        y = ndtri(p) - ndtri(1 - level)
-        sigma = self.p_error[near] / (np.exp(-0.5 * ndtri(p) ** 2) / np.sqrt(2 * np.pi))
-        sigma = np.maximum(sigma, 1e-12)
-        low, high = (float(g) for g in self.grid[[j, j + 1]])
-        centre = 0.5 * (low + high)
-        rows = np.stack([np.ones_like(x), x - centre], axis=1) / sigma[:, None]
-        covariance = np.linalg.pinv(rows.T @ rows)
-        a, b = covariance @ rows.T @ (y / sigma)
-        chi2 = np.sum((rows @ np.array([a, b]) - y / sigma) ** 2)
-        root = centre - a / b if b != 0 else np.inf
-        # With few counts p jumps where other counts become more likely; no line goes through it.
-        if chi2 > _STRAIGHT or not x[0] <= root <= x[-1]:
-            return centre, 0.5 * (high - low)
-        return float(root), float(np.sqrt(covariance[0, 0]) / abs(b))
+    def _end(self, j: int, side: int, level: float) -> tuple[float, float]:
+        """Return the end of a region beyond its outermost value j, and its error."""
+        x, alpha = self.grid, 1 - level
+        last = len(x) - 1 if side > 0 else 0
+        if j == last:
+            return float(x[j]), 0.0
+        beyond = np.arange(j + side, last + side, side)
+        within = np.arange(j, len(x) - 1 - last - side, -side)
+        inside = within[self.p[within] - SURE * self.p_error[within] > alpha]
+        outside = beyond[self.p[beyond] + SURE * self.p_error[beyond] <= alpha]
+        first = x[inside[0]] if inside.size else x[within[-1]]
+        final = x[outside[0]] if outside.size else x[last]
+        end, half = 0.5 * (x[j] + x[j + side]), 0.5 * abs(x[j + side] - x[j])
+        return float(end), float(max(half, abs(end - first) / SURE, abs(final - end) / SURE))
 
     @property
     def sentence(self) -> str:
@@ -197,15 +195,21 @@ def feldman_cousins(
     lowest: float | None = None,
     fixed: Mapping[str, ArrayLike] | None = None,
     data: Data | None = None,
+    method: str = "auto",
+    resolution: float | None = None,
     progress: batch.Progress | None = None,
     work: Work | None = None,
 ) -> FeldmanCousins:
-    """Test each value of a bounded parameter against toys thrown there.
+    """Test values of a bounded parameter against toys thrown there, or against all outcomes.
 
     G. J. Feldman and R. D. Cousins (physics/9711021): a value belongs to the interval if its
     likelihood ratio to the best physical fit is not among the least likely 1 - level. Other
     parameters are those that fit the data best at that value (profile construction, or plug-in:
     exact without nuisances, approximate with).
+
+    Steps of the grid in which acceptance changes are halved, so that ends are found where p jumps,
+    as it does for counts. What is narrower than a step (with sums: than a thousandth of the grid)
+    and not at an end may be missed.
 
     Args:
         analysis: model and measurements.
@@ -217,11 +221,16 @@ def feldman_cousins(
         lowest: physical lower bound of the parameter, if it is higher than the one of the model.
         fixed: {name: value} of parameters that do not float.
         data: one data set in place of the observation.
+        method: "toys"; "sums" over everything that may come out, where only counts are measured and
+            only constraints by counts float; "auto" for sums where there are few enough (2000 data
+            sets at most), toys elsewhere.
+        resolution: steps of this width are not halved; by default a thousandth of the grid with
+            toys, 1e-7 of it with sums. Infinity keeps the grid as it is.
         progress: is called with the number of fits that have been done since the last call.
         work: keeps the toys of values that are done, or has them done elsewhere.
 
     Raises:
-        UnknownNameError, ParameterError: names, values or levels that make no sense.
+        UnknownNameError, ParameterError: names, values, levels or a method that make no sense.
 
     Example:
         >>> import numpy as np
@@ -240,6 +249,8 @@ def feldman_cousins(
             f"the grid of {poi!r} must be a list of at least two rising values; its shape is "
             f"{values.shape}."
         )
+    if method not in _METHODS:
+        raise errors.unknown("method", method, _METHODS)
     if toys < 2:
         raise errors.ParameterError(f"{toys} toys were asked for; throw at least two.")
     for level in levels:
@@ -247,6 +258,10 @@ def feldman_cousins(
             raise errors.ParameterError(
                 f"a confidence level is {level:g}; give numbers between 0 and 1."
             )
+    if resolution is not None and not resolution > 0:
+        raise errors.ParameterError(
+            f"a resolution of {resolution:g} was asked for; give a positive width of {poi!r}."
+        )
     fits = Conditional(
         analysis, poi, {}, fixed, lowest=lowest, rows=toys, progress=progress, work=work
     )
@@ -256,61 +271,39 @@ def feldman_cousins(
             "choose values inside."
         )
     observation = fits.observation(data)
-    size, n = analysis.size, len(values)
-    best = fits.free(np.zeros(1, int), observation, np.zeros((1, 0, size)))
-    if not best.ok[0]:
-        raise errors.FitError(f"the best fit of {analysis!r} did not converge; see inference.fit.")
-    where = np.zeros(n, int)
-    at = fits.at(where, values, observation, np.repeat(best.vector, n, axis=0))
-    i = int(np.argmin(np.where(at.ok, at.twice_nll, np.inf)))
-    if at.ok[i] and at.twice_nll[i] < best.twice_nll[0] - EQUAL:
-        # The best fit was none: from the lowest point that was met, once more.
-        best = fits.free(np.zeros(1, int), observation, at.vector[None, i : i + 1])
-    observed = np.where(at.ok, np.maximum(at.twice_nll - best.twice_nll[0], 0.0), np.nan)
-    critical, critical_error = np.full((2, len(levels), n), np.nan)
-    p, p_error = np.full((2, n), np.nan)
-    failed = np.zeros(n, int)
-    status = []
-    tested = np.flatnonzero(at.ok)
-    ensembles = [
-        Ensemble(0, at.vector[k], toys, seed_of(seed, k), values[k, None], at.vector[k, None])
-        for k in tested.tolist()
-    ]
-    ensemble_of = dict(zip(tested.tolist(), fits.toys(ensembles), strict=True))
-    for k in range(n):
-        if not at.ok[k]:
-            status.append("failed: the fit of the data did not converge.")
-            continue
-        thrown = ensemble_of[k]
-        t = np.sort(thrown.above[0][thrown.ok])
-        m = len(t)
-        failed[k] = toys - m
-        if m < 2:
-            observed[k] = np.nan
-            status.append(f"failed: the fits of all {toys} toys did not converge.")
-            continue
-        text = f"found; {failed[k]} of {toys} toys have fits that did not converge"
-        status.append(text if failed[k] else "found")
-        for j, level in enumerate(levels):
-            # The smallest t that so many do not exceed; with few counts it is one of few values.
-            spread = np.sqrt(m * level * (1 - level))
-            ranks = np.ceil(level * m + np.array([0.0, -spread, spread])).astype(int) - 1
-            middle, low, high = t[np.clip(ranks, 0, m - 1)]
-            critical[j, k], critical_error[j, k] = middle, 0.5 * (high - low)
-        p[k] = np.mean(t >= observed[k] - EQUAL)
-        p_error[k] = np.sqrt(max(p[k] * (1 - p[k]), 0.25 / m) / m)
+    where = np.zeros(len(values), int)
+    outcomes = None
+    if method != "toys":
+        truths = fits.first(where, values, observation).vector
+        outcomes = every_outcome(analysis, truths, fits.floating, observation, _MOST)
+        if outcomes is None and method == "sums":
+            raise errors.ParameterError(
+                f"there are no sums for {analysis!r}: a normal constraint floats, something else "
+                f"than counts is measured, or more than {_MOST} data sets may come out; leave out "
+                "method='sums', and toys are thrown."
+            )
+    belt: Thrown | Summed
+    if outcomes is None:
+        belt, part = Thrown(fits, observation, levels, toys, seed), _BY_TOYS
+    else:
+        belt, part = Summed(fits, observation, levels, outcomes), _BY_SUMS
+    belt.add(values)
+    belt.refine(part * np.ptp(values) if resolution is None else resolution)
+    order = np.argsort(belt.values)
+    p = belt.p()[order]
     return FeldmanCousins(
-        poi,
-        tuple(float(x) for x in levels),
-        fits.lowest,
-        values,
-        observed,
-        critical,
-        critical_error,
-        p,
-        p_error,
-        float(best.vector[0, fits.index]),
-        toys,
-        failed,
-        tuple(status),
+        parameter=poi,
+        levels=belt.levels,
+        lowest=fits.lowest,
+        method="toys" if outcomes is None else "sums",
+        grid=belt.values[order],
+        observed=np.where(np.isfinite(p), belt.observed[order], np.nan),
+        critical=belt.critical()[:, order],
+        critical_error=belt.critical_error()[:, order],
+        p=p,
+        p_error=belt.p_error()[order],
+        best=float(belt.best.vector[0, fits.index]),
+        toys=toys if outcomes is None else 0,
+        failed=belt.failed()[order],
+        status=tuple(belt.status(k) for k in order),
     )

@@ -12,19 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 from scipy import stats
 
 from bknn import errors, priors
 from bknn.analysis import Analysis
+from bknn.inference.datasets import expected_rates
 from bknn.inference.studies import Fraction
 
 if TYPE_CHECKING:
     from bknn.inference.posterior import Posterior
-
-#: Vectors whose rates are computed together.
-_TOGETHER = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,20 +175,6 @@ def _thrown(
 ) -> Predictive:
     rates = expected_rates(analysis, vectors)
     return Predictive(analysis, kind, rates, analysis.outcomes.drawn(generator, rates), seed)
-
-
-def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
-    """Return the expected counts (n, bins) of flat vectors (n, size), none of them negative."""
-    cache = analysis.__dict__.setdefault("_predictive", {})
-    if "rates" not in cache:
-        cache["rates"] = jax.jit(jax.vmap(analysis.rates))
-    found = []
-    for start in range(0, len(vectors), _TOGETHER):
-        chunk = np.asarray(vectors[start : start + _TOGETHER], float)
-        # One size, one program.
-        filled = np.concatenate([chunk, np.repeat(chunk[-1:], _TOGETHER - len(chunk), axis=0)])
-        found.append(np.asarray(cache["rates"](filled))[: len(chunk)])
-    return np.asarray(analysis.outcomes.possible(np.concatenate(found)))
 
 
 def draw_prior(

@@ -293,7 +293,8 @@ def _fc_words(found: FeldmanCousins) -> str:
                 f"[{number(r.low)}, {number(r.high)}]" for r in found.regions(level)
             )
             words.append(f"{100 * level:g}%:\0{parts or 'none'}")
-    words.append(f"{found.toys} toys a value")
+    how = f"{found.toys} toys a value" if found.method == "toys" else "sums over all outcomes"
+    words.append(how)
     if lost := int(found.failed.sum()):
         words.append(f"{lost} without a converged fit left out")
     return "; ".join(words)

@@ -68,12 +68,14 @@ def limit_json(
 
 def _unified_json(unified: FeldmanCousins) -> dict[str, Any]:
     labels = [f"{100 * level:g}" for level in unified.levels]
-    regions = {}
+    regions, region_errors = {}, {}
     for label, level in zip(labels, unified.levels, strict=True):
         parts = unified.regions(level) if np.isfinite(unified.observed).all() else ()
         regions[label] = [nested([x.low, x.high]) for x in parts]
+        region_errors[label] = [nested([x.low_error, x.high_error]) for x in parts]
     return {
         "parameter": unified.parameter,
+        "method": unified.method,
         "lowest": unified.lowest,
         "grid": nested(unified.grid),
         "observed": nested(unified.observed),
@@ -82,6 +84,7 @@ def _unified_json(unified: FeldmanCousins) -> dict[str, Any]:
         "p": nested(unified.p),
         "p_error": nested(unified.p_error),
         "regions": regions,
+        "region_errors": region_errors,
         "toys": unified.toys,
         "failed": np.asarray(unified.failed).tolist(),
         "status": list(unified.status),
@@ -156,15 +159,21 @@ def _unified_lines(unified: FeldmanCousins) -> list[str]:
     for level in unified.levels:
         for x in unified.regions(level):
             ends = [
-                short(end) + (" (end of the grid)" if is_open else _error(error))
+                short(end) + (" (end of the grid)" if is_open else _shown(end, error))
                 for end, error, is_open in (
                     (x.low, x.low_error, x.low_open and x.low > unified.lowest),
                     (x.high, x.high_error, x.high_open),
                 )
             ]
             rows.append((f"{100 * level:g}%", *ends))
-    head = (f"Feldman-Cousins, {unified.toys} toys a value", "from", "to")
+    how = f"{unified.toys} toys a value" if unified.method == "toys" else "sums over all outcomes"
+    head = (f"Feldman-Cousins, {how}", "from", "to")
     return [table(head, rows), ""]
+
+
+def _shown(end: float, error: float) -> str:
+    """The error of an end, if it shows in the digits of a table."""
+    return _error(error) if error > 1e-5 * abs(end) else ""
 
 
 def _error(error: float) -> str:

@@ -211,8 +211,11 @@ def test_feldman_cousins(folder):
     assert done.code == 0, done.err
     content = strict_json(path / "result.json")
     found = content["feldman_cousins"]
-    assert found["grid"] == [0.0, 1.0, 2.0, 3.0]
+    assert {0.0, 1.0, 2.0, 3.0} <= set(found["grid"])
+    assert found["grid"] == sorted(found["grid"])
     assert set(found["critical"]) == set(found["regions"]) == {"68", "95"}
+    assert found["method"] == "toys"
+    assert np.shape(found["region_errors"]["95"]) == np.shape(found["regions"]["95"])
     assert found["toys"] == 20
     assert content["provenance"]["seed"] == 3
     assert "Feldman-Cousins, 20 toys a value" in done.out
