@@ -254,6 +254,7 @@ class Analysis:
 
         def look(values: Array) -> Array:
             found.extend(self._spectrum(values, decay) for decay in self.decays)
+            self.results.check_curves(self.model, lambda decay: self._spectrum(values, decay))
             return values
 
         jax.eval_shape(look, jnp.zeros(len(self.parameters)))
@@ -602,6 +603,14 @@ class Analysis:
         if self.results:
             rates.append(expected)
         return rates[0] if len(rates) == 1 else jnp.concatenate(rates)
+
+    def curves_inside(self, vector: Array) -> Array:
+        """Return whether each limit curve says something at the flat vector (size,), (curves,) of
+        bool: outside of its masses its term is absent."""
+        physics = jnp.asarray(vector)[: len(self.parameters)]
+        if not self.results.curves:
+            return jnp.zeros(0, bool)
+        return self.results.inside(cache(lambda decay: self._spectrum(physics, decay)))
 
     def expected_results(self, vector: Array) -> Array:
         """Return what is expected of the results that are not counts, (results,)."""

@@ -208,6 +208,11 @@ def project(
         for r in measurement.results
         for factor in [math.sqrt((1 - systematic**2) / k + (systematic * others) ** 2)]
     )
+    curves = tuple(
+        replace(c, upper=tuple(x * factor for x in c.upper))
+        for c in measurement.curves
+        for factor in [math.sqrt((1 - systematic**2) / k + (systematic * others) ** 2)]
+    )
     densities = {
         name: Density(k * d.counts, d.edges, k * d.unmatched)
         for name, d in measurement.densities.items()
@@ -225,6 +230,7 @@ def project(
         workspace=workspace,
         densities=densities,
         results=results,
+        curves=curves,
         notes=(note, *measurement.notes),
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         metadata={

@@ -12,16 +12,23 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors, prediction
-from bknn.data import Measurement
+from bknn.data import LimitCurve, Measurement
 from bknn.spectrum import Spectrum
 
 
 class Results:
-    """The results of all measurements of an analysis, uncorrelated: correlated ones are turned by
-    the inverse of the Cholesky factor of their covariance, which makes their widths 1.
+    """The results and limit curves of all measurements of an analysis, uncorrelated.
+
+    Correlated results are turned: with p_i = (expected - value)/width the pulls, where the width is
+    that of the side on which the expectation lies, and C = L L^T the correlation, L^-1 p takes the
+    place of what is expected, and 0, with a width of 1, of what was observed. So -2 log L is
+    p C^-1 p, and each result alone, the others profiled, has its published interval.
+
+    Of a limit curve, too, 0 was observed with a width of 1, where the branching fraction over the
+    width that gives the limit back is expected; see `bknn.data.LimitCurve`.
 
     Attributes:
-        names: one a result, or "measurement[i]" of those that are turned.
+        names: one a result, or "measurement[i]" of those that are turned; then those of curves.
         channels: decay channels that they depend on.
         observed: (m,), after turning.
         below, above: widths (m,), after turning.
@@ -29,34 +36,41 @@ class Results:
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self._parts = tuple(result for m in measurements for result in m.results)
-        self.channels = tuple(dict.fromkeys(c for r in self._parts for c in r.channels))
-        self.observed = np.array([r.value for r in self._parts], float)
-        self.below = np.array([r.below for r in self._parts], float)
-        self.above = np.array([r.above for r in self._parts], float)
-        names = [r.name for r in self._parts]
-        turn = np.eye(len(names))
+        self.curves: tuple[LimitCurve, ...] = tuple(c for m in measurements for c in m.curves)
+        all_ = (*self._parts, *self.curves)
+        self.channels = tuple(dict.fromkeys(c for r in all_ for c in r.channels))
+        more = len(self.curves)
+        value, below, above = (
+            np.array([getattr(r, key) for r in self._parts], float)
+            for key in ("value", "below", "above")
+        )
+        self.observed = np.append(value, np.zeros(more))
+        self.below, self.above = (np.append(x, np.ones(more)) for x in (below, above))
+        names = [r.name for r in all_]
+        self._turned: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         first = 0
         for m in measurements:
-            first += len(m.results)
-            if m.correlation is not None and _correlated(m).size:
-                which = first - len(m.results) + _correlated(m)
-                turn[np.ix_(which, which)] = _turn(m)
+            if m.correlation is not None and (own := _correlated(m)).size:
+                which = first + own
+                told = value[which], below[which], above[which]
+                self._turned.append((which, _inverse_root(m), *told))
+                self.observed[which] = 0.0
                 self.below[which] = self.above[which] = 1.0
-                for i in which:
-                    names[i] = f"{m.name}[{i - first + len(m.results)}]"
-        self.observed = turn @ self.observed
+                for i, k in zip(which, own, strict=True):
+                    names[i] = f"{m.name}[{k}]"
+            first += len(m.results)
         self.names = tuple(names)
-        self._turn = None if np.array_equal(turn, np.eye(len(names))) else turn
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._parts) + len(self.curves)
 
     def uses(
         self, model: Any, *, held: bool = False
     ) -> list[tuple[str, Callable[[Spectrum], Array]]]:
         """Return what is made of the spectra: one decay and one function of its spectrum for each
-        branching fraction, in the order of the results. `held` as for `Continuum.as_shapes`."""
-        return [
+        branching fraction and each channel of a curve, in the order of the results. `held` as for
+        `Continuum.as_shapes`."""
+        of_results = [
             (
                 channel,
                 partial(
@@ -72,18 +86,23 @@ class Results:
             if result.observable == "branching_ratio"
             for channel in result.channels
         ]
+        return of_results + [
+            (channel, partial(over_width, curve))
+            for curve in self.curves
+            for channel in curve.channels
+        ]
 
     def expected(
-        self, model: Any, params: Mapping[str, ArrayLike], branching_ratios: Sequence[Array]
+        self, model: Any, params: Mapping[str, ArrayLike], found: Sequence[Array]
     ) -> Array:
         """Return what a model expects (m,), a pure function of all its parameters.
 
         Args:
             model: that predicts.
             params: {name: value}.
-            branching_ratios: what `uses` returned of its spectra.
+            found: what `uses` returned of its spectra.
         """
-        found, known = [], iter(branching_ratios)
+        sums, known = [], iter(found)
         for result in self._parts:
             values = [
                 weight
@@ -101,9 +120,16 @@ class Results:
                 )
                 for channel, weight in result.channels.items()
             ]
-            found.append(sum(values[1:], values[0]))
-        expected = jnp.stack(found)
-        return expected if self._turn is None else jnp.asarray(self._turn) @ expected
+            sums.append(sum(values[1:], values[0]))
+        for curve in self.curves:
+            values = [weight * next(known) for weight in curve.channels.values()]
+            sums.append(sum(values[1:], values[0]))
+        expected = jnp.stack(sums)
+        for which, root, value, below, above in self._turned:
+            away = expected[which] - value
+            pulls = away / jnp.where(away < 0.0, below, above)
+            expected = expected.at[which].set(jnp.asarray(root) @ pulls)
+        return expected
 
     def check(self, model: Any) -> None:
         """Refuse results that a model says nothing about, or that nothing can predict.
@@ -119,6 +145,58 @@ class Results:
                         "branching fraction of a bin instead."
                     )
                 prediction.check(model, result.observable, channel, result.q2)
+        for curve in self.curves:
+            for channel in curve.channels:
+                prediction.check(model, "branching_ratio", channel)
+
+    def check_curves(self, model: Any, spectrum: Callable[[str], Spectrum]) -> None:
+        """Refuse limits on a two-body decay for a model that has none.
+
+        Args:
+            model: that is named.
+            spectrum: of a decay, by its name; it may be traced.
+
+        Raises:
+            ParameterError: no spectrum of a curve's channels has a line.
+        """
+        for curve in self.curves:
+            if not any(spectrum(channel).lines for channel in curve.channels):
+                raise errors.ParameterError(
+                    f"{curve.name!r} limits the decay into one particle that is not seen, against "
+                    f"its mass, and model {model.name!r} has no such particle in "
+                    f"{' or '.join(curve.channels)}; leave it out (--channels, select), or take a "
+                    "model with a resonance ('resonance', 'scalar', 'vector', ...)."
+                )
+
+    def inside(self, spectrum: Callable[[str], Spectrum]) -> Array:
+        """Return whether each curve says something about a model's spectra, (curves,) of bool."""
+        found = []
+        for curve in self.curves:
+            lines = [line for channel in curve.channels for line in spectrum(channel).lines]
+            masses = jnp.stack([jnp.asarray(line.mass, float) for line in lines])
+            found.append(jnp.any((masses >= curve.mass[0]) & (masses <= curve.mass[-1])))
+        return jnp.stack(found)
+
+
+def over_width(curve: LimitCurve, spectrum: Spectrum) -> Array:
+    """Return the branching fraction of the lines of a spectrum over the width of a limit curve at
+    their masses, 0 outside of its range.
+
+    >>> from bknn.spectrum import Line
+    >>> curve = LimitCurve("X", {"B+ -> K+": 1.0}, (1.0, 2.0), (1e-5, 4e-5))
+    >>> of = lambda mass: over_width(curve, Spectrum(lines=(Line(mass, 2e-5),)))
+    >>> [round(float(of(mass)) / curve.quantile, 3) for mass in (1.0, 1.5, 2.0, 2.1)]
+    [2.0, 1.0, 0.5, 0.0]
+    """
+    total = jnp.zeros(())
+    nodes, logs = jnp.asarray(curve.mass), jnp.asarray(np.log(curve.upper))
+    for line in spectrum.lines:
+        mass = jnp.asarray(line.mass, float)
+        inside = (mass >= curve.mass[0]) & (mass <= curve.mass[-1])
+        upper = jnp.exp(jnp.interp(mass, nodes, logs))
+        ratio = jnp.asarray(line.branching_ratio) * curve.quantile / upper
+        total = total + jnp.where(inside, ratio, 0.0)
+    return total
 
 
 def _correlated(measurement: Measurement) -> np.ndarray:
@@ -133,25 +211,16 @@ def _correlated(measurement: Measurement) -> np.ndarray:
     return np.flatnonzero(np.any(correlation != np.eye(n), axis=1))
 
 
-def _turn(measurement: Measurement) -> np.ndarray:
-    """Return the inverse of the Cholesky factor of the covariance of its correlated results."""
-    where = f"measurement {measurement.name!r}"
+def _inverse_root(measurement: Measurement) -> np.ndarray:
+    """Return the inverse of the Cholesky factor of the correlation of its correlated results."""
     which = _correlated(measurement)
-    results = [measurement.results[i] for i in which]
-    below = np.array([r.below for r in results])
-    above = np.array([r.above for r in results])
     correlation = np.asarray(measurement.correlation, float)[np.ix_(which, which)]
-    if not np.array_equal(below, above):
-        raise errors.DataError(
-            f"{where} has results with different widths below and above, and a correlation; what "
-            "that means is not defined. Give symmetric uncertainties, or no correlation."
-        )
-    covariance = correlation * below[:, None] * below
     try:
-        return np.linalg.inv(np.linalg.cholesky(covariance))
+        return np.linalg.inv(np.linalg.cholesky(correlation))
     except np.linalg.LinAlgError:
         least = float(np.linalg.eigvalsh(correlation)[0])
         raise errors.DataError(
-            f"the correlation of {where} is no correlation: its least eigenvalue is {least:.3g}, "
-            "not positive. Rounded published numbers do that; check them, or merge bins."
+            f"the correlation of measurement {measurement.name!r} is no correlation: its least "
+            f"eigenvalue is {least:.3g}, not positive. Rounded published numbers do that; check "
+            "them, or merge bins."
         ) from None

@@ -95,6 +95,7 @@ class _Tied(Results):
     def __init__(self, own: Results, quantities: Sequence[Quantity], width: np.ndarray) -> None:
         self.own, self.quantities, self.width = own, tuple(quantities), width
         n = len(quantities)
+        self.curves = own.curves
         self.names = (*own.names, *(str(q) for q in quantities))
         self.channels = tuple(dict.fromkeys([*own.channels, *(q.channel for q in quantities)]))
         self.observed = np.concatenate([own.observed, np.zeros(n)])

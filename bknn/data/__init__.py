@@ -13,11 +13,21 @@ True
 needed here; importing this package does not import JAX.
 """
 
+from bknn.data.limits import LimitCurve
 from bknn.data.measurement import Density, Measurement, Result, Source
 from bknn.data.official import import_official
 from bknn.data.store import available, load
 
-__all__ = ["Density", "Measurement", "Result", "Source", "available", "import_official", "load"]
+__all__ = [
+    "Density",
+    "LimitCurve",
+    "Measurement",
+    "Result",
+    "Source",
+    "available",
+    "import_official",
+    "load",
+]
 
 
 def __dir__() -> list[str]:

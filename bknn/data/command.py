@@ -126,8 +126,9 @@ def _list(args: argparse.Namespace) -> str:
     for name in store.available():
         item = store.load(name)
         arxiv = next((f"arXiv:{s.arxiv}" for s in item.sources if s.arxiv), "-")
-        counts = (len(item.channels), item.n_bins - len(item.results), len(item.densities))
-        shown = [str(n) if n else "-" for n in (*counts, len(item.results))]
+        results = len(item.results) + len(item.curves)
+        counts = (len(item.channels), item.n_bins - results, len(item.densities), results)
+        shown = [str(n) if n else "-" for n in counts]
         rows.append((name, *shown[:3], arxiv, shown[3], item.title))
     return table(("name", "channels", "bins", "densities", "source", "results", "title"), rows)
 

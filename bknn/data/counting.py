@@ -2,8 +2,8 @@
 
 A counting experiment is a number of events, an efficiency and backgrounds with Gaussian
 uncertainties, perhaps for q2 in a window. All of that is HistFactory: a channel of one bin, a
-sample for the signal and one for each background, a `histosys` modifier for each uncertainty. Up
-and down are symmetric, so that the yield is linear in the nuisance and its uncertainty Gaussian.
+sample for the signal and one for each background, a `histosys` modifier for each uncertainty. Where
+up and down are the same, the yield is linear in the nuisance and its uncertainty Gaussian.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ ENDPOINT = (_MASS_B - _MASS_K) ** 2
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """A standard deviation of a yield, relative to it, and the nuisance that it belongs to."""
+    """How far a yield goes up and down for a standard deviation of the nuisance that it belongs to,
+    relative to the yield."""
 
     name: str
-    relative: float
+    up: float
+    down: float
 
 
 @dataclass(frozen=True)
@@ -205,15 +207,19 @@ def workspace(counts: Sequence[Count], found: Mapping[str, Density]) -> dict[str
                     "name": u.name,
                     "type": "histosys",
                     "data": {
-                        "hi_data": [item.value * (1.0 + u.relative)],
-                        "lo_data": [item.value * (1.0 - u.relative)],
+                        "hi_data": [item.value * (1.0 + u.up)],
+                        "lo_data": [item.value * (1.0 - u.down)],
                     },
                 }
                 for u in item.uncertainties
             ]
-            total = sum(u.relative for u in item.uncertainties)
+            # Between -1 and 1 an asymmetric one goes smoothly from one slope to the other.
+            total = sum(max(u.up, u.down) for u in item.uncertainties)
+            if total <= _ALMOST:
+                total = sum(u.down for u in item.uncertainties)
             for u in item.uncertainties:
-                lowest[u.name] = min(lowest.get(u.name, RANGE), _ALMOST / total)
+                if total > 0.0:
+                    lowest[u.name] = min(lowest.get(u.name, RANGE), _ALMOST / total)
             if item.name == SIGNAL:
                 modifiers.insert(0, {"name": STRENGTH, "type": "normfactor", "data": None})
             samples.append({"name": item.name, "data": [item.value], "modifiers": modifiers})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
+from bknn.data.limits import LimitCurve
 from bknn.tables import table
 
 
@@ -118,6 +119,7 @@ class Measurement:
         decays: {channel: decay} for channels in `signal`, "B+ -> K+" for those that are not there.
         results: numbers that are not counts.
         correlation: of the results (results, results), None if there is none.
+        curves: limits against a mass.
         groups: {alias: channels} for `select`.
         sources: what to cite.
         notes: what one should know before using it.
@@ -135,6 +137,7 @@ class Measurement:
     decays: Mapping[str, str] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
     correlation: np.ndarray | None = None
+    curves: tuple[LimitCurve, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
@@ -148,8 +151,8 @@ class Measurement:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names of the channels and of the results: what `select` selects."""
-        return (*self.channels, *(result.name for result in self.results))
+        """Names of the channels, results and limit curves: what `select` selects."""
+        return (*self.channels, *(x.name for x in (*self.results, *self.curves)))
 
     @property
     def observed(self) -> dict[str, np.ndarray]:
@@ -159,8 +162,9 @@ class Measurement:
 
     @property
     def n_bins(self) -> int:
-        """Number of fit bins, all channels and results together."""
-        return sum(len(counts) for counts in self.observed.values()) + len(self.results)
+        """Number of fit bins, all channels, results and limit curves together."""
+        counted = sum(len(counts) for counts in self.observed.values())
+        return counted + len(self.results) + len(self.curves)
 
     @property
     def poi(self) -> str | None:
@@ -228,6 +232,7 @@ class Measurement:
             decays={name: decay for name, decay in self.decays.items() if name in chosen},
             results=tuple(self.results[i] for i in kept),
             correlation=None if self.correlation is None else self.correlation[np.ix_(kept, kept)],
+            curves=tuple(curve for curve in self.curves if curve.name in chosen),
             groups={alias: names for alias, names in groups.items() if names},
         )
 
@@ -279,6 +284,8 @@ class Measurement:
             parts.append(table(head, rows))
         if self.results:
             parts.append(table(("result", "value", "published as"), map(_row, self.results)))
+        if self.curves:
+            parts.append(table(("limits", "mass", "from", "to", "level"), map(_ends, self.curves)))
         parts.append("\n".join(_wrapped(text, f"{key:22}", 22) for key, text in facts))
         for heading, texts in (("cite:", cited), ("notes:", self.notes)):
             if texts:
@@ -290,6 +297,11 @@ def _row(result: Result) -> tuple[str, str, str]:
     same = result.below == result.above
     width = f"+-{result.below:.3g}" if same else f"-{result.below:.3g} +{result.above:.3g}"
     return result.name, f"{result.value:.4g} {width}", result.kind
+
+
+def _ends(curve: LimitCurve) -> tuple[str, ...]:
+    low, high = min(curve.upper), max(curve.upper)
+    return curve.name, curve.range_text, f"{low:.3g}", f"{high:.3g}", f"{curve.level:g}"
 
 
 def resolve(

@@ -11,6 +11,8 @@ import numpy as np
 from bknn.analysis import Analysis
 from bknn.inference.result import FitResult
 from bknn.report import files
+from bknn.report.absent import absent
+from bknn.report.absent import lines as absent_lines
 from bknn.report.heading import heading, parameters_table
 from bknn.report.numbers import number
 from bknn.report.provenance import provenance
@@ -40,11 +42,13 @@ def content(
         more: what the command found.
     """
     analysis: Analysis = result.target
+    curves = {"absent": absent(analysis, result.vector)} if analysis.results.curves else {}
     return {
         "command": command,
         "model": analysis.model.name,
         "data": [m.name for m in analysis.measurements],
         "fit": {**_fit(result), "parameters": _parameters(result)},
+        **curves,
         **more,
         "provenance": provenance(analysis, settings),
     }
@@ -109,6 +113,7 @@ def fit_table(result: FitResult, null: FitResult) -> str:
         lines += [_results_table(analysis, result), ""]
     if extreme := _pulls(result):
         lines.append("largest pulls    " + extreme)
+    lines += absent_lines(absent(analysis, result.vector))
     lines.append(f"fit              {result.status}")
     if np.isnan(result.uncertainty_vector).any():
         lines.append(

@@ -21,12 +21,14 @@ def heading(analysis: Analysis) -> list[str]:
 
 def _content(measurement: Measurement, response: str) -> str:
     """What a measurement holds, and how spectra are folded with it if that matters."""
-    results = counted(len(measurement.results), "result")
+    n, curves = len(measurement.results), len(measurement.curves)
+    others = [counted(n, "result")] if n else []
+    others += [counted(curves, "limit curve")] if curves else []
     if not measurement.channels:
-        return f"{results})"
-    bins = counted(measurement.n_bins - len(measurement.results), "bin")
-    found = f"{counted(len(measurement.channels), 'channel')}, {bins}"
-    return f"{found}{f', {results}' if measurement.results else ''}), {response} response"
+        return f"{', '.join(others)})"
+    bins = counted(measurement.n_bins - n - curves, "bin")
+    found = [counted(len(measurement.channels), "channel"), bins, *others]
+    return f"{', '.join(found)}), {response} response"
 
 
 def parameters_table(result: FitResult) -> str:

@@ -13,6 +13,8 @@ from bknn.inference.feldman_cousins import FeldmanCousins
 from bknn.inference.limits import Limit, TwoSided
 from bknn.inference.result import FitResult
 from bknn.report import files
+from bknn.report.absent import absent, on_grid
+from bknn.report.absent import lines as absent_lines
 from bknn.report.fit import content
 from bknn.report.heading import heading
 from bknn.report.numbers import nested, short
@@ -63,7 +65,13 @@ def limit_json(
         }
     if unified is not None:
         more["feldman_cousins"] = _unified_json(unified)
+    if result.target.results.curves:
+        more["absent"] = _absent(found, result)
     return content(result, "limit", settings, more)
+
+
+def _absent(found: Limit, result: FitResult) -> list[str]:
+    return absent(result.target, on_grid(result.target, result.vector, found.grid))
 
 
 def _unified_json(unified: FeldmanCousins) -> dict[str, Any]:
@@ -143,6 +151,7 @@ def limit_table(
     lines.append("")
     if unified is not None:
         lines += _unified_lines(unified)
+    lines += absent_lines(_absent(found, result))
     lines.append(f"limits           {found.sentence}")
     if both is not None:
         lines.append(f"intervals        {both.sentence}")

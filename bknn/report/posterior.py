@@ -12,6 +12,7 @@ import numpy as np
 from bknn.analysis import Analysis
 from bknn.inference.posterior import LEAST_BFMI, Posterior
 from bknn.inference.predictive import Predictive
+from bknn.report.absent import absent
 from bknn.report.heading import heading
 from bknn.report.numbers import in_digits, number
 from bknn.report.provenance import provenance
@@ -28,6 +29,8 @@ def posterior_json(
     more: dict[str, Any] = {}
     if posterior.log_evidence is not None:
         more["log_evidence"] = estimate_json(posterior.log_evidence)
+    if analysis.results.curves:
+        more["absent"] = _absent(posterior)
     if predicted:
         more["predictive"] = {x.kind: _predictive_json(x) for x in predicted}
     return {
@@ -128,6 +131,11 @@ def energy(posterior: Posterior) -> float:
     return float(np.min(posterior.bfmi))
 
 
+def _absent(posterior: Posterior) -> list[str]:
+    draws = posterior.draws.reshape(-1, posterior.draws.shape[-1])
+    return absent(posterior.analysis, draws, "draws")
+
+
 def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) -> str:
     """Return the table that `bknn sample` prints."""
     analysis: Analysis = posterior.analysis
@@ -167,6 +175,8 @@ def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) 
     )
     for found in predicted:
         lines += wrapped(f"{found.kind} check", found.status)
+    for text in _absent(posterior):
+        lines += wrapped("absent", text)
     lines += wrapped("sampling", posterior.status)
     return "\n".join(lines)
 

@@ -13,6 +13,8 @@ from bknn.inference.contours import Contours
 from bknn.inference.intervals import Intervals
 from bknn.inference.profile import Profile
 from bknn.report import files
+from bknn.report.absent import absent, on_grid
+from bknn.report.absent import lines as absent_lines
 from bknn.report.fit import content
 from bknn.report.heading import counted, heading, parameters_table
 from bknn.report.numbers import in_digits, nested, number
@@ -53,12 +55,20 @@ def profile_json(
     more: dict[str, Any] = {"profile": numbers}
     if limits is not None:
         more["intervals"] = intervals_json(limits)
+    if found.target.results.curves:
+        more["absent"] = _absent(found)
     if plane is not None:
         more["contours"] = {
             f"{n:g}": {"delta": plane.levels[n], "lines": [nested(x) for x in lines]}
             for n, lines in plane.lines.items()
         }
     return content(found.best, "profile", settings, more)
+
+
+def _absent(found: Profile) -> list[str]:
+    grid = np.meshgrid(*found.axes, indexing="ij")
+    points = dict(zip(found.parameters, (x.ravel() for x in grid), strict=True))
+    return absent(found.target, on_grid(found.target, found.best.vector, points))
 
 
 def _words(outcome: np.ndarray) -> Any:
@@ -121,6 +131,7 @@ def profile_table(found: Profile, limits: Intervals | None, plane: Contours | No
         lines.append(f"on the grid      {found.delta[where]:.4f} higher, at {at}")
     for at, height in _other_minima(found):
         lines.append(f"other minimum    {height:.4f} higher, near {at}")
+    lines += absent_lines(_absent(found))
     lines.append(f"profile          {found.status}")
     if limits is not None:
         for x in limits:

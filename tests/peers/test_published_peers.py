@@ -11,7 +11,7 @@ import pytest
 
 import bknn
 from bknn import data
-from bknn.data.published import limit_to_normal
+from bknn.data.limits import limit_to_normal
 
 pyhf = pytest.importorskip("pyhf")
 

@@ -143,9 +143,9 @@ def test_errors_say_what_to_do():
     with pytest.raises(bknn.errors.ParameterError, match="says nothing about"):
         bknn.Analysis(models.load("resonance"), limit(0.0, 1e-5))
     results = tuple(Result(f"r{i}", 1.0, 1.0 + i, 1.0, {"B+ -> K+": 1.0}) for i in range(2))
-    correlation = np.array([[1.0, 0.5], [0.5, 1.0]])
+    correlation = np.array([[1.0, 1.5], [1.5, 1.0]])
     wrong = Measurement("wrong", "", {}, results=results, correlation=correlation)
-    with pytest.raises(bknn.errors.DataError, match="not defined"):
+    with pytest.raises(bknn.errors.DataError, match="not positive"):
         bknn.Analysis(models.load("sm"), wrong)
     analysis = bknn.Analysis(models.load("vector"), limit(0.0, 1e-5))
     with pytest.raises(bknn.errors.WorkspaceError, match="is not a count"):

@@ -28,6 +28,7 @@ SURFACE = {
     ],
     "bknn.data": [
         "Density",
+        "LimitCurve",
         "Measurement",
         "Result",
         "Source",

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from bknn import data
-from bknn.data import command, counting, published
+from bknn.data import command, counting, limits, published
 from bknn.decay.standard_model import dbr_dq2
 from bknn.errors import DataError, UnknownNameError
 from bknn.likelihood.histfactory import HistFactory
@@ -105,7 +105,8 @@ def test_the_documented_file(read):
     found = read(text)
     assert found.title == "Belle IV"
     assert found.channels == ("K*0",)
-    assert len(found.results) == 6
+    assert len(found.results) == 7
+    assert len(found.curves) == 1
     assert found.select("kstar").n_bins == 2
 
 
@@ -259,7 +260,7 @@ kstar = ["f_l", "BR(B+ -> K*+)"]
 )
 def test_limits_come_back(level, expected, value):
     upper = 9.3
-    x, width = published.limit_to_normal(upper, level, expected=expected, value=value)
+    x, width = limits.limit_to_normal(upper, level, expected=expected, value=value)
     density = norm(x, width)
     # What is not negative, and is above the limit.
     assert density.sf(upper) / density.sf(0.0) == pytest.approx(1.0 - level, rel=1e-9)
@@ -281,7 +282,7 @@ def test_limits_in_files(read):
     assert found.above == pytest.approx(5.6e-4 / 1.959963984540054)
     (found,) = read(text + "value = 1e-4\nuncertainty = 2e-4\n").results
     assert found.below == 2e-4
-    assert found.above == published.limit_to_normal(5.6e-4, value=1e-4)[1]
+    assert found.above == limits.limit_to_normal(5.6e-4, value=1e-4)[1]
     (found,) = read(text + "expected = 3e-4\n").results
     assert found.value > 0.0
 
