@@ -1,6 +1,7 @@
-"""Form-factor parameters from lattice results: generalised least squares.
+"""Form-factor parameters from values at points: generalised least squares.
 
-Lattice collaborations publish values of form factors at a few q2 with a covariance. As form factors
+Lattice collaborations, and those who compute sum rules, publish values of form factors at a few q2
+with a covariance. As form factors
 are linear in their parameters, the posterior of the parameters (flat prior) is exactly normal, and
 nothing has to be sampled.
 """
@@ -53,7 +54,7 @@ def available() -> tuple[str, ...]:
     """Return the names of the constraints that come with the package.
 
     >>> available()
-    ('flag-2021', 'hpqcd-2022')
+    ('bgmt-2025', 'bgmt-2025-kstar', 'flag-2021', 'hpqcd-2022')
     """
     return tuple(sorted(path.stem for path in _DATA.glob("*.toml")))
 

@@ -138,6 +138,52 @@ def test_numbers_of_the_lattice(name):
         )
 
 
+def points_of_eos(name: str, transition: str) -> lattice.Constraint:
+    """A constraint of EOS, or its part of one transition."""
+    theirs = constraint(transition, name)
+    process = EOS_TRANSITION[transition] + "::"
+    own = [i for i, o in enumerate(theirs["observables"]) if o.startswith(process)]
+    ours = {f"{process}{f}(q2)": n for n, f in EOS_FUNCTION.items()}
+    return lattice.Constraint(
+        name,
+        transition,
+        "",
+        tuple(ours[theirs["observables"][i]] for i in own),
+        np.array([theirs["kinematics"][i]["q2"] for i in own]),
+        np.array(theirs["means"])[own],
+        np.array(theirs["covariance"])[np.ix_(own, own)],
+    )
+
+
+def test_sum_rules_and_lattice_of_k_star():
+    stored = load("bgmt-2025+lattice", "B -> K*")
+    lattices = ("V+A_0+A_1+A_12", "T_1+T_2+T_23")
+    points = [points_of_eos(f"B->K^*::{x}@HLMW:2015A", "B -> K*") for x in lattices]
+    fit = lattice.fit(stored.series, [lattice.load("bgmt-2025-kstar"), *points])
+    np.testing.assert_allclose(fit.mean, stored.mean, rtol=1e-7)
+    np.testing.assert_allclose(fit.covariance, stored.covariance, rtol=1e-6, atol=1e-12)
+    assert (round(fit.chi2, 2), fit.degrees_of_freedom) == (48.90, 98)
+
+
+@pytest.mark.parametrize(
+    ("name", "transition", "theirs"),
+    [
+        ("bgmt-2025", "B -> K", "B_(s)->K::FormFactorsLCSR@BGMT:2025A"),
+        ("bgmt-2025-kstar", "B -> K*", "B_(s)->K^*::FormFactorsLCSR@BGMT:2025A"),
+    ],
+)
+def test_numbers_of_the_sum_rules(name, transition, theirs):
+    try:
+        peer = points_of_eos(theirs, transition)
+    except KeyError:
+        pytest.skip("EOS has these sum rules from version 1.1 on")
+    ours = lattice.load(name)
+    assert ours.form_factors == peer.form_factors
+    assert ours.q2.tolist() == peer.q2.tolist()
+    assert ours.mean.tolist() == peer.mean.tolist()
+    np.testing.assert_allclose(ours.covariance, peer.covariance, rtol=1e-12)
+
+
 def test_lattice_fit_is_the_posterior_of_eos():
     """-2 log L of EOS's two constraints is a paraboloid: ours, everywhere."""
     one = load("flag-2021+hpqcd-2022", "B -> K")
