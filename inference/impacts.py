@@ -63,6 +63,8 @@ class Impacts:
         groups, total: {label: uncertainty}, by how much the best value fluctuates if the data do
             around what was observed, to first order; the squares add up to that of `total`.
         expected_groups, expected_total: the same if they fluctuate around what the fit expects.
+        contributions: {label: uncertainty} of each group but the counts, by how much the
+            uncertainty shrinks, in quadrature, if all its members are held: see `contribution`.
         hessian: uncertainty from the curvature of the likelihood; see `impacts` why it differs.
         derivative: of the best value by every count and auxiliary datum, in the shape of the data.
     """
@@ -84,6 +86,7 @@ class Impacts:
     total: float
     expected_groups: dict[str, float]
     expected_total: float
+    contributions: dict[str, float]
     hessian: float
     derivative: Data
 
@@ -107,6 +110,27 @@ class Impacts:
         if name not in self.names:
             raise errors.unknown("parameter", name, self.names, f"the impacts on {self.poi!r}")
         return self.table[self.names.index(name)]
+
+    def contribution(self, *patterns: str) -> float:
+        """Return by how much the uncertainty shrinks, in quadrature, if parameters are held.
+
+        sqrt(sigma^2 - sigma_held^2), by the curvature at the fit: tables of systematic
+        uncertainties are often made so. Contributions of different sources add up to nothing in
+        particular. It is the absolute value of `post` for a single parameter.
+
+        Args:
+            patterns: names or sets of names, with * and ?, as for groups.
+
+        Raises:
+            UnknownNameError: a pattern that matches nothing that floats.
+        """
+        own = np.zeros(len(self.names), bool)
+        for pattern in patterns:
+            hits = np.array([_matches(name, pattern) for name in self.names], bool)
+            if not hits.any():
+                raise errors.unknown("parameter", pattern, self.names, "what floats in the fit")
+            own |= hits
+        return _contribution(self.result, self.result.target.index(self.poi), self.index[own])
 
     @property
     def status(self) -> str:
@@ -257,6 +281,11 @@ def impacts(
         total=_together(observed),
         expected_groups=expected,
         expected_total=_together(expected),
+        contributions={
+            label: _contribution(result, i, np.intersect1d(own, rows))
+            for label, own in members.items()
+            if label != STATISTICAL
+        },
         hessian=float(sigma[i]),
         derivative=derivative,
     )
@@ -436,6 +465,18 @@ def _expected_covariance(
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a / b; 0 / 0 is 0: where nothing is expected, and nothing changes it."""
     return np.where(a == 0, 0.0, a / np.where(b > 0, b, np.nan))
+
+
+def _contribution(result: FitResult, i: int, rows: np.ndarray) -> float:
+    """Return by how much the uncertainty of parameter i shrinks if others are held."""
+    covariance = result.covariance
+    rows = rows[result.uncertainty_vector[rows] > 0]  # the others lie at a bound
+    scale = np.sqrt(np.diag(covariance)[rows])
+    along = covariance[i, rows] / scale
+    block = covariance[np.ix_(rows, rows)] / np.outer(scale, scale)
+    if not result.uncertainty_vector[i] > 0:
+        return float("nan")
+    return float(np.sqrt(along @ np.linalg.solve(block, along)))
 
 
 def _jacobian(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ _EXAMPLES = """\
 examples:
   bknn impacts signal-strength
   bknn impacts resonance --poi branching_ratio --fix mass=2.1 --out results/
+  bknn impacts signal-strength --asimov --set mu=1 --nominal
   bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*,*pid*,*PID*"
 """
 
@@ -48,6 +49,12 @@ def add(commands: Any) -> None:
         action="store_true",
         help="linear impacts only, from the Hessian; nothing is fitted again",
     )
+    parser.add_argument(
+        "--asimov",
+        action="store_true",
+        help="of the data that are expected (Asimov), in place of those observed",
+    )
+    options.add_truth(parser)
     options.add_fix(parser)
     options.add_output(parser)
 
@@ -56,15 +63,24 @@ def run(args: argparse.Namespace) -> int:
     """Fit, move the nuisances, print, write."""
     fixed, groups = options.values(args.fix, "--fix"), _groups(args.group)
     options.number(args.top, "--top")
-    analysis = options.analysis(args, [*fixed, *([args.poi] if args.poi else [])])
+    point = options.point_of_truth(args, fixed)
+    if not args.asimov and (point or args.nominal):
+        raise errors.ParameterError(
+            f"{'--set' if point else '--nominal'} is about data that are expected; give --asimov "
+            "too, or leave it out."
+        )
+    analysis = options.analysis(args, [*fixed, *point, *([args.poi] if args.poi else [])])
     poi = options.of_interest(analysis, fixed, args.poi)
 
     from bknn import report
-    from bknn.inference import fit
+    from bknn.inference import asimov, fit
     from bknn.inference.impacts import impacts
 
     out = output.directory(args.out)
     result = fit(analysis, fixed=fixed).check()
+    if args.asimov:
+        at = options.truth(analysis, result, {**fixed, **point}, args.nominal)
+        result = fit(analysis, fixed=fixed, data=asimov(analysis, at)).check()
     with progress.bar("refits") as done:
         found = impacts(
             analysis,
@@ -77,7 +93,15 @@ def run(args: argparse.Namespace) -> int:
     print(report.impacts_table(found, args.top))
     if out is not None:
         settings = options.settings(
-            args, poi=poi, fix=fixed, groups=groups, refits=not args.no_refits, top=args.top
+            args,
+            poi=poi,
+            asimov=args.asimov,
+            set=point,
+            nominal=args.nominal,
+            fix=fixed,
+            groups=groups,
+            refits=not args.no_refits,
+            top=args.top,
         )
 
         def figures(folder: Path) -> list[Path]:

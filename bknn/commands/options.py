@@ -16,6 +16,7 @@ from bknn import errors
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
     from bknn.data import Measurement
+    from bknn.inference import FitResult
     from bknn.inference.work import Work
     from bknn.models import Model
 
@@ -150,6 +151,22 @@ def add_fix(parser: argparse.ArgumentParser) -> None:
     """Parameters that do not float."""
     parser.add_argument(
         "--fix", nargs="+", default=[], metavar="NAME=VALUE", help="keep parameters"
+    )
+
+
+def add_truth(parser: argparse.ArgumentParser) -> None:
+    """The point at which data are made up."""
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the truth; the best fit to the data elsewhere",
+    )
+    parser.add_argument(
+        "--nominal",
+        action="store_true",
+        help="nuisances of the truth where their constraints have them, not where the data do",
     )
 
 
@@ -454,6 +471,31 @@ def work(args: argparse.Namespace) -> Work:
 
     found: Work = getattr(args, "work", None) or Work()
     return found
+
+
+def point_of_truth(args: argparse.Namespace, fixed: Mapping[str, float]) -> dict[str, float]:
+    """The values that --set gives, which --fix may not."""
+    point = values(args.set, "--set")
+    if both := sorted(set(point) & set(fixed)):
+        raise errors.ParameterError(
+            f"--set and --fix both give {both[0]!r}; --set is the truth, --fix the truth and every "
+            "fit. Leave one out."
+        )
+    return point
+
+
+def truth(
+    analysis: Analysis, result: FitResult, held: Mapping[str, float], nominal: bool
+) -> dict[str, Any]:
+    """The point at which data are made up: everything that is not held as it fits the data best, or
+    nuisances nominal."""
+    from bknn.inference import fit
+
+    if nominal:
+        own = {p.name for p in analysis.parameters if not p.nuisance and p.constraint is None}
+        best = {name: value for name, value in result.params.items() if name in own}
+        return {**analysis.init, **best, **held}
+    return dict(fit(analysis, fixed=held).check().params) if held else dict(result.params)
 
 
 def of_interest(analysis: Analysis, fixed: Container[str], given: str | None) -> str:

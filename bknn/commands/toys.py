@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bknn import errors
 from bknn.commands import options, output, progress
-
-if TYPE_CHECKING:
-    from bknn.analysis import Analysis
-    from bknn.inference import FitResult
 
 _EXAMPLES = """\
 examples:
@@ -36,18 +31,7 @@ def add(commands: Any) -> None:
         epilog=_EXAMPLES,
     )
     options.add_analysis(parser, seed=options.SEED)
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="the truth; the best fit to the data elsewhere",
-    )
-    parser.add_argument(
-        "--nominal",
-        action="store_true",
-        help="nuisances of the truth where their constraints have them, not where the data do",
-    )
+    options.add_truth(parser)
     parser.add_argument(
         "-n",
         "--number",
@@ -73,12 +57,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Throw, fit, print, write."""
-    point, fixed = options.values(args.set, "--set"), options.values(args.fix, "--fix")
-    if both := sorted(set(point) & set(fixed)):
-        raise errors.ParameterError(
-            f"--set and --fix both give {both[0]!r}; --set is the truth, --fix the truth and every "
-            "fit. Leave one out."
-        )
+    fixed = options.values(args.fix, "--fix")
+    point = options.point_of_truth(args, fixed)
     number = args.number if args.number is not None else (0 if args.merge else 1000)
     options.number(number, "-n", 0 if args.merge else 1)
     options.number(args.first, "--first", 0)
@@ -99,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed).check()
     if number:
-        truth = _truth(analysis, result, {**fixed, **point}, args.nominal)
+        truth = options.truth(analysis, result, {**fixed, **point}, args.nominal)
         own = [p.name for p in analysis.parameters if not p.nuisance and p.constraint is None]
         # The likelihood ratios of the true values, for the coverage.
         hypotheses = {name: {name: truth[name]} for name in own if name not in fixed}
@@ -157,16 +137,3 @@ def run(args: argparse.Namespace) -> int:
             None if args.no_figures else figures,
         )
     return 0
-
-
-def _truth(
-    analysis: Analysis, result: FitResult, held: Mapping[str, float], nominal: bool
-) -> dict[str, Any]:
-    """The point at which toys are thrown: everything else as it fits the data best, or nominal."""
-    from bknn.inference import fit
-
-    if nominal:
-        own = {p.name for p in analysis.parameters if not p.nuisance and p.constraint is None}
-        best = {name: value for name, value in result.params.items() if name in own}
-        return {**analysis.init, **best, **held}
-    return dict(fit(analysis, fixed=held).check().params) if held else dict(result.params)

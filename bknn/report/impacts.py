@@ -29,6 +29,7 @@ def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, An
         "total": number(found.total),
         "expected_groups": {label: number(x) for label, x in found.expected_groups.items()},
         "expected_total": number(found.expected_total),
+        "contributions": {label: number(x) for label, x in found.contributions.items()},
     }
     return content(found.result, "impacts", settings, more)
 
@@ -87,13 +88,14 @@ def impacts_table(found: Impacts, top: int = 20) -> str:
                 f"{x / scale:.3f}",
                 f"{100 * (x / found.total) ** 2:.1f} %",
                 f"{expected[label] / scale:.3f}",
+                _text(found.contributions.get(label, np.nan) / scale, ".3f"),
             )
             for label, x in found.groups.items()
         ]
         together = (f"{x / scale:.3f}" for x in (found.total, found.expected_total))
-        shares.append(("together", next(together), "", next(together)))
-        shares.append(("from the curvature", f"{found.hessian / scale:.3f}", "", ""))
-        head = ["group", "around the data", "of the variance", "around the fit"]
+        shares.append(("together", next(together), "", next(together), ""))
+        shares.append(("from the curvature", f"{found.hessian / scale:.3f}", "", "", ""))
+        head = ["group", "around the data", "of the variance", "around the fit", "less if held"]
         lines += ["", table(head, shares)]
     lines += ["", f"fit              {found.result.status}"]
     if found.poi in found.remarks:

@@ -141,6 +141,9 @@ class Toys(Task):
 @dataclass(frozen=True)
 class Impacts(Task):
     poi: str | None = None
+    asimov: bool = False
+    set: Numbers = field(default_factory=dict)
+    nominal: bool = False
     fix: Numbers = field(default_factory=dict)
     top: int = 20
     groups: Mapping[str, Texts] = field(default_factory=dict)

@@ -257,6 +257,27 @@ def test_groups_of_impacts(folder):
     assert settings["refits"] is False
 
 
+def test_impacts_of_expected_data(folder, analysis):
+    words = ("--asimov", "--set", "mu=1.5", "--no-refits", "--group", "all=*")
+    (code, out, err), path = ask(folder, "impacts", *words, "--nominal")
+    assert (code, err) == (0, "")
+    content = strict_json(path / "result.json")
+    at = {**analysis.init, "mu": 1.5}
+    fit = inference.fit(analysis, data=inference.asimov(analysis, at))
+    expected = impacts(analysis, "mu", result=fit, refits=False, groups={"all": ["*"]})
+    assert fit.params["mu"] == pytest.approx(1.5)
+    assert content["impacts"][0]["post"] == pytest.approx(expected.post[0], rel=1e-5)
+    assert content["contributions"] == pytest.approx(expected.contributions, rel=1e-5)
+    assert max(abs(row["pull"] or 0.0) for row in content["impacts"]) < 1e-5
+    settings = content["provenance"]["settings"]
+    assert (settings["asimov"], settings["set"]) == (True, {"mu": 1.5})
+    _, path = ask(folder, "impacts", *words)
+    fitted = inference.fit(analysis, fixed={"mu": 1.5}).params["norm_b"]
+    pulls = {row["name"]: row["pull"] for row in strict_json(path / "result.json")["impacts"]}
+    assert pulls["norm_b"] == pytest.approx(float(fitted), abs=1e-5)
+    assert "less if held" in out
+
+
 # ---------------------------------------------------------------- bknn significance
 
 
@@ -451,6 +472,9 @@ def test_documented_schema(folder, first):
         ("impacts --group x", ("'x'", "LABEL=PATTERN")),
         ("impacts --group x=corr_*", ("'corr_*'",)),
         ("impacts --poi nu", ("'nu'",)),
+        ("impacts --set mu=1", ("--set", "--asimov")),
+        ("impacts --nominal", ("--nominal", "--asimov")),
+        ("impacts --asimov --set mu=1 --fix mu=1", ("'mu'", "--set", "--fix")),
         ("toys -n 0", ("-n 0",)),
         ("toys --first -1", ("--first -1",)),
         ("toys --set mu", ("--set 'mu'",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -265,6 +266,30 @@ def test_the_order_of_the_parameters_does_not_matter(found):
             expected = found[row["name"]][column]
             assert row[column] == pytest.approx(expected, abs=1e-7, nan_ok=True)
     assert other.groups == pytest.approx(found.groups, rel=1e-7)
+
+
+def test_contributions_are_what_holding_takes_away(whole, best, found):
+    """Against the Hessian of the likelihood written by hand, with rows and columns left out."""
+    steps = 1e-3 * np.maximum(best.uncertainty_vector, 1e-2)
+    hessian = differences(best.vector, steps)
+    variance = np.linalg.inv(hessian)[0, 0]
+    for patterns in (("norm_b",), ("stat_SR", "side[[]?]"), ("shape_?", "k_b", "ff"), ("*",)):
+        held = [n for n in NAMES[1:] if any(_fits(n, p) for p in patterns)]
+        kept = [j for j, n in enumerate(NAMES) if n not in held]
+        less = variance - np.linalg.inv(hessian[np.ix_(kept, kept)])[0, 0]
+        assert found.contribution(*patterns) == pytest.approx(math.sqrt(less), rel=1e-4)
+    for row in found.table:
+        assert found.contribution(row["name"]) == pytest.approx(abs(row["post"]), rel=1e-9)
+    with pytest.raises(errors.UnknownNameError, match="norm_c"):
+        found.contribution("norm_c")
+    own = {"yields": ["norm_b"], "simulation": ["stat_SR", "side"]}
+    groups = impacts(whole, "mu", result=best, refits=False, groups=own).contributions
+    assert list(groups) == ["yields", "simulation", "other"]
+    assert groups["simulation"] == pytest.approx(found.contribution("stat_SR", "side"), rel=1e-12)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name.partition("[")[0], pattern)
 
 
 # ------------------------------------------------------------------------------ what it looks like
