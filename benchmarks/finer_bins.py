@@ -33,6 +33,12 @@ BACKGROUNDS = {
     "mixed": ("mixed",),
     "continuum": ("uubar", "ddbar", "ssbar", "ccbar", "taupair"),
 }
+BINS = {
+    "3": PUBLISHED,
+    "6": np.array([-1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 25.0]),
+    "13": np.linspace(-1.0, 25.0, 14),
+    "26": np.linspace(-1.0, 25.0, 27),
+}
 MASSES = np.linspace(1.0, 3.4, 97)
 
 
@@ -135,6 +141,25 @@ def of_mass(likelihood) -> str:
     )
 
 
+def of_limit(edges: np.ndarray, norm: float, mass: float) -> float:
+    """Return the expected uncertainty of a narrow line's branching fraction, if there is none.
+
+    All is normal here: counts, norms of the backgrounds, statistics of simulation, and 5% of the
+    standard model. The median CLs limits are 1.645 (90%) and 1.960 (95%) times that.
+    """
+    likelihood = simple(edges, norm)
+    _, _, variance, _ = published()
+    counts = expected(likelihood, mass, 0.0)
+    signal = (expected(likelihood, mass, 1e-5) - counts) / 1e-5
+    covariance = np.diag(counts) + np.outer(likelihood.signal, likelihood.signal) * 0.05**2
+    for name, background in likelihood.backgrounds.items():
+        cumulative = PchipInterpolator(PUBLISHED, np.append(0.0, np.cumsum(variance[name])))
+        covariance += (
+            np.diag(np.diff(cumulative(edges))) + np.outer(background, background) * norm**2
+        )
+    return float((signal @ np.linalg.solve(covariance, signal)) ** -0.5)
+
+
 def main() -> None:
     bknn.enable_x64()
     observed, counts, _, efficiency = published()
@@ -164,12 +189,14 @@ def main() -> None:
     mu, sigma = float(best.params["mu"]), float(best.uncertainties["mu"])
     print(f"three bins, data, tuned norm {tuned:.4f}: mu = {mu:.2f} +- {sigma:.2f}", flush=True)
     print("three bins, data:", of_mass(simple(PUBLISHED, tuned)), flush=True)
-    for label, edges in {
-        "3": PUBLISHED,
-        "6": np.array([-1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 25.0]),
-        "13": np.linspace(-1.0, 25.0, 14),
-        "26": np.linspace(-1.0, 25.0, 27),
-    }.items():
+    for label, edges in BINS.items():
+        limits = (
+            f"at {mass} GeV {1.645e6 * sigma:.1f}e-6 (90%), {1.960e6 * sigma:.1f}e-6 (95%)"
+            for mass in (0.1, 1.0, 2.1)
+            for sigma in (of_limit(edges, tuned, mass),)
+        )
+        print(f"{label:>3} bins, expected limit: {', '.join(limits)}", flush=True)
+    for label, edges in BINS.items():
         likelihood = simple(edges, tuned)
         for mass, ratio in ((2.1, 9.5e-6),):
             asimov = dataclasses.replace(likelihood, observed=expected(likelihood, mass, ratio))
