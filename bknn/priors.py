@@ -8,17 +8,15 @@ text:
     truncated_normal(0, 20e-6, 0, inf)       mean, standard deviation, low, high
     log_uniform(1e-7, 1e-4)                  density ~ 1/x between low and high
     flat_in_square(0, 4.78)                  density ~ x: x^2 is uniform, as for a mass in q2
-    user:module:function                     what the function returns, a numpyro distribution
+    user:module:function                     what a function of module.py returns, a numpyro
+                                             distribution; for files that the user named
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-from bknn import errors
+from bknn import errors, user_functions
 
 #: Less than this of a prior within the bounds of its parameter is taken for a mistake.
 LEAST = 1e-9
@@ -396,23 +394,25 @@ FORMS: dict[str, tuple[tuple[str, ...], Callable[..., dist.Distribution]]] = {
 }
 
 
-def read(text: str) -> dist.Distribution:
+def read(text: str, functions: Sequence[str | Path] = ()) -> dist.Distribution:
     """Return the distribution that a text names, as it stands in a run card.
 
     Args:
         text: see the top of this file.
+        functions: Python files whose functions the text may name.
 
     Raises:
-        UnknownNameError: no such prior, module or function.
-        ParameterError: numbers that are missing, too many, or make no sense.
+        UnknownNameError: no such prior or function.
+        ParameterError: numbers that are missing, too many, or make no sense; a function of a file
+            that was not named, or that raises something.
 
     >>> describe(read("uniform(1.5, 3.0)"))
     'uniform on [1.5, 3]'
     >>> describe(read("flat-in-square(0, 4.78)"))
     'flat in the square on [0, 4.78]'
     """
-    if text.strip().startswith("user:"):
-        return _user(text.strip())
+    if user_functions.is_one(text):
+        return _user(text.strip(), functions)
     match = re.fullmatch(r"\s*([\w-]+)\s*\((.*)\)\s*", text, re.DOTALL)
     if match is None:
         name = text.partition("(")[0].strip()
@@ -460,44 +460,19 @@ def _first_word(words: list[str]) -> str:
     return ""
 
 
-def _user(text: str) -> dist.Distribution:
-    """Call the function of a module, which may be a file in the working directory."""
-    parts = text.split(":")
-    if len(parts) != 3 or not all(parts):
-        raise errors.ParameterError(
-            f"prior {text!r} is not of the form user:module:function, for example "
-            "user:my_priors:branching_ratio."
-        )
-    _, name, function = parts
-    module = _module(name, text)
-    made = getattr(module, function, None)
-    if not callable(made):
-        known = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
-        raise errors.unknown("function", function, known, f"module {name!r}")
-    found = made()
+def _user(text: str, files: Sequence[str | Path]) -> dist.Distribution:
+    """Return the distribution that a function of a user returns."""
+    found = user_functions.call(text, files)
     if not isinstance(found, dist.Distribution):
         raise errors.ParameterError(
             f"prior {text!r}: the function returned a {type(found).__name__}; it must take no "
             "arguments and return a numpyro distribution."
         )
-    support_bounds(found)
-    return found
-
-
-def _module(name: str, text: str) -> Any:
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as problem:
-        if problem.name != name.partition(".")[0]:
-            raise  # it is there, and imports what is not
-    path = Path(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
-        raise errors.UnknownNameError(
-            f"prior {text!r}: there is no module {name!r} among those installed and no file "
-            f"{path} in {Path.cwd()}."
-        )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+        with jax.ensure_compile_time_eval():
+            found.log_prob(jnp.asarray(middle(*support_bounds(found))))
+    except errors.ParameterError:
+        raise
+    except Exception as problem:
+        raise user_functions.failed(f"{text}, its log_prob", problem) from None
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors, reading
+from bknn.user_functions import checksums
 
 if TYPE_CHECKING:
     from bknn.analysis import Analysis
@@ -64,7 +65,8 @@ def kept(
 
     with Lock(out):
         folder = out / FOLDER
-        _begin(folder, state(analysis, record), resume)
+        functions = checksums(getattr(args, "functions", []))
+        _begin(folder, {**state(analysis, record), "functions": functions}, resume)
         try:
             yield Work(Checkpoints(folder))
         except KeyboardInterrupt:

@@ -85,7 +85,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compute, print, write."""
-    fixed, priors = options.values(args.fix, "--fix"), options.priors(args.prior)
+    fixed = options.values(args.fix, "--fix")
+    priors = options.priors(args.prior, functions=args.functions)
     chains = options.number(args.chains, "--chains")
     draws = options.number(args.draws, "--draws", 4)
     asked = hypotheses(args, fixed, priors)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Compute, print, write."""
     _refuse_chains(args)
     over, fixed = options.grids(args.over), options.values(args.fix, "--fix")
-    priors = options.priors(args.prior)
+    priors = options.priors(args.prior, functions=args.functions)
     analysis = options.analysis(args, [*over, *fixed], priors)
 
     from bknn import report

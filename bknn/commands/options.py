@@ -181,6 +181,20 @@ def add_priors(parser: argparse.ArgumentParser) -> None:
         help='priors in place of the model\'s, as in "mass=uniform(1.5,3.0)"; also normal, '
         "truncated_normal, log_uniform, flat_in_square, user:module:function (docs/priors.md)",
     )
+    add_functions(parser)
+
+
+def add_functions(parser: argparse.ArgumentParser) -> None:
+    """Files of Python whose functions may be called."""
+    parser.add_argument(
+        "--functions",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="Python files whose functions priors may name, as user:my_priors:mass that of "
+        "my_priors.py; their code is run",
+    )
 
 
 def add_over(parser: argparse.ArgumentParser, text: str, *, required: bool) -> None:
@@ -250,8 +264,11 @@ def bounds(texts: Sequence[str], option: str = "--bounds") -> dict[str, tuple[fl
     return found
 
 
-def priors(texts: Sequence[str], option: str = "--prior") -> dict[str, str]:
-    """Read NAME=PRIOR pairs; each prior must be one that `bknn.priors.read` can read.
+def priors(
+    texts: Sequence[str], option: str = "--prior", functions: Sequence[str] = ()
+) -> dict[str, str]:
+    """Read NAME=PRIOR pairs; each prior must be one that `bknn.priors.read` can read, with the
+    functions of these files.
 
     >>> priors(["mass=uniform(1.5, 3.0)"])
     {'mass': 'uniform(1.5, 3.0)'}
@@ -268,9 +285,18 @@ def priors(texts: Sequence[str], option: str = "--prior") -> dict[str, str]:
             )
         if name in found:
             raise errors.ParameterError(f"{option} gives {name!r} two priors; leave one out.")
-        read(prior)
+        read(prior, functions)
         found[name] = prior
     return found
+
+
+def called(args: argparse.Namespace, priors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return priors with those that functions of the user make in place of their texts."""
+    from bknn.priors import read
+    from bknn.user_functions import is_one
+
+    files = getattr(args, "functions", [])
+    return {name: read(x, files) if is_one(x) else x for name, x in priors.items()}
 
 
 def grids(texts: Sequence[str], option: str = "--over") -> dict[str, np.ndarray]:
@@ -460,7 +486,12 @@ def analysis(
     key = (args.model, *sorted(free), *sorted((priors or {}).items()), *sorted(ranges.items()))
     if key not in known:
         known[key] = Analysis(
-            physics, data, response=args.response, free=free, priors=priors, bounds=ranges
+            physics,
+            data,
+            response=args.response,
+            free=free,
+            priors=called(args, priors or {}),
+            bounds=ranges,
         )
     return known[key]
 

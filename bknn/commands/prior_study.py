@@ -55,10 +55,11 @@ def run(args: argparse.Namespace) -> int:
             f"alternatives.{GIVEN}: {GIVEN!r} is what the priors of [priors] are called; choose "
             "another word."
         )
-    priors = options.priors(args.prior)
+    priors = options.priors(args.prior, functions=args.functions)
     named = dict.fromkeys(name for table in args.alternatives.values() for name in table)
     analysis = options.analysis(args, [*settings.fixed, *named], priors)
-    others = {label: analysis.with_priors(t) for label, t in args.alternatives.items()}
+    tables = {label: options.called(args, t) for label, t in args.alternatives.items()}
+    others = {label: analysis.with_priors(t) for label, t in tables.items()}
     out, work = output.directory(args.out), options.work(args)
 
     from bknn import report
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     posterior = sample.compute(analysis, settings, work=work.within(GIVEN)).posterior
     found = {GIVEN: Studied(posterior)}
-    for label, table in args.alternatives.items():
+    for label, table in tables.items():
         weights = reweight(posterior, table)
         if weights.trusted:
             found[label] = Studied(posterior, weights)

@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that began in the folder"
     )
+    options.add_functions(parser)
     parser.add_argument(
         "--scheduler",
         metavar="WHERE",
@@ -47,4 +48,10 @@ def run(args: argparse.Namespace) -> int:
     """Run."""
     from bknn.run.execute import run as execute
 
-    return execute(args.card, args.out, resume=args.resume, scheduler=args.scheduler)
+    return execute(
+        args.card,
+        args.out,
+        resume=args.resume,
+        scheduler=args.scheduler,
+        functions=args.functions,
+    )

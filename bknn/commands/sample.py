@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         predictive=args.predictive,
     ).check()
-    priors = options.priors(args.prior)
+    priors = options.priors(args.prior, functions=args.functions)
     analysis = options.analysis(args, settings.fixed, priors)
     record = options.settings(
         args,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from bknn import errors, reading
 from bknn.commands.options import seed
+from bknn.user_functions import beside
 
 
 class Grid(str):
@@ -232,6 +233,7 @@ class Card:
         text: its content, as it is.
         run, model, data, priors: what all tasks share.
         tasks: {section: its content}, in the order of the card.
+        functions: Python files whose functions its priors may name.
     """
 
     path: Path
@@ -241,6 +243,7 @@ class Card:
     data: Data
     priors: Mapping[str, str]
     tasks: Mapping[str, Task]
+    functions: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path) -> Card:
@@ -278,6 +281,16 @@ class Card:
         seed(parts["run"].seed, f"[run] of {path}: seed")
         shared = {name: parts[name] for name in ("run", "model", "data", "priors")}
         return cls(path, text, **shared, tasks=tasks)
+
+    def with_functions(self, files: Sequence[str] = ()) -> Card:
+        """Return the card with the files whose functions its priors may name: these, then those
+        beside the card that it names."""
+        texts = [*self.priors.values()]
+        for task in self.tasks.values():
+            if isinstance(task, PriorStudy):
+                texts += [x for table in task.alternatives.values() for x in table.values()]
+        own = beside(self.path.parent, texts)
+        return replace(self, functions=(*files, *map(str, own)))
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return {section: {key: value}}, defaults included, as JSON has it."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ def run(
     *,
     resume: bool = False,
     scheduler: str | None = None,
+    functions: Sequence[str] = (),
 ) -> int:
     """Answer all questions of a card.
 
@@ -38,6 +39,8 @@ def run(
         out: folder of the run; by default that of the card's name, here.
         resume: go on with a run that began there.
         scheduler: "local:N" for N processes, or the address of a Dask scheduler.
+        functions: Python files whose functions priors of the card may name, beside those that lie
+            beside the card.
 
     Returns:
         The exit code: 0, or 1 if a fit that a result needs did not converge.
@@ -48,7 +51,7 @@ def run(
     """
     from bknn.commands.options import prepare
 
-    asked = Card.read(card)
+    asked = Card.read(card).with_functions(functions)
     folder = Path(asked.path.stem) if out is None else Path(out)
     command = f"bknn run {card} --out {folder}"
     try:
@@ -127,6 +130,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
         "data": [card.file(name) for name in data.sets],
         "channels": ",".join(data.channels) or None,
         "response": data.response,
+        "functions": list(card.functions),
         "prior": [f"{name}={text}" for name, text in card.priors.items()],
         "seed": card.run.seed,
         "first": 0,

@@ -14,6 +14,7 @@ from bknn import errors, reading
 from bknn.run.card import Card
 from bknn.run.changes import changes
 from bknn.run.checkpoints import refused, write
+from bknn.user_functions import checksums
 
 #: What the run began with, for a resume to compare.
 BEGUN = "run.json"
@@ -74,6 +75,7 @@ def _state(card: Card) -> dict[str, Any]:
         file = Path(card.file(card.model.wilson_coefficients))
         if file.is_file():
             sums[card.model.wilson_coefficients] = hashlib.sha256(file.read_bytes()).hexdigest()
+    sums |= checksums(card.functions)
     return {"settings": card.settings(), "data_sha256": sums, **versions()}
 
 

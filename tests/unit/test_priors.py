@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import integrate, stats
 import bknn
 from bknn import errors, models, priors
 from bknn.commands import options
+from bknn.run.card import Card
 
 from . import small
 
@@ -139,11 +141,9 @@ def test_support(distribution, bounds):
         ("truncated_normal(0, 1, 2, 1)", "low = 2 must be less than high = 1"),
         ("truncated_normal(0, 1, 20, 30)", "next to nothing .* within"),
         ("user:module", "not of the form user:module:function"),
-        ("user:no_such_module_here:f", "no module 'no_such_module_here' among those installed"),
-        (
-            "user:math:hypotenuse",
-            "unknown function 'hypotenuse' in module 'math'; did you mean 'hypot'",
-        ),
+        ("user:no_such_module_here:f", r"no such file was given: name it with --functions no_su"),
+        ("user:os:getcwd", r"names a function of os\.py, and no such file was given"),
+        ("user:../os:getcwd", "not of the form user:module:function"),
     ],
 )
 def test_texts_that_make_no_sense(text, problem):
@@ -151,19 +151,108 @@ def test_texts_that_make_no_sense(text, problem):
         priors.read(text)
 
 
-def test_a_file_in_the_working_directory(tmp_path, monkeypatch):
+OWN = """
+import sys
+import numpyro.distributions as dist
+
+def half():
+    return dist.HalfNormal(2.0)
+
+def number():
+    return 2.0
+
+def counts():
+    return dist.Poisson(2.0)
+
+def divides():
+    return dist.Normal(0.0, 1 / 0)
+
+def ends():
+    sys.exit("enough")
+
+def needs(x):
+    return x
+
+class Broken(dist.Distribution):
+    support = dist.constraints.real
+
+    def log_prob(self, value):
+        return value.no_such_thing
+
+def broken():
+    return Broken()
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "own_priors.py"
+    path.write_text(OWN, encoding="utf-8")
+    return path
+
+
+def test_functions_of_a_file_that_was_named(own, tmp_path, monkeypatch):
+    assert isinstance(priors.read("user:own_priors:half", [own]), dist.HalfNormal)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own_priors_of_a_test.py").write_text(
-        "import numpyro.distributions as dist\n"
-        "def half():\n    return dist.HalfNormal(2.0)\n"
-        "def number():\n    return 2.0\n"
-        "def counts():\n    return dist.Poisson(2.0)\n"
+    with pytest.raises(errors.ParameterError, match="no such file was given"):
+        priors.read("user:own_priors:half")
+    # A file takes no other module's place.
+    (tmp_path / "json.py").write_text("def half():\n    return 3\n", encoding="utf-8")
+    with pytest.raises(errors.ParameterError, match="returned a int"):
+        priors.read("user:json:half", [tmp_path / "json.py"])
+    assert hasattr(sys.modules["json"], "loads")
+    # What was changed is read anew.
+    own.write_text(OWN.replace("HalfNormal(2.0)", "Uniform(0.0, 2.0)"), encoding="utf-8")
+    assert isinstance(priors.read("user:own_priors:half", [own]), dist.Uniform)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("number", "returned a float"),
+        ("counts", "one real number, and Poisson is not"),
+        ("divides", r"'user:own_priors:divides' raised ZeroDivisionError: .* at line 15 of .*own_"),
+        ("ends", r"raised SystemExit: enough at line 18 of .*own_priors\.py\.$"),
+        ("needs", r"raised TypeError: .*missing 1 required"),
+        ("broken", "its log_prob' raised AttributeError"),
+        ("hlaf", "unknown function 'hlaf' in .*did you mean 'half'"),
+    ],
+)
+def test_what_functions_do_wrong_is_a_sentence(own, name, problem):
+    with pytest.raises(errors.BknnError, match=problem) as caught:
+        priors.read(f"user:own_priors:{name}", [own])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def f(:\n", "raised SyntaxError: .* at line 1 of"),
+        ("import no_such_module_here\n", "raised ModuleNotFoundError: .* at line 1 of"),
+        ("\n\nraise SystemExit\n", r"raised SystemExit at line 3 of"),
+    ],
+)
+def test_files_that_cannot_be_run(tmp_path, text, problem):
+    (tmp_path / "wrong.py").write_text(text, encoding="utf-8")
+    with pytest.raises(errors.ParameterError, match=problem):
+        priors.read("user:wrong:f", [tmp_path / "wrong.py"])
+
+
+def test_a_card_takes_functions_from_beside_it(own, tmp_path, monkeypatch):
+    card = tmp_path / "card.toml"
+    card.write_text(
+        '[model]\nname = "sm"\n[priors]\nmass = "user:own_priors:half"\n'
+        'width = "user:os:getcwd"\n[fit]\n',
+        encoding="utf-8",
     )
-    assert isinstance(priors.read("user:own_priors_of_a_test:half"), dist.HalfNormal)
-    with pytest.raises(errors.ParameterError, match="returned a float"):
-        priors.read("user:own_priors_of_a_test:number")
-    with pytest.raises(errors.ParameterError, match="one real number, and Poisson is not"):
-        priors.read("user:own_priors_of_a_test:counts")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "os.py").write_text("def getcwd():\n    return 1\n", encoding="utf-8")
+    found = Card.read(card)
+    assert found.functions == ()
+    assert found.with_functions().functions == (str(own),)
+    assert found.with_functions(["os.py"]).functions == ("os.py", str(own))
 
 
 # ---------------------------------------------------------------- within bounds

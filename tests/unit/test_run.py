@@ -232,7 +232,7 @@ def test_a_section_has_the_options_and_defaults_of_its_command(name):
     section = card.SECTIONS[name](**needed).options()
     shared = {"model", "form_factors", "inputs", "basis", "long_distance", "wilson_coefficients"}
     shared |= {"free", "data", "channels", "response", "seed", "prior", "out", "no_figures", "run"}
-    shared |= {"first", "merge", "resume"}
+    shared |= {"first", "merge", "resume", "functions", "bounds"}
     assert set(section) == set(args) - shared
     # How many toys there are depends on --merge, which cards do not have.
     args["number"] = args.get("number") or 1000
