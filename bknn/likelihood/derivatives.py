@@ -17,7 +17,8 @@ import numpy as np
 from jax import Array
 
 from bknn.likelihood.interpolation import asymmetric_part, multiplicative
-from bknn.likelihood.sparse import padded, place, sum_padded, take, take_or_one
+from bknn.likelihood.products import product, products_of_others
+from bknn.likelihood.sparse import collect, padded, place, sum_padded, take
 
 if TYPE_CHECKING:
     from bknn.likelihood.histfactory import HistFactory
@@ -110,8 +111,8 @@ def derivatives(
     """Return rates and their derivatives at the flat vector (size,)."""
     c, n_cells = pdf.cells, len(pdf.cells.bin)
     additive, groups, layers, outside = pdf.pieces(vector, scales)
-    product = _product(layers, n_cells)
-    factor = groups[c.group] * product * outside
+    binwise = product(layers)
+    factor = groups[c.group] * binwise * outside
     by_cell = additive * factor
 
     def in_bins(values: Array, matrix: np.ndarray) -> Array:
@@ -134,41 +135,33 @@ def derivatives(
         bend = in_bins(factor, c.bend) * slope[None, :]
         shared = shared + place(bend, where[c.bend_parameters], n)
 
-    # Scalar factors: by group first, then by each factor of the group.
+    # Scalar factors: by group first, then by each factor of the group, then by what it stands for.
     member = (c.group[:, None] == np.arange(len(c.group_factors))).astype(float)
-    by_group = in_bins(additive * product * outside, member)
+    by_group = in_bins(additive * binwise * outside, member)
     table, slopes = _factor_table(pdf, vector)
-    by_factor = (by_group @ _group_derivatives(c.group_factors, table))[:, 1:]
+    others = products_of_others(pdf.factors_of_groups(table))
+    by_place = by_group.T[None, :, :] * others[:, :, None]
+    by_place = by_place.reshape(-1, by_group.shape[0])
+    by_factor = collect(by_place, c.group_factors.T.reshape(-1), len(table)).T[:, 1:]
     n_scalars = len(c.scalar_parameters)
     shared = shared + place(by_factor[:, :n_scalars], where[c.scalar_parameters], n)
     normsys = by_factor[:, n_scalars:] * slopes[None, :]
     shared = shared + place(normsys, where[c.normsys_parameters], n)
 
-    # Bin-wise factors, one layer after the other.
+    # Bin-wise factors, layers laid end to end.
     rest = additive * groups[c.group] * outside
-    others = [
-        rest * _product([x for j, x in enumerate(layers) if j != i], n_cells)
-        for i in range(len(layers))
-    ]
-    flat = jnp.concatenate(others) if others else jnp.zeros(0)
+    flat = (products_of_others(layers) * rest[None, :]).reshape(-1)
     if structure.spread_cells.size:
         cells = structure.spread_cells
         column = where[c.binwise.reshape(-1)[cells]]
         shared = shared.at[c.bin[cells % n_cells], column].add(flat[cells])
-    unscaled = additive * groups[c.group] * product
+    unscaled = additive * groups[c.group] * binwise
     return Derivatives(
         rates=sum_padded(by_cell, structure.bin_cells),
         shared=shared,
         local=sum_padded(flat, structure.local_cells),
         scales=sum_padded(unscaled, structure.scale_cells),
     )
-
-
-def _product(factors: list[Array], n: int) -> Array:
-    result = jnp.ones(n)
-    for factor in factors:
-        result = result * factor
-    return result
 
 
 def _factor_table(pdf: HistFactory, vector: Array) -> tuple[Array, Array]:
@@ -181,13 +174,3 @@ def _factor_table(pdf: HistFactory, vector: Array) -> tuple[Array, Array]:
         (jnp.ones_like(alpha),),
     )
     return jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys]), slopes
-
-
-def _group_derivatives(group_factors: np.ndarray, table: Array) -> Array:
-    """Derivative of each group's product by each entry of the table, (groups, table)."""
-    columns = [take_or_one(table, column) for column in group_factors.T]
-    result = jnp.zeros((len(group_factors), table.shape[0]))
-    for i, column in enumerate(group_factors.T):
-        rest = _product([x for j, x in enumerate(columns) if j != i], len(group_factors))
-        result = result + rest[:, None] * (column[:, None] == np.arange(table.shape[0]))
-    return result

@@ -25,6 +25,7 @@ from bknn.likelihood.interpolation import (
     multiplicative,
 )
 from bknn.likelihood.parameter_sets import NORMAL, POISSON, ParameterSet, collect_sets
+from bknn.likelihood.products import product
 from bknn.likelihood.sparse import collect, spread, take, take_or_one
 from bknn.likelihood.terms import log_poisson, normal_norm, normal_shape
 from bknn.likelihood.workspace import Workspace, parse
@@ -263,9 +264,9 @@ class HistFactory:
 
     def pieces(
         self, vector: Array, scales: Array | None = None
-    ) -> tuple[Array, Array, list[Array], Array]:
+    ) -> tuple[Array, Array, Array, Array]:
         """Return what is multiplied in each cell: additive part (cells,), scalar factors by group
-        (groups,), bin-wise factors (cells,) each, outside factors (cells,)."""
+        (groups,), bin-wise factors (layers, cells), outside factors (cells,)."""
         c = self.cells
         alpha = take(vector, c.shift_parameters)
         additive = c.nominal + c.shift @ alpha
@@ -273,17 +274,18 @@ class HistFactory:
             bend = asymmetric_part(take(vector, c.bend_parameters), self.interpolation["histosys"])
             additive = additive + c.bend @ bend
         layers = [take_or_one(vector, layer) for layer in c.binwise]
+        binwise = jnp.stack(layers) if layers else jnp.ones((0, len(c.bin)))
         outside = jnp.ones(len(c.bin))
         if scales is not None:
             outside = take_or_one(scales, self.scale)
-        return additive, self._groups(vector), layers, outside
+        return additive, self._groups(vector), binwise, outside
 
     def cell_rates(self, vector: Array, scales: Array | None = None) -> Array:
         """Return the rate of every cell, shape (cells,), at the flat vector (size,)."""
-        additive, groups, layers, outside = self.pieces(vector, scales)
+        additive, groups, binwise, outside = self.pieces(vector, scales)
         rates = additive * spread(groups, self.cells.group)
-        for layer in layers:
-            rates = rates * layer
+        if len(binwise):
+            rates = rates * product(binwise)
         return rates if scales is None else rates * outside
 
     def _groups(self, vector: Array) -> Array:
@@ -293,12 +295,12 @@ class HistFactory:
             take(vector, c.normsys_parameters), c.log_lo, c.log_hi, c.polynomial
         )
         table = jnp.concatenate([jnp.ones(1), take(vector, c.scalar_parameters), normsys])
-        factors = spread(table, c.group_factors.T.reshape(-1))
-        # Multiplied out: plain products differentiate into plain products.
-        product = jnp.ones(len(c.group_factors))
-        for row in factors.reshape(c.group_factors.T.shape):
-            product = product * row
-        return product
+        return product(self.factors_of_groups(table))
+
+    def factors_of_groups(self, table: Array) -> Array:
+        """Return the factors of every group (f, groups) from the table of all that there are."""
+        index = self.cells.group_factors.T
+        return spread(table, index.reshape(-1)).reshape(index.shape)
 
     def rates(self, vector: Array, scales: Array | None = None) -> Array:
         """Return the expected counts (bins,) at the flat vector (size,)."""
