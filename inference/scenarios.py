@@ -134,8 +134,8 @@ def scenarios(
         masses: points of the grid in the mass.
         largest_mass: end of the grid in GeV; where phase space ends, or 4.7 GeV for one particle,
             by default.
-        odd: let the partner coupling of odd parity float too. B -> K does not see it; data on
-            B -> K* or Bs do.
+        odd: let the partner coupling of odd parity float too, where there is one. Data on
+            B -> K* or Bs see it.
         progress: is called with the number of masses that have been done since the last call.
         options: form factors and inputs, as for the models.
 
@@ -158,7 +158,11 @@ def scenarios(
             same = [x for x in chosen if x.model == s.model and x.mass]
             wanted = [c for x in same for c in ((x.even, x.odd) if odd else (x.even,)) if c]
             floats = {"floats": tuple(dict.fromkeys(wanted))} if wanted else {}
-            analyses[s.model] = Analysis(load(s.model, **floats, **options), data)
+            model = load(s.model, **floats, **options)
+            # Those of neutrinos have no `floats`, and float by default or not.
+            asked = {x.odd for x in chosen if x.model == s.model and odd and not x.mass}
+            free = [p.name for p in model.parameters if p.fixed and p.name in asked]
+            analyses[s.model] = Analysis(model, data, free=free)
         found[s.name] = _fitted(s, analyses[s.model], odd, masses, largest_mass, progress)
     return Scenarios(data, found)
 

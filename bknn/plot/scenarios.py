@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bknn.inference.regions import COMBINED, Regions
-from bknn.inference.scenarios import RESCALED, Scenarios
+from bknn.inference.scenarios import RESCALED, ScenarioFit, Scenarios
 from bknn.plot.scale import Scale
 from bknn.plot.style import (
     BLACK,
@@ -32,69 +34,102 @@ _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _STYLES = ("-", "--", "-.", ":")
 
 # Inches.
-_WIDTH, _TALL, _LEFT, _RIGHT, _BOTTOM, _TOP = 5.6, 3.3, 0.6, 1.75, 0.36, 0.12
+_TALL, _LEFT, _RIGHT, _BOTTOM, _TOP = 3.3, 0.6, 1.75, 0.36, 0.12
 
 
 def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure:
     """Draw -2 ln(L / L_SM) of scenarios over the mass of their particle.
 
     Dashed lines are 1, 2, 3, ... sigma of one parameter. The standard model rescaled, which has no
-    mass, is a grey line. Dots are the best masses.
+    mass, is a grey line. Dots are the best masses. More scenarios than one panel holds get a
+    panel for each final state.
 
     Args:
         found: from `inference.scenarios`.
         names: which of them; all by default.
     """
     fits = {n: found[n] for n in names or found.fits}
+    panels = _panels(fits)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    wide, tall, right = (3.25, _TALL, _RIGHT) if columns == 1 else (2.35, 2.1, 0.95)
+    across, width = _LEFT + wide + right, columns * (_LEFT + wide + right)
+    lowest = min(f.delta for f in fits.values())
+    bottom = 1.15 * min(lowest, -1.0)
+    last = max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0)
     data = plain(" + ".join(m.name for m in found.measurements))
     with style():
-        text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", _WIDTH)
-        height = text.room + _BOTTOM + _TALL + _TOP
-        figure = Figure(figsize=(_WIDTH, height))
-        ax = figure.add_axes(
-            (
-                _LEFT / _WIDTH,
-                (text.room + _BOTTOM) / height,
-                (_WIDTH - _LEFT - _RIGHT) / _WIDTH,
-                _TALL / height,
-            )
-        )
-        lowest = min(f.delta for f in fits.values())
-        bottom = 1.15 * min(lowest, -1.0)
-        for n in range(1, int(np.sqrt(-bottom)) + 1):
-            ax.axhline(-(n**2), color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
-            ax.annotate(
-                f"{n}σ",
-                (1.0, -(n**2)),
-                (-3, 1),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                fontsize=6.5,
-                ha="right",
-                color=GREY,
-            )
-        k = 0
-        for name, fit in fits.items():
-            if fit.curve is None:
-                ax.axhline(
-                    fit.delta, color=GREY if name == RESCALED else BLACK, label=fit.scenario.label
-                )
-                continue
-            colour = _COLOURS[k % len(_COLOURS)]
-            line = _STYLES[(k // len(_COLOURS) + k) % len(_STYLES)]
-            (mass,) = fit.curve.axes
-            ax.plot(mass, fit.deltas, line, color=colour, label=fit.scenario.label)
-            best = float(fit.best.params["mass"])
-            ax.plot(best, fit.delta, "o", color=colour, markersize=3)
-            k += 1
-        ax.set_xlim(0.0, max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0))
-        ax.set_ylim(bottom, max(1.0, -0.06 * bottom))
-        ax.set_xlabel("$m_X$ [GeV]")
-        ax.set_ylabel(r"$-2\,\ln(L_{\mathrm{SM}+X}\,/\,L_{\mathrm{SM}})$")
-        ax.tick_params(top=True, right=True)
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", width)
+        height = text.room + rows * (_BOTTOM + tall + _TOP)
+        figure = Figure(figsize=(width, height))
+        for k, panel in enumerate(panels):
+            row, column = divmod(k, columns)
+            x0 = column * across + _LEFT
+            y0 = height - (row + 1) * (_BOTTOM + tall + _TOP) + _BOTTOM
+            ax = figure.add_axes((x0 / width, y0 / height, wide / width, tall / height))
+            ax.set_xlim(0.0, last)
+            ax.set_ylim(bottom, max(1.0, -0.06 * bottom))
+            _curves(ax, panel)
         text.write(figure)
     return figure
+
+
+#: Curves that can be told apart in one panel, and what is too few for one.
+_MOST, _FEW = 12, 3
+
+
+def _panels(fits: Mapping[str, ScenarioFit]) -> list[dict[str, ScenarioFit]]:
+    """Return what is drawn in each panel with the reference: all, or one final state (those with
+    few scenarios together)."""
+    if len(fits) <= _MOST:
+        return [dict(fits)]
+    others = {name: fit for name, fit in fits.items() if name != RESCALED}
+    size = Counter(fit.scenario.model for fit in others.values())
+    found: dict[str, dict[str, ScenarioFit]] = {}
+    for name, fit in others.items():
+        model = fit.scenario.model
+        found.setdefault(model if size[model] > _FEW else "", {})[name] = fit
+    reference = {RESCALED: fits[RESCALED]} if RESCALED in fits else {}
+    return [reference | panel for panel in found.values()]
+
+
+def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
+    """Draw scenarios in one panel, whose limits are set."""
+    for n in range(1, int(np.sqrt(-ax.get_ylim()[0])) + 1):
+        ax.axhline(-(n**2), color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
+        ax.annotate(
+            f"{n}σ",
+            (1.0, -(n**2)),
+            (-3, 1),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=6.5,
+            ha="right",
+            color=GREY,
+        )
+    flat = iter(("-", "--", ":"))
+    k = 0
+    for name, fit in fits.items():
+        if fit.curve is None:
+            rescaled = name == RESCALED
+            ax.axhline(
+                fit.delta,
+                color=GREY if rescaled else BLACK,
+                linestyle="-" if rescaled else next(flat, "-."),
+                label=fit.scenario.label,
+            )
+            continue
+        colour = _COLOURS[k % len(_COLOURS)]
+        line = _STYLES[(k // len(_COLOURS) + k) % len(_STYLES)]
+        (mass,) = fit.curve.axes
+        ax.plot(mass, fit.deltas, line, color=colour, label=fit.scenario.label)
+        best = float(fit.best.params["mass"])
+        ax.plot(best, fit.delta, "o", color=colour, markersize=3)
+        k += 1
+    ax.set_xlabel("$m_X$ [GeV]")
+    ax.set_ylabel(r"$-2\,\ln(L_{\mathrm{SM}+X}\,/\,L_{\mathrm{SM}})$")
+    ax.tick_params(top=True, right=True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
 
 
 def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:

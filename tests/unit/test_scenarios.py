@@ -33,6 +33,56 @@ def test_every_scenario_is_one_of_its_model():
         scenario("vector-v")
 
 
+def test_scenarios_are_all_couplings_of_light_particles():
+    """B -> K sees the first of each and not the second; no coupling is left out or comes twice."""
+    by_model: dict[str, list] = {}
+    for s in SCENARIOS.values():
+        if s.mass:
+            by_model.setdefault(s.model, []).append(s)
+    assert set(by_model) == {"scalar", "vector"} | {
+        f"{x}-pair" for x in ("scalar", "fermion", "vector", "gravitino")
+    }
+    for name, found in by_model.items():
+        model = models.load(name)
+        listed = [c for s in found for c in (s.even, s.odd) if c]
+        assert sorted(listed) == sorted(c.name for c in model.couplings)
+
+        def into_kaons(coupling, model=model):
+            given = {p.name: p.init for p in model.parameters} | {"mass": 1.3}
+            given |= {c.name: float(c.name == coupling) * c.start for c in model.couplings}
+            new = model.spectrum(given, K)
+            return sum(float(x.density(np.array(9.0))) for x in new.continua[1:]) + sum(
+                float(x.branching_ratio) for x in new.lines
+            )
+
+        for s in found:
+            assert into_kaons(s.even) > 0.0
+            assert s.odd is None or into_kaons(s.odd) == 0.0
+
+
+def test_many_scenarios_have_a_panel_for_each_final_state():
+    """What `plot.scenarios` draws of made-up curves."""
+    mass = np.linspace(0.1, 2.3, 5)
+
+    def fake(s):
+        curve = SimpleNamespace(axes=(mass,)) if s.mass else None
+        best = SimpleNamespace(params={"mass": 0.1})
+        return SimpleNamespace(scenario=s, curve=curve, deltas=-1.0 / mass, delta=-10.0, best=best)
+
+    class Found:
+        measurements = (measured("excess", K, 1.2e-5, 1e-6),)
+        fits = {name: fake(s) for name, s in SCENARIOS.items()}  # noqa: RUF012
+
+        def __getitem__(self, name):
+            return self.fits[name]
+
+    axes = plot.scenarios(Found()).axes
+    assert len(axes) == 4
+    labels = [text.get_text() for ax in axes for text in ax.get_legend().get_texts()]
+    assert set(labels) == {s.label for s in SCENARIOS.values()}
+    assert len(plot.scenarios(Found(), names=VIABLE).axes) == 1
+
+
 def test_scenarios_take_up_an_excess(tmp_path):
     """One branching fraction above the standard model: any scenario explains all of it, and what it
     gains is how far the standard model, with the uncertainty that it has, is from the data."""
