@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--odd",
         action="store_true",
-        help="let the couplings of odd parity float too, which B -> K does not see",
+        help="let their partners of odd parity float too, which B -> K does not see",
     )
     parser.add_argument("--points", type=int, default=80, metavar="N", help="masses (default 80)")
     parser.add_argument(

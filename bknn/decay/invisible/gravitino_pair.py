@@ -108,7 +108,7 @@ def densities(q2: ArrayLike, mass: ArrayLike, *, identical: bool = False) -> Den
                 2.0 / 3.0 * jnp.sqrt(x) * p**2,
             ),
         }
-        magnetic = {
+        magnetic: dict[str, tuple[ArrayLike, ...]] = {
             "T.B": (*equal(p, 1.0), 0.0),
             "U.B": (sqrt(2.0) * p, -sqrt(2.0) / 3.0 * p, mixed * p),
         }
