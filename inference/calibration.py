@@ -30,9 +30,10 @@ from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.datasets import expected_rates
 from bknn.inference.fit import starting_points
+from bknn.inference.minima import own_entries
 from bknn.inference.nuts import SEGMENT, Nuts
 from bknn.inference.predictive import draw_prior
-from bknn.inference.sample import own_entries, which_method
+from bknn.inference.sample import which_method
 from bknn.inference.target import Target
 from bknn.inference.tempering import Ladder
 from bknn.inference.work import Work

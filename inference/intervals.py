@@ -147,9 +147,11 @@ def intervals(
 ) -> Intervals:
     """Return intervals in which -2 log L, minimised over all else, rises by less than a level.
 
-    The level is the quantile of chi2 with one degree of freedom (Wilks' theorem; like MINOS). The
-    profile is fitted on a coarse grid first, so that disjoint regions are found, over the whole
-    range where a parameter has several `starts`; every end is then found by root search, far better
+    The level is the quantile of chi2 with one degree of freedom (Wilks' theorem; like MINOS). Other
+    minima are looked for first, from points spread over priors or bounds and from mirror images of
+    what is found. The profile is fitted on a coarse grid around each of them, so that disjoint
+    regions are found, over the whole range where a parameter has several `starts`; every end is
+    then found by root search, far better
     than 1e-6 of the width. Outwards the search goes on up to a crossing or a bound. A region
     between two points of the grid that neither they nor their slopes hint at is missed: give a
     finer `grid`.
@@ -196,14 +198,20 @@ def intervals(
         if name not in names:
             raise errors.unknown("parameter", name, names, "the intervals asked for")
     entries: dict[tuple[str, float], Interval] = {}
+    more: list[FitResult] = []
+    if method == "likelihood":
+        free = Points(analysis, (), best=best, **options)
+        more = [free.fit(x[None]) for x in free.others(float(chi2.ppf(max(levels), 1)))]
+        best = free.best
+    vectors = np.array([x.vector for x in more]).reshape(-1, analysis.size)
     while len(entries) < len(names) * len(levels):
         for name in names:
-            points = Points(analysis, [name], best=best, **options)
+            points = Points(analysis, [name], best=best, more=vectors, **options)
             if method == "hessian":
                 found = _from_hessian(points, levels)
             else:
                 start = (grid or {}).get(name)
-                found = _from_likelihood(points, levels, start)
+                found = _from_likelihood(points, levels, start, more)
             if points.best is not best:
                 # A lower minimum was found on the way, so all levels were too high.
                 best, entries = points.best, {}
@@ -257,11 +265,14 @@ def _ends(cut: tuple[bool, bool], bounds: tuple[float, float]) -> str:
 
 
 def _from_likelihood(
-    points: Points, levels: tuple[float, ...], grid: ArrayLike | None
+    points: Points,
+    levels: tuple[float, ...],
+    grid: ArrayLike | None,
+    more: Sequence[FitResult] = (),
 ) -> list[Interval]:
     """Intervals from the crossings of the profile."""
     heights = np.array([float(chi2.ppf(level, 1)) for level in levels])
-    curve = _Curve(points, _first_points(points, heights.max(), grid))
+    curve = _Curve(points, _first_points(points, heights.max(), grid, more))
     for side in (-1, 1):
         curve.outwards(side, heights.max())
     curve.walls(heights.max())
@@ -274,8 +285,10 @@ def _from_likelihood(
     return curve.intervals(levels, heights)
 
 
-def _first_points(points: Points, highest: float, grid: ArrayLike | None) -> np.ndarray:
-    """Return where the profile is fitted first."""
+def _first_points(
+    points: Points, highest: float, grid: ArrayLike | None, more: Sequence[FitResult]
+) -> np.ndarray:
+    """Return where the profile is fitted first: around the best fit, and around other minima."""
     i = points.index[0]
     lower, upper = points.analysis.bounds[i]
     if grid is not None:
@@ -285,13 +298,16 @@ def _first_points(points: Points, highest: float, grid: ArrayLike | None) -> np.
                 f"the grid of {points.names[0]!r} must be a list of finite numbers."
             )
         return axis
-    value, sigma = float(points.best.vector[i]), float(points.best.uncertainty_vector[i])
     width = upper - lower
-    if not sigma > 0:
-        sigma = width / 40 if np.isfinite(width) else 0.1 * max(1.0, abs(value))
-    sigma = min(sigma, width / 8)
     reach = np.ceil(_FINE * (1.25 * np.sqrt(highest) + 0.5))
-    axis = value + sigma / _FINE * np.arange(-reach, reach + 1)
+    axes = []
+    for minimum in (points.best, *more):
+        value, sigma = float(minimum.vector[i]), float(minimum.uncertainty_vector[i])
+        if not sigma > 0:
+            sigma = width / 40 if np.isfinite(width) else 0.1 * max(1.0, abs(value))
+        sigma = min(sigma, width / 8)
+        axes.append(value + sigma / _FINE * np.arange(-reach, reach + 1))
+    axis = np.concatenate(axes)
     known = {p.name: p for p in points.analysis.parameters}.get(points.names[0])
     if known is not None and known.starts and np.isfinite(width):
         axis = np.concatenate([axis, np.linspace(lower, upper, _WHOLE)])

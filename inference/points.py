@@ -14,6 +14,7 @@ from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.fit import checked_data, compiled, starting_points, worth_holding
+from bknn.inference.minima import distinct, mirrored, own_entries, scattered
 from bknn.inference.newton import CONVERGED, Minimum
 from bknn.inference.result import FitResult
 from bknn.inference.work import Work
@@ -23,6 +24,10 @@ LANES = 128
 
 #: Minima whose -2 log L differ by less are the same minimum.
 DISTINCT = 1e-4
+
+#: Minima are others if a parameter of the model differs by more than this part of itself, and so
+#: many are followed, at most.
+_APART, _OTHERS = 1e-3, 8
 
 #: A fit that did not converge and is lower than one that did by less than this is no lower.
 _LOWER = 1e-6
@@ -65,6 +70,7 @@ class Points:
         best: the fit with `names` floating, if it has been done.
         chunk: as for `fit`.
         work: keeps what `find` finds, or has it found elsewhere, 512 fits at a time.
+        more: where fits begin besides the starts of the model (m, size): at other minima.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Points:
         best: FitResult | None = None,
         chunk: int | None = None,
         work: Work | None = None,
+        more: np.ndarray | None = None,
     ) -> None:
         if not isinstance(analysis, Analysis):
             raise errors.ParameterError(
@@ -86,6 +93,7 @@ class Points:
         self.analysis = analysis
         self.work, self._calls = work or Work(), 0
         self.names = tuple(names)
+        self._more = np.zeros((0, analysis.size)) if more is None else more
         self.index = np.array([analysis.index(name) for name in names], int)
         self.fixed = dict(fixed or {})
         if twice := [name for name in names if name in self.fixed]:
@@ -168,6 +176,48 @@ class Points:
         if result.twice_nll < self.best.twice_nll or not self.best.converged:
             self.best = result
 
+    def others(self, height: float) -> np.ndarray:
+        """Return minima (m, size) that the model's own starts do not find, at most so high above
+        the lowest in -2 log L; a lower one than the best is taken over.
+
+        Fits begin at points spread over priors or bounds, and at mirror images of what is found.
+        """
+        own = np.array(own_entries(self.analysis, self._floating), int)
+        plain, _, _ = starting_points(self.analysis, self.fixed, {})
+        known = np.concatenate([np.asarray(self.best.vector)[None], plain[0]])
+        begin = np.concatenate(
+            [known, scattered(self.analysis, self._floating, np.asarray(self.best.vector))]
+        )
+        found = self._settled(begin, len(known), own, height)
+        images = mirrored(self.analysis, self._floating, found[0])
+        if images.size:
+            begin = np.concatenate([found[0], images])
+            found = self._settled(begin, int(np.sum(~found[1])), own, height)
+        vectors, new = found
+        lowest = self.fit(vectors) if len(vectors) else self.best
+        if lowest.converged and lowest.twice_nll < self.best.twice_nll - _LOWER:
+            self.best = lowest
+        return vectors[new][:_OTHERS]
+
+    def _settled(
+        self, begin: np.ndarray, known: int, own: np.ndarray, height: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fit from points of which the first are known. Returns the minima that lie apart, and
+        which of them the known ones did not lead to; the known first, each part the lowest first.
+        """
+        if not own.size:
+            return np.zeros((0, self.analysis.size)), np.zeros(0, bool)
+        found = _minimise(self.analysis, self.data, begin[:, None], self._floating, self.chunk)
+        vectors, twice = found.vector[:, 0], 2 * found.value[:, 0]
+        ok = (found.outcome[:, 0] == CONVERGED) & np.isfinite(twice)
+        ok &= twice < min(twice.min(initial=np.inf, where=ok), float(self.best.twice_nll)) + height
+        new = np.arange(len(begin)) >= known
+        order = [i for i in np.lexsort((twice, new)) if ok[i]]
+        size = np.abs(vectors[order]).max(axis=0, initial=0.0)
+        unit = np.maximum(_APART * size, 1e-300)
+        order = [order[k] for k in distinct(vectors[order], unit, own)]
+        return vectors[order], new[order]
+
     def starts(self, values: np.ndarray, *, plain: bool = False) -> np.ndarray:
         """Return where fits at the values (n, held) begin, (n, starts, size).
 
@@ -178,6 +228,10 @@ class Points:
         if self._begin is not None and not plain:
             where, nuisances = self._begin
             result[:, :, where] = nuisances
+        if len(self._more):
+            more = np.tile(self._more, (len(result), 1, 1))
+            more[:, :, self.index] = values[:, None]
+            result = np.concatenate([result, more], axis=1)
         return result
 
     @property
@@ -185,7 +239,7 @@ class Points:
         """From how many points a fit begins."""
         held = dict.fromkeys(self.names, 0.0) | self.fixed
         floating = [p.starts for p in self.analysis.parameters if p.starts and p.name not in held]
-        return int(np.prod([len(s) for s in floating], initial=1))
+        return int(np.prod([len(s) for s in floating], initial=1)) + len(self._more)
 
     def moved(self, vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return vectors (n, size) with the held parameters at the values (n, held)."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jax import Array
 from bknn import errors
 from bknn.analysis import Analysis
 from bknn.files import replacing
+from bknn.inference.density import curve, heights, span
 from bknn.inference.estimate import Estimate
 from bknn.inference.highest import highest_density
 from bknn.inference.modes import joint_mode, marginal_mode
@@ -34,8 +35,26 @@ LEAST_ESS = 400.0
 #: Energies of chains that find the tails (Betancourt, arXiv:1604.00695).
 LEAST_BFMI = 0.3
 
+#: A mode with more than this of the posterior, as Laplace's method guesses, must have been visited.
+LEAST_SHARE = 0.02
+
+#: Two maxima with more than this part of the height between them are one region.
+_SHALLOW = 0.8
+
 #: A trajectory that diverges now and then is an accident, more of them are a region.
 MOST_DIVERGENCES = 1e-3
+
+
+class Mode(NamedTuple):
+    """A maximum of the posterior that was found before sampling.
+
+    Attributes:
+        values: {name: value} of the model's own parameters that are sampled.
+        share: of the posterior, as Laplace's method guesses.
+    """
+
+    values: Mapping[str, float]
+    share: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +71,8 @@ class Posterior:
         warmup: steps before the first draw.
         seconds_compile, seconds_run: how long it took.
         log_evidence: log of the evidence, from the rungs of a tempered sampler.
+        modes: that were found before sampling, the first where the sampler was set up.
+        stopped: why there are fewer draws than are wanted, empty if there are not.
     """
 
     analysis: Analysis
@@ -64,6 +85,8 @@ class Posterior:
     seconds_compile: float = 0.0
     seconds_run: float = 0.0
     log_evidence: Estimate | None = None
+    modes: tuple[Mode, ...] = ()
+    stopped: str = ""
 
     # What was drawn ------------------------------------------------------------------------
 
@@ -159,6 +182,28 @@ class Posterior:
         return change / np.where(variance > 0, variance, np.inf)
 
     @cached_property
+    def _nearest(self) -> np.ndarray:
+        """Which of the modes is nearest to each draw (chains * draws,)."""
+        if len(self.modes) < 2:
+            return np.zeros(len(self.flat), int)
+        names = list(self.modes[0].values)
+        places = np.array([[mode.values[name] for name in names] for mode in self.modes])
+        unit = np.ptp(places, axis=0)
+        apart = unit > 0
+        index = np.array([self.analysis.index(name) for name in names])[apart]
+        away = (self.flat[:, None, index] - places[:, apart]) / unit[apart]
+        return np.argmin(np.sum(away**2, axis=2), axis=1)
+
+    @property
+    def visited(self) -> np.ndarray:
+        """Which part of the draws is nearest to each of the modes (modes,)."""
+        counts = np.bincount(self._nearest, minlength=len(self.modes))[: len(self.modes)]
+        return counts / len(self._nearest)
+
+    def _place(self, mode: Mode) -> str:
+        return ", ".join(f"{name} = {value:.4g}" for name, value in mode.values.items())
+
+    @cached_property
     def problems(self) -> list[str]:
         """Why these draws are not to be trusted, in sentences; empty if they are."""
         found = []
@@ -175,8 +220,7 @@ class Posterior:
                 worst = int(np.nanargmax(self.r_hat))
                 found.append(
                     f"the chains disagree about {several(bad, worst)}: R-hat is "
-                    f"{self.r_hat[worst]:.3f}, above {LARGEST_R_HAT}; take more draws, or "
-                    'method="tempered" if there are several modes.'
+                    f"{self.r_hat[worst]:.3f}, above {LARGEST_R_HAT}; {self._advice}."
                 )
         for kind, ess in (("bulk", self.ess_bulk), ("tail", self.ess_tail)):
             bad = ess < LEAST_ESS
@@ -185,6 +229,12 @@ class Posterior:
                 found.append(
                     f"few draws are independent: {several(bad, worst)} has {ess[worst]:.0f} "
                     f"effective ones in the {kind}, fewer than {LEAST_ESS:.0f}; take more draws."
+                )
+        for mode, part in zip(self.modes, self.visited, strict=True):
+            if part == 0 and mode.share > LEAST_SHARE:
+                found.append(
+                    f"no draw is near the mode at {self._place(mode)}, which has about "
+                    f"{100 * mode.share:.0f}% of the posterior; {self._advice}."
                 )
         if self.divergences > MOST_DIVERGENCES * self._trajectories:
             found.append(
@@ -198,7 +248,20 @@ class Posterior:
                 f"{self.bfmi[chain]:.2f}, below {LEAST_BFMI}), so it may miss the tails; take more "
                 "draws, or priors that are less wide."
             )
+        if found and self.stopped:
+            found.append(self.stopped)
         return found
+
+    @property
+    def _end(self) -> str:
+        return f" {self.stopped[0].upper()}{self.stopped[1:]}" if self.stopped else ""
+
+    @property
+    def _advice(self) -> str:
+        """What may help chains that do not cross: never the method that they used."""
+        if self.method == "nuts":
+            return 'take method="tempered" if there are several modes, or more draws'
+        return "take more draws, or priors that are less wide"
 
     @property
     def converged(self) -> bool:
@@ -219,8 +282,17 @@ class Posterior:
         return (
             f"converged: {worst}at least {np.nanmin(self.ess_bulk):.0f} effective draws in the "
             f"bulk and {np.nanmin(self.ess_tail):.0f} in the tails of every parameter, "
-            f"{broken}."
+            f"{broken}.{self._shares}{self._end}"
         )
+
+    @property
+    def _shares(self) -> str:
+        """Where the modes are and what was drawn near each, in a sentence; empty for one mode."""
+        if len(self.modes) < 2:
+            return ""
+        order = np.argsort(-self.visited, kind="stable")
+        parts = [f"{self._place(self.modes[i])} ({100 * self.visited[i]:.2g}%)" for i in order]
+        return f" Modes, with the draws that are nearest to each: {'; '.join(parts)}."
 
     # What they say -------------------------------------------------------------------------
 
@@ -240,7 +312,8 @@ class Posterior:
         """Return what is reported of a parameter.
 
         "mode" is that of all parameters together, "marginal_mode" where the density of this one
-        alone is highest; "hdi_68" and "hdi_95" are the shortest intervals.
+        alone is highest; "hdi_68" and "hdi_95" are the shortest intervals [low, high], "regions_68"
+        and "regions_95" where the density is highest: several intervals, if it has several maxima.
         """
         i = self.analysis.index(name)
         x = self.draws[..., i].reshape(-1)
@@ -251,10 +324,39 @@ class Posterior:
             "median": float(np.median(x)),
             "hdi_68": list(highest_density(x, 0.6827)),
             "hdi_95": list(highest_density(x, 0.95)),
+            "regions_68": self.highest_density(name, 0.6827),
+            "regions_95": self.highest_density(name, 0.95),
             "r_hat": float(self.r_hat[i]),
             "ess_bulk": float(self.ess_bulk[i]),
             "ess_tail": float(self.ess_tail[i]),
         }
+
+    def highest_density(self, name: str, level: float) -> list[tuple[float, float]]:
+        """Return where the density of a parameter is highest, intervals that hold `level` together.
+
+        Of a posterior with one mode it is the shortest interval. Otherwise the density is smoothed
+        around each mode by itself; dips that are as shallow as its noise are not seen.
+        """
+        x = self.values(name).reshape(-1)
+        one = highest_density(x, level)
+        if len(self.modes) < 2 or not np.ptp(x) > 0:
+            return [one]
+        ends = span(x, self.ends(name))
+        density = np.zeros(0)
+        for k in np.unique(self._nearest):
+            near = x[self._nearest == k]
+            centres, part = curve(near, ends)
+            density = (density if density.size else 0.0) + part * len(near) / len(x)
+        height = heights(density, [level])[0]
+        half = 0.5 * (centres[1] - centres[0])
+        deep = density < _SHALLOW * height
+        found: list[tuple[int, int]] = []
+        for first, last in runs(np.flatnonzero(density >= height)):
+            if found and not deep[found[-1][1] : first].any():
+                first = found.pop()[0]
+            found.append((first, last))
+        regions = [(float(centres[a] - half), float(centres[b] + half)) for a, b in found]
+        return regions if len(regions) > 1 else [one]
 
     def ends(self, name: str) -> tuple[float, float]:
         """Return between which values the prior allows a parameter."""
@@ -312,6 +414,8 @@ class Posterior:
             "seconds_compile": self.seconds_compile,
             "seconds_run": self.seconds_run,
             "log_evidence": None if self.log_evidence is None else list(self.log_evidence),
+            "modes": [[dict(mode.values), mode.share] for mode in self.modes],
+            "stopped": self.stopped,
             "constants": {
                 self.names[i]: float(self.draws[0, 0, i]) for i in np.flatnonzero(~self.moving)
             },
@@ -370,7 +474,19 @@ class Posterior:
             record["seconds_compile"],
             record["seconds_run"],
             None if evidence is None else Estimate(*evidence),
+            tuple(Mode(*mode) for mode in record.get("modes", ())),
+            record.get("stopped", ""),
         )
+
+
+def runs(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first and last of every run of consecutive numbers, in order.
+
+    >>> runs(np.array([3, 4, 5, 9]))
+    [(3, 5), (9, 9)]
+    """
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    return [(int(part[0]), int(part[-1])) for part in parts if part.size]
 
 
 def _priors(analysis: Analysis) -> dict[str, str]:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,15 +25,20 @@ from bknn.analysis import Analysis, Data
 from bknn.inference import batch
 from bknn.inference.coordinates import Coordinates
 from bknn.inference.estimate import Estimate
-from bknn.inference.fit import compiled, starting_points, worth_holding
+from bknn.inference.fit import starting_points
+from bknn.inference.minima import own_entries
 from bknn.inference.nuts import SEGMENT, Nuts, Segment, packed, unpacked
-from bknn.inference.posterior import Posterior
+from bknn.inference.peaks import Peaks, peaks
+from bknn.inference.posterior import LARGEST_R_HAT, LEAST_ESS, Mode, Posterior
 from bknn.inference.store import Memory, Store
-from bknn.inference.target import Target
+from bknn.inference.target import Target, linearisation
 from bknn.inference.tempering import Ladder, stepping_stone
 from bknn.inference.work import Work, identity
 
 METHODS = ("auto", "nuts", "tempered")
+
+#: Draws of each chain, at least, and minutes, at most, unless one says otherwise.
+DRAWS, MINUTES = 1000, 30.0
 
 #: Steps of the warm-up.
 _WARMUP = 300
@@ -41,14 +46,8 @@ _WARMUP = 300
 #: Rungs of the ladder.
 _RUNGS = 8
 
-#: A minimum this much higher in -2 log L is no mode of its own any more.
-_FORGOTTEN = 16.0
-
-#: Modes that are closer than this, in every parameter and in units of its prior, are one.
-_SAME = 0.1
-
-#: Standard normal numbers of starting points stay within.
-_REACH = 3.0
+#: How often a place is drawn from the prior where the likelihood does not vanish.
+_TRIES = 20
 
 #: With a target of effective draws, at most so many times the draws asked for.
 _ROUNDS = 20
@@ -59,11 +58,12 @@ def sample(
     *,
     fixed: Mapping[str, float] | None = None,
     chains: int = 4,
-    draws: int = 1000,
+    draws: int | None = None,
     warmup: int | None = None,
     seed: int = 0,
     method: str = "auto",
     target_ess: float | None = None,
+    minutes: float = MINUTES,
     data: Data | None = None,
     store: Store | None = None,
     progress: Callable[[int], None] | None = None,
@@ -75,15 +75,17 @@ def sample(
             bounds by default. Nuisances have their constraints as priors.
         fixed: {name: value} of parameters that are not sampled.
         chains: how many, at least two to see whether they agree.
-        draws: of each chain.
+        draws: of each chain. By default 1000, and more until the chains have converged; see
+            `target_ess`. If a number is given, exactly so many.
         warmup: steps before the first draw, 300 by default.
         seed: of the random numbers; with the same seed the same draws.
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
             crosses between modes and gives the evidence as well), or "auto": tempered for more than
-            one parameter of the model or one with several starts, whose posterior may be bent or
-            have several modes.
-        target_ess: go on until every parameter has so many effective draws, in bulk and tails, or
-            20 times `draws` are done.
+            one parameter of the model, whose posterior may be bent, for one with several starts,
+            and where several modes are found.
+        target_ess: go on until every parameter has so many effective draws, in bulk and tails, and
+            R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
+        minutes: no more rounds of draws are begun that would end later; the status says so.
         data: counts and auxiliary data; the observation by default.
         store: keeps what is done; a run with the same arguments and the same store goes on where it
             stopped, to the same draws.
@@ -101,11 +103,16 @@ def sample(
         >>> posterior = inference.sample(analysis, draws=200, warmup=200)  # doctest: +SKIP
         >>> posterior.summary("mu")["hdi_68"]  # doctest: +SKIP
     """
+    if draws is None:
+        draws = DRAWS
+        target_ess = LEAST_ESS if target_ess is None else target_ess
     for name, number, least in (("chains", chains, 1), ("draws", draws, 4)):
         if number < least:
             raise errors.ParameterError(f"{number} {name} were asked for; take at least {least}.")
+    if not minutes > 0:
+        raise errors.ParameterError(f"{minutes:g} minutes are no time; give a positive number.")
     begin = time.perf_counter()
-    method = which_method(analysis, method, fixed or {})
+    method = which_method(analysis, method, fixed or {}, data)
     plan = Plan.of(analysis, fixed, chains, warmup, seed, method)
     groups = range(-(-chains // together(chains)))
     # Without a store of one's own, too, a second round goes on where the first ended.
@@ -127,19 +134,52 @@ def sample(
                 run_group, sampler, work, segments=goal, progress=progress, reported=done
             )
             found = [natural(sampler, s) for s in side_by_side(function, groups)]
-        seconds = seconds_compile, time.perf_counter() - begin
+        spent = time.perf_counter() - begin
         posterior = _posterior(
-            analysis, plan, found, draws if target_ess is None else None, seconds
+            analysis,
+            plan,
+            found,
+            draws if target_ess is None else None,
+            (seconds_compile, spent),
+            _known(analysis, plan, data),
         )
-        if target_ess is None or goal >= _ROUNDS * segments:
+        if target_ess is None or _enough(posterior, target_ess):
             break
         least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
-        if least >= target_ess:
-            break
-        # As many as it looks like, but not more than twice what there is.
-        wanted = int(np.ceil(goal * min(2.0, 1.1 * target_ess / max(least, 1.0))))
-        done, goal = goal, min(max(goal + 1, wanted), _ROUNDS * segments)
+        # As many as it looks like, but not more than twice what there is; half as many again where
+        # there are enough and the chains still disagree.
+        more = min(2.0, 1.1 * target_ess / max(least, 1.0)) if least < target_ess else 1.5
+        wanted = int(np.ceil(goal * more))
+        in_time = int(goal * 60 * minutes / spent)
+        following = min(max(goal + 1, wanted), _ROUNDS * segments, in_time)
+        if following <= goal:
+            limit = (
+                f"{minutes:g} minutes, the time allowed"
+                if in_time <= goal
+                else f"{posterior.n_draws} draws of each chain, {_ROUNDS} times what was asked for"
+            )
+            stopped = f"sampling was stopped after {limit}."
+            return replace(posterior, stopped=stopped)
+        done, goal = goal, following
     return posterior
+
+
+def _enough(posterior: Posterior, target: float) -> bool:
+    """Whether there are as many effective draws as are wanted, and chains that agree."""
+    least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
+    # NaN of a single chain: nothing to compare.
+    return bool(least >= target) and not np.any(posterior.r_hat > LARGEST_R_HAT)
+
+
+def _known(analysis: Analysis, plan: Plan, data: Data | None) -> tuple[Mode, ...]:
+    """Return the modes that were looked for before."""
+    found = modes(analysis, plan.fixed, data)
+    _, moving = start(analysis, plan.fixed)
+    own = own_entries(analysis, moving)
+    return tuple(
+        Mode({analysis.names[i]: float(vector[i]) for i in own}, float(share))
+        for vector, share in zip(found.vectors, found.shares, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -230,15 +270,11 @@ class Sampler:
             raise errors.ParameterError(
                 "every parameter is kept, so there is nothing to sample; let one float."
             )
-        coordinates = _kept(
-            analysis,
-            ("coordinates", moving, vector, data),
-            lambda: Coordinates(analysis, moving, vector, data),
-        )
-        modes = _modes(analysis, plan.fixed, coordinates, data)
-        self.own = np.flatnonzero(np.isin(coordinates.index, own_entries(analysis, moving)))
+        frame = coordinates(analysis, moving, vector, data)
+        found = modes(analysis, plan.fixed, data)
+        self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
         loose = self.own if plan.method == "tempered" else None
-        self.target = Target(coordinates, modes[0], data=data, loose=loose)
+        self.target = Target(frame, found.z[0], data=data, loose=loose)
         self.key = _digest(asdict(plan), identity(analysis), data)
 
         def programs() -> Nuts | Ladder:
@@ -254,16 +290,33 @@ class Sampler:
 
         what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness)
         self.sampler = _kept(analysis, what, programs)
-        # Chains in turn from every mode, and around it.
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))
         if plan.method == "nuts":
-            for chain in range(plan.chains):
-                self.begin[chain] += self.target.whitened(modes[chain % len(modes)])
+            self.begin += self.target.whitened(self._centres(found.z, random))
         # Here, so that its time counts as compilation.
         state = self.state(0)
         self.sampler.advance(state, self.target.frame)
         self.target.vectors(self.begin[:1])
+
+    def _centres(self, modes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return z (chains, n) about which chains begin: every second one at a mode, each in turn,
+        the others where the prior has the model's own parameters, wherever that is.
+
+        A ladder needs no such care: its rungs all begin at the prior.
+        """
+        chains = self.plan.chains
+        result = modes[(np.arange(chains) + 1) // 2 % len(modes)]
+        linearise = linearisation(self.target.coordinates, self.target.data.counts)
+        for chain in range(1, chains, 2):
+            for _ in range(_TRIES):
+                z = np.array(self.target.mode)
+                z[self.own] = random.standard_normal(len(self.own))
+                # Not where the likelihood vanishes: nothing leads away from there.
+                if np.isfinite(linearise(z)[0]):
+                    result[chain] = z
+                    break
+        return result
 
     def state(self, group: int) -> Any:
         """The state in which a group of chains begins."""
@@ -378,6 +431,7 @@ def _posterior(
     found: list[Segment],
     draws: int | None,
     seconds: tuple[float, float],
+    known: tuple[Mode, ...],
 ) -> Posterior:
     _, moving = start(analysis, plan.fixed)
     values = np.concatenate([s.draws for s in found])[:, :draws]
@@ -396,6 +450,7 @@ def _posterior(
         plan.warmup,
         *seconds,
         log_evidence=evidence,
+        modes=known,
     )
 
 
@@ -424,37 +479,9 @@ def start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, n
     return starts[0, 0], moving
 
 
-def _modes(
-    analysis: Analysis, fixed: Mapping[str, float], coordinates: Coordinates, data: Data | None
-) -> list[np.ndarray]:
-    """Return z (n,) of the modes that fits from all starts find, the highest first.
-
-    Only the model's own parameters tell modes apart.
-    """
-    starts, moving, _ = starting_points(analysis, fixed, {})
-    if starts.shape[1] == 1:
-        return [coordinates.standard(starts[0, 0], _REACH)]
-    observed = analysis.data if data is None else data
-    program = compiled(analysis, held=worth_holding(analysis, moving, starts.shape[1]))
-    found, _ = batch.run(program, starts, observed, moving, every=True)
-    # A fit may end where the prior has nothing; if all do, the nearest ends are where to begin.
-    allowed = np.array([coordinates.allows(v) for v in found.vector[0]])
-    chosen = allowed if allowed.any() else ~allowed
-    vectors, values = found.vector[0][chosen], 2 * found.value[0][chosen]
-    own = np.flatnonzero(coordinates.index < len(analysis.parameters))
-    modes: list[np.ndarray] = []
-    lowest = np.min(values, initial=np.inf, where=np.isfinite(values))
-    for i in np.argsort(values):
-        # Not a number comes last.
-        if modes and not values[i] < lowest + _FORGOTTEN:
-            break
-        z = coordinates.standard(vectors[i], _REACH)
-        if all(np.max(np.abs((z - other)[own])) > _SAME for other in modes):
-            modes.append(z)
-    return modes
-
-
-def which_method(analysis: Analysis, method: str, fixed: Mapping[str, float]) -> str:
+def which_method(
+    analysis: Analysis, method: str, fixed: Mapping[str, float], data: Data | None = None
+) -> str:
     """Return the method that "auto" stands for."""
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
@@ -462,13 +489,25 @@ def which_method(analysis: Analysis, method: str, fixed: Mapping[str, float]) ->
         return method
     starts, moving, _ = starting_points(analysis, fixed, {})
     several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
-    return "tempered" if several else "nuts"
+    if several or not moving.any():
+        return "tempered"
+    return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
 
 
-def own_entries(analysis: Analysis, moving: np.ndarray) -> list[int]:
-    """Entries of the model's own parameters that are sampled, without those that are nuisances."""
-    return [
-        i
-        for i, p in enumerate(analysis.parameters)
-        if moving[i] and p.constraint is None and not p.nuisance
-    ]
+def modes(analysis: Analysis, fixed: Mapping[str, float], data: Data | None = None) -> Peaks:
+    """Return the modes of the posterior, looked for once."""
+    vector, moving = start(analysis, fixed)
+    what = ("modes", moving, vector, data)
+    return _kept(
+        analysis,
+        what,
+        lambda: peaks(analysis, fixed, coordinates(analysis, moving, vector, data), data),
+    )
+
+
+def coordinates(
+    analysis: Analysis, moving: np.ndarray, vector: np.ndarray, data: Data | None
+) -> Coordinates:
+    """Return the coordinates of what moves; programs are kept with them."""
+    what = ("coordinates", moving, vector, data)
+    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data))

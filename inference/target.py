@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from bknn.analysis import Analysis, Data
 from bknn.inference.coordinates import Coordinates
@@ -81,7 +82,7 @@ class Target:
         #: Whether negative expected counts are a matter: a bin is empty.
         self.walled = bool((np.asarray(self.data.counts)[:n] == 0).any())
         loose = np.zeros(0, int) if loose is None else loose
-        linearise = _linearisation(self)
+        linearise = linearisation(coordinates, self.data.counts)
         self.mode = climb(linearise, start)
         slopes = linearise(self.mode)[2]
         self.stiffness = np.zeros(self.size)
@@ -187,11 +188,12 @@ _COLUMNS = 16
 _WORTH = 0.5
 
 #: z -> -log posterior but for constants, its gradient (n,), and r^-1/2 J (bins, n).
-_Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
+Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 
-def _linearisation(target: Target) -> _Linearise:
-    coordinates, counts = target.coordinates, jnp.asarray(target.data.counts, float)
+def linearisation(coordinates: Coordinates, observed: ArrayLike) -> Linearise:
+    """Return what a posterior is near a point, compiled once for all data sets."""
+    counts = jnp.asarray(observed, float)
     slopes = Slopes(coordinates)
     programs = vars(coordinates)
     if "_linearised" not in programs:
@@ -281,7 +283,7 @@ class Slopes:
 _FLOOR = 1e-12
 
 
-def climb(linearise: _Linearise, z: np.ndarray, steps: int = 50) -> np.ndarray:
+def climb(linearise: Linearise, z: np.ndarray, steps: int = 50) -> np.ndarray:
     """Return the mode near z in the coordinates z, by Fisher steps."""
     value, gradient, a = linearise(z)
     for _ in range(steps):

@@ -47,6 +47,10 @@ HIGGS_VEV = 246.21965
 #: Reference scale of operators of dimension 5 and more, GeV (as in arXiv:2403.13887).
 LAMBDA = 1e4
 
+#: Priors of couplings are uniform up to so many times their start, where the branching fraction is
+#: about what the data leave to new particles: rates up to 25 times that. Fits go further.
+PRIOR_REACH = 5.0
+
 
 class Pair(NamedTuple):
     """An invisible final state of two particles.
@@ -99,10 +103,12 @@ class Coupling:
     def parameter(self) -> Parameter:
         """A floating one is not negative, as rates depend on it by its square. A fixed one is 0,
         and starts on both sides of it when it is freed: at 0 a square has no slope."""
+        reach = min(PRIOR_REACH * self.start, self.limit)
         return Parameter(
             self.name,
             self.start if self.floats else 0.0,
             (0.0 if self.floats else -self.limit, self.limit),
+            prior=dist.Uniform(-reach, reach),
             starts=self._starts,
             fixed=not self.floats,
             unit=self.unit,

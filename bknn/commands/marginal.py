@@ -16,9 +16,10 @@ from bknn.commands import options, output, progress
 #: Options that are about chains, {name: default}.
 CHAINS: dict[str, Any] = {
     "chains": 4,
-    "draws": 1000,
+    "draws": None,
     "warmup": None,
     "target_ess": None,
+    "minutes": 30.0,
     "method": "auto",
     "predictive": 1000,
     "resume": False,

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         draws=args.draws,
         warmup=args.warmup,
         target_ess=args.target_ess,
+        minutes=args.minutes,
         method=args.method,
         seed=args.seed,
         predictive=0,
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             draws=settings.draws,
             warmup=settings.warmup,
             target_ess=settings.target_ess,
+            minutes=settings.minutes,
             method=settings.method,
         )
 

@@ -37,8 +37,10 @@ class Settings:
 
     Attributes:
         fixed: {name: value} of parameters that do not float.
-        chains, draws, warmup: how many; the sampler chooses the warm-up if it is None.
+        chains, draws, warmup: how many. None stands for 1000 draws and more, until the chains have
+            converged, and for a warm-up that the sampler chooses.
         target_ess: go on until every parameter has so many effective draws.
+        minutes: no round of draws is begun that would end later.
         method: "nuts", "tempered", or "auto".
         seed: of the random numbers.
         predictive: draws for prior and posterior predictive checks, 0 for none.
@@ -46,9 +48,10 @@ class Settings:
 
     fixed: Mapping[str, float] = field(default_factory=dict)
     chains: int = 4
-    draws: int = 1000
+    draws: int | None = None
     warmup: int | None = None
     target_ess: float | None = None
+    minutes: float = 30.0
     method: str = "auto"
     seed: int = 0
     predictive: int = 1000
@@ -60,7 +63,8 @@ class Settings:
             ParameterError: they do not.
         """
         options.number(self.chains, "--chains")
-        options.number(self.draws, "--draws", 4)
+        if self.draws is not None:
+            options.number(self.draws, "--draws", 4)
         options.number(self.predictive, "--predictive", 0)
         if self.warmup is not None:
             options.number(self.warmup, "--warmup", 0)
@@ -68,6 +72,10 @@ class Settings:
             raise errors.ParameterError(
                 f"--target-ess {self.target_ess:g} is no number of effective draws; give a "
                 "positive number, as 1000."
+            )
+        if not self.minutes > 0:
+            raise errors.ParameterError(
+                f"--minutes {self.minutes:g} is no time; give a positive number, as 30."
             )
         if self.method not in METHODS:
             raise errors.unknown("method", self.method, METHODS)
@@ -90,7 +98,9 @@ def add(commands: Any) -> None:
         run,
         help="draw from the posterior",
         description="Draw from the posterior of all parameters, nuisances included: modes, means, "
-        "highest-density intervals, convergence, predictive checks, figures. With --over, instead, "
+        "highest-density intervals, convergence, predictive checks, figures. Goes on until every "
+        "parameter has 400 effective draws, for at most 30 minutes, unless --draws says how many. "
+        "With --over, instead, "
         "of one to three parameters on a grid, the others integrated out by Laplace's method: "
         "seconds, without chains.",
         epilog=_EXAMPLES,
@@ -123,7 +133,7 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         action=given,
         default=defaults["draws"],
         metavar="N",
-        help="of each chain (default 1000)",
+        help="of each chain (default: 1000, and more until the chains have converged)",
     )
     parser.add_argument(
         "--warmup",
@@ -137,7 +147,16 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         type=float,
         action=given,
         metavar="N",
-        help="go on until every parameter has so many effective draws, bulk and tail",
+        help="go on until every parameter has so many effective draws, bulk and tail (default "
+        "400, unless --draws is given)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        action=given,
+        default=defaults["minutes"],
+        metavar="N",
+        help="begin no round of draws that would end later (default 30)",
     )
     parser.add_argument(
         "--method",
@@ -166,6 +185,7 @@ def run(args: argparse.Namespace) -> int:
         draws=args.draws,
         warmup=args.warmup,
         target_ess=args.target_ess,
+        minutes=args.minutes,
         method=args.method,
         seed=args.seed,
         predictive=args.predictive,
@@ -180,6 +200,7 @@ def run(args: argparse.Namespace) -> int:
         draws=settings.draws,
         warmup=settings.warmup,
         target_ess=settings.target_ess,
+        minutes=settings.minutes,
         method=settings.method,
         predictive=settings.predictive,
     )
@@ -200,7 +221,8 @@ def compute(analysis: Analysis, settings: Settings, *, work: Work | None = None)
     from bknn.inference.predictive import posterior_predictive, prior_predictive
     from bknn.inference.sample import sample
 
-    total = settings.chains * settings.draws if settings.target_ess is None else None
+    exactly = settings.draws is not None and settings.target_ess is None
+    total = settings.chains * settings.draws if exactly and settings.draws else None
     with progress.bar("sampling", total, "draws") as done:
         posterior = sample(
             analysis,
@@ -211,6 +233,7 @@ def compute(analysis: Analysis, settings: Settings, *, work: Work | None = None)
             seed=settings.seed,
             method=settings.method,
             target_ess=settings.target_ess,
+            minutes=settings.minutes,
             store=None if work is None else work.within("posterior"),
             progress=done,
         )

@@ -48,6 +48,10 @@ def posterior_json(
             "divergences": posterior.divergences,
             "converged": bool(posterior.converged),
             "status": posterior.status,
+            "modes": [
+                {"values": dict(mode.values), "share": mode.share, "drawn": float(drawn)}
+                for mode, drawn in zip(posterior.modes, posterior.visited, strict=True)
+            ],
             "worst_r_hat": worst,
             "least_ess_bulk": bulk,
             "least_ess_tail": tail,
@@ -81,10 +85,10 @@ def fixed_json(posterior: Posterior) -> dict[str, float | None]:
 
 
 def _summary(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: [number(float(x)) for x in value] if np.ndim(value) else number(float(value))
-        for key, value in found.items()
-    }
+    def plain(value: Any) -> Any:
+        return [plain(x) for x in value] if np.ndim(value) else number(float(value))
+
+    return {key: plain(value) for key, value in found.items()}
 
 
 def estimate_json(found: Any) -> dict[str, Any]:
@@ -197,7 +201,10 @@ def _row(posterior: Posterior, name: str, unit: str) -> tuple[str, ...]:
     return (
         name,
         *(text(found[key]) for key in ("mode", "mean", "median")),
-        *(" ... ".join(text(x) for x in found[key]) for key in ("hdi_68", "hdi_95")),
+        *(
+            " and ".join(f"{text(a)} ... {text(b)}" for a, b in found[key])
+            for key in ("regions_68", "regions_95")
+        ),
         f"{found['r_hat']:.4f}",
         f"{found['ess_bulk']:.0f}",
         f"{found['ess_tail']:.0f}",

@@ -163,9 +163,10 @@ class Sample(Task):
     over: Grids = field(default_factory=dict)
     fix: Numbers = field(default_factory=dict)
     chains: int = 4
-    draws: int = 1000
+    draws: int | None = None
     warmup: int | None = None
     target_ess: float | None = None
+    minutes: float = 30.0
     method: str = "auto"
     predictive: int = 1000
 
@@ -175,9 +176,10 @@ class PriorStudy(Task):
     alternatives: Mapping[str, Mapping[str, str]]
     fix: Numbers = field(default_factory=dict)
     chains: int = 4
-    draws: int = 1000
+    draws: int | None = None
     warmup: int | None = None
     target_ess: float | None = None
+    minutes: float = 30.0
     method: str = "auto"
 
     def options(self) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 import bknn
 from bknn import models
-from bknn.inference.posterior import Posterior
+from bknn.inference.minima import own_entries
+from bknn.inference.posterior import Mode, Posterior
 
 from . import small
 
@@ -61,6 +63,10 @@ def posterior(
         "log_evidence": None,
     }
     made = Posterior(**{**fields, **changes})
+    if "modes" not in changes:
+        names = [target.names[i] for i in own_entries(target, moving)]
+        values = {name: float(np.median(made.values(name))) for name in names}
+        made = dataclasses.replace(made, modes=(Mode(values, 1.0),))
     # Kept as if it had been searched for, which takes seconds to compile.
     vars(made)["mode"] = made.flat.mean(axis=0) if mode is None else mode
     return made

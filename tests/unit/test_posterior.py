@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +20,9 @@ from bknn.inference.store import Memory
 from bknn.inference.tempering import Ladder, stepping_stone
 
 from . import made_up, quadrature, small
+
+#: The module, not the function of its name.
+sampling = sys.modules[inference.sample.__module__]
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -292,6 +298,39 @@ def test_a_target_of_effective_draws(one_bin):
     np.testing.assert_array_equal(found.draws[:, :50], short.draws)
 
 
+def test_draws_go_on_until_there_are_enough(one_bin, monkeypatch):
+    """The default: 400 effective draws of every parameter, in bulk and tails, that agree."""
+    monkeypatch.setattr(sampling, "DRAWS", 50)
+    found = inference.sample(one_bin, chains=2, warmup=100)
+    assert found.converged, found.status
+    assert found.n_draws > 50
+    # So many as are asked for, where a number is given.
+    assert inference.sample(one_bin, chains=2, draws=50, warmup=100).n_draws == 50
+
+
+def test_a_bound_on_time_is_told(one_bin):
+    found = inference.sample(one_bin, chains=2, draws=50, warmup=100, target_ess=1e6, minutes=1e-6)
+    assert found.n_draws == 50
+    assert not found.converged
+    assert found.status.endswith("Sampling was stopped after 1e-06 minutes, the time allowed.")
+    found = inference.sample(one_bin, chains=2, draws=50, warmup=100, target_ess=1e6)
+    assert found.n_draws == 1000
+    assert found.stopped.startswith("sampling was stopped after 1000 draws of each chain")
+    with pytest.raises(errors.ParameterError, match="no time"):
+        inference.sample(one_bin, minutes=0.0)
+
+
+@pytest.mark.parametrize("method", ["nuts", "tempered"])
+def test_no_advice_to_take_the_method_that_was_used(request, method):
+    """Nor any that it could not follow."""
+    good = request.getfixturevalue(method)
+    shift = np.linspace(0, 5, good.n_chains)[:, None, None] * good.moving
+    bad = dataclasses.replace(good, draws=good.draws + shift)
+    assert not bad.converged
+    assert f'"{method}"' not in bad.status
+    assert ('method="tempered"' in bad.status) == (method == "nuts")
+
+
 def test_too_few_are_refused(one_bin):
     with pytest.raises(errors.ParameterError, match="0 chains"):
         inference.sample(one_bin, chains=0)
@@ -305,10 +344,10 @@ def test_too_few_are_refused(one_bin):
 
 
 class Square:
-    """A signal that is the square of an amplitude: two signs fit alike."""
+    """A signal that is the square of an amplitude, one start: two signs fit alike."""
 
     name, description, null = "square", "the square of an amplitude", {"x": 1.0}
-    parameters = (bknn.Parameter("x", 1.0, (-10.0, 10.0), starts=(3.0, -3.0)),)
+    parameters = (bknn.Parameter("x", 1.0, (-10.0, 10.0)),)
 
     def spectrum(self, params, channel):
         return bknn.Spectrum(standard_model=params["x"] ** 2)
@@ -320,12 +359,17 @@ def two_modes():
     return bknn.Analysis(Square(), small.one_bin(60.0), priors={"x": "normal(1.0, 4.0)"})
 
 
+def negative(mean, width):
+    """How much of the posterior has x < 0, by quadrature, with a normal prior."""
+    x = np.linspace(-10, 10, 20001)
+    density = stats.poisson.pmf(60, 8 + 4 * x**2) * stats.norm.pdf(x, mean, width)
+    return float(np.sum(density[x < 0]) / np.sum(density))
+
+
 @pytest.fixture(scope="module")
 def positive():
-    """How much of the posterior has x > 0, by quadrature."""
-    x = np.linspace(-10, 10, 20001)
-    density = stats.poisson.pmf(60, 8 + 4 * x**2) * stats.norm.pdf(x, 1, 4)
-    return float(np.sum(density[x > 0]) / np.sum(density))
+    """How much of the posterior has x > 0."""
+    return 1 - negative(1, 4)
 
 
 def test_a_ladder_finds_how_much_is_in_each_mode(two_modes, positive):
@@ -337,16 +381,99 @@ def test_a_ladder_finds_how_much_is_in_each_mode(two_modes, positive):
     assert agrees(inside, positive, np.sqrt(positive * (1 - positive)))
     # All chains have been in both.
     assert np.all(np.abs(inside.mean(axis=1) - positive) < 0.25)
+    assert found.visited == pytest.approx([inside.mean(), 1 - inside.mean()], abs=1e-9)
+    # Both are in the regions of highest density, as a fine grid has them.
+    x = np.linspace(-10, 10, 20001)
+    density = stats.poisson.pmf(60, 8 + 4 * x**2) * stats.norm.pdf(x, 1, 4)
+    ordered = np.sort(density)[::-1]
+    height = ordered[np.searchsorted(np.cumsum(ordered), 0.6827 * ordered.sum())]
+    ends = x[1:][np.diff((density > height).astype(int)) != 0]
+    regions = found.highest_density("x", 0.6827)
+    np.testing.assert_allclose(np.ravel(regions), ends, atol=0.08)
+    assert found.summary("x")["regions_68"] == regions
+    assert "Modes, with the draws that are nearest to each: x = 3." in found.status
 
 
 def test_one_sampler_alone_does_not_and_says_so(two_modes):
     found = inference.sample(two_modes, draws=300, seed=3, method="nuts")
     side = np.sign(found.values("x"))
     assert np.all(side == side[:, :1])  # no chain ever crosses
-    assert set(side[:, 0]) == {-1.0, 1.0}  # but they begin in both
+    assert set(side[[0, 2], 0]) == {-1.0, 1.0}  # but they begin in both
     assert not found.converged
     assert "the chains disagree about x: R-hat is" in found.problems[0]
     assert 'method="tempered"' in found.problems[0]
+
+
+def test_a_mode_of_a_thousandth(two_modes):
+    """A pair of peaks 1 : 1000: the ladder knows how small the other one is, and a mode that no
+    chain has seen is named."""
+    small_part = negative(3.0, 1.75)
+    assert small_part == pytest.approx(1e-3, rel=0.1)
+    analysis = two_modes.with_priors({"x": "normal(3.0, 1.75)"})
+    found = inference.sample(analysis, draws=1500, seed=3)
+    assert found.method == "tempered"
+    assert found.converged, found.status
+    inside = (found.values("x") < 0).astype(float)
+    assert inside.sum() > 0
+    assert agrees(inside, small_part, np.sqrt(small_part))
+    assert [np.sign(mode.values["x"]) for mode in found.modes] == [1.0, -1.0]
+    assert found.modes[1].share == pytest.approx(small_part, rel=0.3)
+    assert "; x = -3." in found.status
+    # The same with chains that all began on one side.
+    right = np.where(found.values("x")[..., None] < 0, 3.5, found.draws)
+    known = (found.modes[0], found.modes[1]._replace(share=0.1))
+    missed = dataclasses.replace(found, draws=right, modes=known)
+    assert missed.problems == [
+        f"no draw is near the mode at x = {found.modes[1].values['x']:.4g}, which has about 10% of "
+        "the posterior; take more draws, or priors that are less wide."
+    ]
+
+
+class Funnel:
+    """A signal x e^v: the larger v, the narrower the posterior of x."""
+
+    name, description, null = "funnel", "a product", {"x": 0.0, "v": 0.0}
+    parameters = (bknn.Parameter("x", 1.0, (0.0, 10.0)), bknn.Parameter("v", 0.0, (-6.0, 2.0)))
+
+    def spectrum(self, params, channel):
+        return bknn.Spectrum(standard_model=params["x"] * jnp.exp(params["v"]))
+
+
+def test_a_funnel():
+    """The ladder is right about it; trajectories alone are not, and say so."""
+    analysis = bknn.Analysis(Funnel(), small.one_bin(40.0))
+    x, v = (np.arange(1000) + 0.5) / 100, -6 + 8 * (np.arange(1000) + 0.5) / 1000
+    density = stats.poisson.pmf(40, 8 + 4 * x[:, None] * np.exp(v))
+    density /= density.sum()
+    found = inference.sample(analysis, draws=800, seed=1)
+    assert found.method == "tempered"
+    assert found.converged, found.status
+    for inside, part in (
+        (found.values("v") > 1, density[:, v > 1].sum()),
+        (found.values("v") < 0, density[:, v < 0].sum()),
+        (found.values("x") < 2, density[x < 2].sum()),
+    ):
+        assert agrees(inside.astype(float), part, np.sqrt(part * (1 - part)))
+    alone = inference.sample(analysis, draws=500, seed=1, method="nuts")
+    assert not alone.converged
+    assert "effective ones in the tail" in alone.status
+
+
+def test_a_bound_at_zero(one_bin):
+    """Fewer counts than background: the density of mu is highest at 0, and ends there."""
+    data = one_bin.data._replace(counts=np.array([4.0]))
+    found = inference.sample(one_bin, data=data, draws=600, seed=2)
+    assert found.method == "nuts"
+    assert found.converged, found.status
+    assert found.divergences == 0
+    mu = found.values("mu")
+    x = (np.arange(30000) + 0.5) / 10000
+    density = stats.poisson.pmf(4, 8 + 4 * x)
+    density /= density.sum()
+    for level in (0.02, 0.3, 1.0, 2.0):
+        part = density[x < level].sum()
+        assert agrees((mu < level).astype(float), part, np.sqrt(part * (1 - part)))
+    assert mu.min() >= 0
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(20, marks=pytest.mark.slow)])

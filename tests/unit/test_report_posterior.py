@@ -72,7 +72,8 @@ def test_result(posterior, predicted):
     ]
     mass = found["posterior"]["mass"]
     assert set(mass) == {
-        "mode", "marginal_mode", "mean", "median", "hdi_68", "hdi_95", "r_hat", "ess_bulk",
+        "mode", "marginal_mode", "mean", "median", "hdi_68", "hdi_95", "regions_68", "regions_95",
+        "r_hat", "ess_bulk",
         "ess_tail",
     }  # fmt: skip
     assert mass["mean"] == pytest.approx(2.1, abs=0.01)
