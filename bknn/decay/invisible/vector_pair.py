@@ -21,8 +21,8 @@ are written here with the same factor -i, which no product of the two can see.
 
 Some are related: M is the divergence d_n T^nm, so that it is -sqrt(q2) times T.E, and B is the
 divergence of the dual of T, sqrt(q2) times T.B; they are keys of their own because they meet other
-quark currents. The divergence of A is -2i D. These eight vector, scalar and tensor structures are
-all that there are with as few derivatives (docs/decays.md, "No current is missing").
+quark currents. The divergence of A is -2i D. There are no others with as few derivatives
+(docs/decays.md, "No current is missing").
 
 V, M, T, B are odd and E, A even under charge conjugation, and a real V has the even ones only.
 
