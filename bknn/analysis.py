@@ -74,8 +74,9 @@ class Analysis:
         free: names of parameters that the model keeps fixed by default and that shall float.
         priors: {name: numpyro distribution, or a text for `bknn.priors.read`}, in place of the
             model's; posteriors use them, fits do not.
-        bounds: {name: (lower, upper)} of parameters and nuisances, in place of their own. A start
-            outside of them moves to the nearer one.
+        bounds: {name: (lower, upper)} of parameters and nuisances, in place of their own; sets of
+            nuisances by patterns too, as in {"stat_*": (-inf, inf)}. A start outside of them moves
+            to the nearer one.
 
     Raises:
         PrecisionError: JAX runs in single precision; call `bknn.enable_x64()` first.
@@ -171,6 +172,7 @@ class Analysis:
                 f"model {model.name!r}; choose channels with a signal."
             )
         self._lay_out(uses_sm)
+        self.given_bounds = ranges.spread(self.given_bounds, self.nuisances)
         for name in self.given_bounds:
             self._where(name)  # a name that nobody has gets its close matches
 

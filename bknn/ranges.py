@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from bknn import errors
@@ -37,6 +38,26 @@ def read(bounds: Mapping[str, Any]) -> dict[str, Bounds]:
             )
         found[name] = (lower, upper)
     return found
+
+
+def spread(bounds: Mapping[str, Bounds], names: Iterable[str]) -> dict[str, Bounds]:
+    """Return bounds with patterns (* and ?) replaced by the names that they match; a name that is
+    given as such has the last word.
+
+    Raises:
+        UnknownNameError: a pattern that matches nothing.
+
+    >>> spread({"stat_*": (-1.0, 3.0), "stat_b": (0.0, 2.0)}, ["stat_a", "stat_b", "norm"])
+    {'stat_a': (-1.0, 3.0), 'stat_b': (0.0, 2.0)}
+    """
+    known = list(names)
+    found: dict[str, Bounds] = {}
+    for pattern in (name for name in bounds if "*" in name or "?" in name):
+        hits = [name for name in known if fnmatchcase(name, pattern)]
+        if not hits:
+            raise errors.unknown("nuisance", pattern, known, "the bounds")
+        found |= dict.fromkeys(hits, bounds[pattern])
+    return found | {name: b for name, b in bounds.items() if "*" not in name and "?" not in name}
 
 
 def narrowed(parameter: Parameter, bounds: Bounds) -> Parameter:

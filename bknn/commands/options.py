@@ -97,7 +97,7 @@ def add_analysis(
         action="extend",
         default=[],
         metavar="NAME=LOW:HIGH",
-        help="bounds of parameters in place of their own, as in mu=0:10",
+        help="bounds of parameters in place of their own, as in mu=0:10 or 'stat_*=-inf:inf'",
     )
     add_seed(parser, seed)
 

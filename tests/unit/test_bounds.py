@@ -11,6 +11,7 @@ import pytest
 import bknn
 from bknn import errors, inference, models
 from bknn.commands import options
+from bknn.inference.coordinates import Coordinates
 from bknn.run.card import Card
 from bknn.run.cluster import recipe
 from bknn.run.execute import _arguments
@@ -144,3 +145,25 @@ def test_the_shell_and_cards_take_bounds(tmp_path):
     card = Card.read(path)
     arguments = _arguments(card, "fit", card.tasks["fit"], tmp_path)
     assert options.bounds(arguments["bounds"]) == {"mu": (0.0, 10.0)}
+
+
+def test_bounds_of_many_nuisances():
+    """Patterns name sets of nuisances; without bounds their priors are normal to both ends."""
+    given = {"stat_*": (-np.inf, np.inf), "norm_b": (-1.0, 2.0), "no*": (-4.0, 4.0)}
+    target = bknn.Analysis(models.load("signal-strength"), small.measurement(), bounds=given)
+    where = target.nuisances["stat_SR"]
+    assert np.isinf(target.bounds[where]).all()
+    assert target.bounds[target.index("norm_b")].tolist() == [-1.0, 2.0]
+    assert target.with_priors({}).bounds.tolist() == target.bounds.tolist()
+    moving = np.arange(target.size) == where.start
+    z = np.array([-30.0])
+    x, _ = Coordinates(target, moving, target.init_vector).natural(z)
+    index, centre, width = (np.asarray(a)[target.normal[0] == where.start] for a in target.normal)
+    below = float(centre[0] - 30.0 * width[0])
+    assert below < 0
+    assert x[index[0]] == pytest.approx(below)
+    with pytest.raises(errors.UnknownNameError, match="stat_XR"):
+        bknn.Analysis(
+            models.load("signal-strength"), small.measurement(), bounds={"stat_XR*": (0, 1)}
+        )
+    assert options.bounds(["stat_*=-inf:inf"]) == {"stat_*": (-np.inf, np.inf)}
