@@ -7,7 +7,7 @@ people (nuisances that come one a bin are arrays), and one flat vector for infer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -28,7 +28,7 @@ from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
-from bknn.parameters import Parameter, real
+from bknn.parameters import Parameter, of_either_sign, point, positive, real
 from bknn.part import Part, Spectra
 from bknn.priors import log_density, read
 from bknn.results import Results
@@ -127,13 +127,22 @@ class Analysis:
             dict.fromkeys([m.decay(c) for m in self.measurements for c in m.signal])
         )
         for decay in self.decays:
-            prediction.check(model, "branching_ratio", decay)
+            ends = [
+                float(m.densities[c].edges[-1])
+                for m in self.measurements
+                for c in m.signal
+                if m.decay(c) == decay and c in m.densities
+            ]
+            prediction.check(
+                model, "branching_ratio", decay, end=max(ends, default=None), free=free
+            )
         # A signal that can only be scaled is that of the standard model.
         self.decays = self.decays or (() if self.results.names else (_DEFAULT,))
         pdfs = [Part.compiled(m) for m in self.measurements if m.workspace]
         nuisances = getattr(model, "nuisances", None)
         needed = tuple(dict.fromkeys([*self.decays, *self.results.channels]))
         everything = (*ranges.stated(model, pdfs), *(nuisances(needed) if nuisances else ()))
+        everything = of_either_sign(everything, free)
         known = {p.name: p for p in everything}
         if len(known) < len(everything):
             names = [p.name for p in everything]
@@ -373,6 +382,29 @@ class Analysis:
     def init(self) -> dict[str, Array]:
         """Starting point {name: value}."""
         return self.unflatten(self.init_vector)
+
+    def at(self, named: Mapping[str, ArrayLike]) -> dict[str, Any]:
+        """Return all values {name: value} at a point that names some: others are at their start,
+        but couplings, once one of them is named, 0 (`bknn.parameters.point`).
+
+        Raises:
+            UnknownNameError, ParameterError: a name that does not take part.
+        """
+        for name in named:
+            if name not in self.nuisances:
+                self.index(name)
+        own = {p.name for p in self.parameters}
+        of_model = {name: x for name, x in named.items() if name in own}
+        values = {name: x for name, x in point(self.model, of_model).items() if name in own}
+        return {**self.init, **values, **named}
+
+    def positive(self, given: Container[str]) -> tuple[str, ...]:
+        """Return the couplings whose sign is a convention where parameters are given that are not
+        0: fits start on the positive side of them."""
+        moving = [p.name for p in self.parameters if p.name not in given]
+        held = [n for n, x in self.constants.items() if x != 0.0]
+        known = [p.name for p in self.model.parameters if p.name in given or p.name in held]
+        return positive(self.model.parameters, moving, known)
 
     def flatten(self, params: Parameters) -> Array:
         """Return the flat vector (size,) of `{name: value}`; a flat vector passes through.

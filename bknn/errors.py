@@ -33,6 +33,11 @@ class ParameterError(BknnError, ValueError):
     """A parameter value, shape or bound that makes no sense."""
 
 
+class UndefinedError(ParameterError):
+    """An observable that a decay or a model does not have, or that is not defined where it is
+    asked for."""
+
+
 class PrecisionError(BknnError):
     """The computation needs double precision and JAX runs in single."""
 

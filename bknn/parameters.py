@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,9 @@ class Parameter:
         fixed: keep it at `init` unless it is freed or set.
         unit, description: for tables.
         nuisance: what theory does not know (form factors): tables list it with the nuisances.
+        coupling: of a coupling, a word for what it adds to; those with the same word may interfere,
+            so that their relative signs are observable. Where a point names one coupling of a
+            model, those that it does not name are off (`point`).
 
     Raises:
         ParameterError: bounds that are empty or do not hold the start, a constraint without width.
@@ -50,6 +53,7 @@ class Parameter:
     unit: str = ""
     description: str = ""
     nuisance: bool = False
+    coupling: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -134,8 +138,88 @@ class Parameter:
             raise errors.ParameterError(
                 f"{self.name} = {value:g}{unit} lies outside of [{lower:g}, {upper:g}]{unit}; "
                 f"choose a value inside{f' ({self.description})' if self.description else ''}."
+                + self._sign(value)
             )
         return value
+
+    def _sign(self, value: float) -> str:
+        """Why a coupling is not negative."""
+        if not (self.coupling and self.bounds[0] == 0.0 and -self.bounds[1] <= value < 0.0):
+            return ""
+        return (
+            " Alone its sign is not observable, so that it is positive by convention; beside "
+            "another coupling, if only of the value 0, it may have either."
+        )
+
+
+def couplings_of(model: Any) -> tuple[str, ...]:
+    """Return the names of a model's couplings: the parameters that say so, or, where none does,
+    those that its `null` puts at 0."""
+    marked = tuple(p.name for p in model.parameters if p.coupling)
+    return marked or tuple(n for n, x in getattr(model, "null", {}).items() if x == 0.0)
+
+
+def point(model: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters of a model at a point that names some of them.
+
+    What is not named is at its start; but where one coupling is named, the others are what they are
+    in the standard model (`null`: 0, but for C_VL of `wet`), or what the model was made with.
+
+    >>> from types import SimpleNamespace
+    >>> mass = Parameter("mass", 2.0)
+    >>> g, h = (Parameter(name, 1e-8, coupling="new") for name in "gh")
+    >>> model = SimpleNamespace(parameters=(mass, g, h), null={"g": 0.0, "h": 0.0})
+    >>> point(model, {"h": 3e-8})
+    {'mass': 2.0, 'g': 0.0, 'h': 3e-08}
+    """
+    values = {p.name: p.init for p in model.parameters}
+    couplings = couplings_of(model)
+    if any(name in named for name in couplings):
+        off = {**model.null, **getattr(model, "given", {})}
+        values |= {name: off.get(name, 0.0) for name in couplings}
+    return values | dict(named)
+
+
+def of_either_sign(parameters: Iterable[Parameter], named: Container[str]) -> tuple[Parameter, ...]:
+    """Return parameters with the bounds that their couplings have where some more are named.
+
+    A coupling that floats is not negative, because its own sign is not observable. Where another
+    one of the same kind is given or floats, too, their relative sign is: bounds and starts of fits
+    then are on both sides. Its prior stays where it was, which fixes the common sign.
+
+    >>> g = Parameter("g", 1e-8, (0.0, 1e-5), coupling="new")
+    >>> h = Parameter("h", 0.0, (-1e-5, 1e-5), fixed=True, coupling="new")
+    >>> [p.bounds for p in of_either_sign([g, h], ["h"])]
+    [(-1e-05, 1e-05), (-1e-05, 1e-05)]
+    """
+    parameters = tuple(parameters)
+    present = [p for p in parameters if p.coupling and (not p.fixed or p.name in named or p.init)]
+    result = []
+    for p in parameters:
+        others = any(q.coupling == p.coupling and q.name != p.name for q in present)
+        if p.coupling and others and p.bounds[0] == 0.0:
+            starts = p.starts or (p.init,)
+            p = replace(
+                p,
+                bounds=(-p.bounds[1], p.bounds[1]),
+                prior=p.prior or dist.Uniform(*p.bounds),
+                starts=(*starts, *(-x for x in starts)),
+            )
+        result.append(p)
+    return tuple(result)
+
+
+def positive(
+    parameters: Iterable[Parameter], moving: Container[str], given: Container[str]
+) -> tuple[str, ...]:
+    """Return the couplings that fits start on the positive side of: of each kind the first one that
+    moves, unless one is given, not 0, and says what relative signs are relative to."""
+    first: dict[str, str] = {}
+    known = {p.coupling for p in parameters if p.name in given}
+    for p in parameters:
+        if p.coupling and p.coupling not in known and p.name in moving:
+            first.setdefault(p.coupling, p.name)
+    return tuple(first.values())
 
 
 def real(name: str, value: Any) -> Any:

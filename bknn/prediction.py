@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,13 +13,13 @@ from jax import Array
 from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
-from bknn import errors
+from bknn import errors, probe
 from bknn.decay import standard_model
 from bknn.decay.channels import CHANNELS, Channel
 from bknn.decay.channels import channel as find_channel
-from bknn.inputs import HPQCD_2022
-from bknn.kinematics import endpoint
+from bknn.inputs import HPQCD_2022, STANDARD
 from bknn.likelihood.histfactory import require_x64
+from bknn.parameters import of_either_sign, point
 from bknn.response.breit_wigner import bin_fractions, breit_wigner
 from bknn.spectrum import Shapes, Spectrum
 
@@ -31,6 +32,15 @@ OBSERVABLES: Mapping[str, str] = {
     "r_kstar": "branching fraction of B -> K* over the standard model's",
     "r_phi": "branching fraction of Bs -> phi over the standard model's",
     "r_f_l": "longitudinal fraction over the standard model's",
+}
+
+#: The decay of the measurements' own templates, and of spectra that know no other.
+_TEMPLATE = "B+ -> K+"
+
+#: Which part of a rate: what an experiment sees, or what is new in it.
+PARTS: Mapping[str, str] = {
+    "all": "the standard model and what is new, as an experiment sees them",
+    "new": "what is new alone, without the standard model",
 }
 
 Q2 = ArrayLike | tuple[float, float] | None
@@ -56,22 +66,29 @@ def predict(
     channel: str = "B+ -> K+",
     params: Mapping[str, ArrayLike] | None = None,
     q2: Q2 = None,
+    *,
+    part: str = "all",
 ) -> Prediction:
     """Return what a model predicts for an observable.
 
     Args:
-        model: from `bknn.models.load` or `from_spectrum`.
+        model: from `bknn.models.load` or `from_spectrum`, or one of your own.
         observable: one of `bknn.prediction.OBSERVABLES`.
         channel: one of `bknn.decay.channels.CHANNELS`.
         params: {name: value}; parameters that are not there are at their start, form-factor
-            parameters (`ff_...`) at their central values.
+            parameters (`ff_...`) at their central values. Where one coupling is there, those that
+            are not are 0 (`bknn.parameters.point`).
         q2: GeV^2; a pair is a bin, a number or an array are points (for `dbr_dq2` and `f_l`), None
             is all of phase space.
+        part: "all", or "new" for the new state alone, without the standard model; a ratio is then
+            that of the new state to the standard model.
 
     Raises:
         UnknownNameError: an observable, channel, or parameter that does not exist.
-        ParameterError: an observable that the channel does not have, q2 that does not fit to it, or
-            a value that is not a number.
+        UndefinedError: an observable that the channel or the model does not have, or that is not
+            defined at this q2: where nothing decays there are no polarisation and no ratio.
+        ParameterError: a q2 or another value that is none, or a spectrum of your own that is no
+            function of q2.
         PrecisionError: JAX runs in single precision.
 
     Example:
@@ -83,20 +100,26 @@ def predict(
     """
     require_x64()
     where = find_channel(channel)
-    check(model, observable, channel, q2)
+    check(model, observable, channel, q2, part=part)
     values, floating, sigma = _values(model, where, params or {})
     names = list(floating)
 
-    def evaluate(moved: Array) -> Array:
-        point = values | {n: moved[i] for i, n in enumerate(names)}
-        return value(model, observable, channel, point, q2)
+    def evaluate(moved: Array) -> tuple[Array, Array]:
+        at = values | {n: moved[i] for i, n in enumerate(names)}
+        above, below = _fraction(model, observable, where, at, q2, part=part)
+        return _ratio(above, below), below
 
     centre = jnp.array([floating[n] for n in names], float)
-    if not names:
-        result = evaluate(centre)
-        return Prediction(result, jnp.zeros_like(result))
-    found, slopes = jax.jit(lambda x: (evaluate(x), jax.jacfwd(evaluate)(x)))(centre)
-    return Prediction(found, jnp.sqrt(slopes**2 @ sigma**2))
+    if names:
+        program = jax.jit(lambda x: (*evaluate(x), jax.jacfwd(lambda x: evaluate(x)[0])(x)))
+        found, below, slopes = program(centre)
+        result = Prediction(found, jnp.sqrt(slopes**2 @ sigma**2))
+    else:
+        found, below = evaluate(centre)
+        result = Prediction(found, jnp.zeros_like(found))
+    if _known(result, below):
+        _check_result(model, observable, channel, q2, result, below)
+    return result
 
 
 def value(
@@ -107,27 +130,83 @@ def value(
     q2: Q2 = None,
     *,
     resolution: float = 0.0,
+    part: str = "all",
 ) -> Array:
     """Return the value alone, a pure JAX function of the parameters; arguments as for `predict`,
     but with all parameters given (form-factor ones may be left out).
+
+    Nothing is looked at: polarisations and ratios where nothing decays, which `predict` refuses,
+    are 0.
 
     With a `resolution`, a standard deviation in GeV^2, a narrow line is smeared across the edges of
     a bin; continua are not.
     """
     where = find_channel(channel)
-    if observable == "dbr_dq2":
-        return _density(_spectrum(model, params, where), jnp.asarray(q2, float))
-    if observable == "branching_ratio":
-        return _amount(model, _spectrum(model, params, where), q2, where, resolution)
+    return _ratio(*_fraction(model, observable, where, params, q2, resolution, part))
+
+
+def _fraction(
+    model: Any,
+    observable: str,
+    where: Channel,
+    params: Mapping[str, ArrayLike],
+    q2: Q2,
+    resolution: float = 0.0,
+    part: str = "all",
+) -> tuple[Array, Array]:
+    """Return what an observable is the ratio of, 1 below for what is none."""
+
+    def rate(longitudinal: bool = False) -> Array:
+        spectrum = spectrum_of(model, params, where.name, longitudinal=longitudinal, part=part)
+        if observable == "dbr_dq2" or not (q2 is None or isinstance(q2, tuple)):
+            return _density(spectrum, jnp.asarray(q2, float))
+        return _amount(model, spectrum, q2, where, resolution)
+
+    if observable in ("dbr_dq2", "branching_ratio"):
+        found = rate()
+        return found, jnp.ones_like(found)
     if observable == "f_l":
-        return _f_l(model, params, where, q2, resolution)
+        return rate(longitudinal=True), rate()
     # Ratios: the standard model with the same form factors, inputs and nuisances.
     null, null_params = null_of(model, params)
-    if observable == "r_f_l":
-        longitudinal = _f_l(model, params, where, q2, resolution)
-        return longitudinal / _f_l(null, null_params, where, q2)
-    above = _amount(model, _spectrum(model, params, where), q2, where, resolution)
-    return above / _amount(null, _spectrum(null, null_params, where), q2, where)
+    if observable != "r_f_l":
+        return rate(), _amount(null, null.spectrum(null_params, where.name), q2, where)
+    of_null = _ratio(*_fraction(null, "f_l", where, null_params, q2))
+    above, below = rate(longitudinal=True), rate()
+    return above, below * of_null
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Return above / below, 0 where there is nothing below, with finite derivatives."""
+    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
+
+
+def spectrum_of(
+    model: Any,
+    params: Mapping[str, ArrayLike],
+    channel: str,
+    *,
+    longitudinal: bool = False,
+    part: str = "all",
+) -> Spectrum:
+    """Return the spectrum of a channel, or the longitudinal or new part of it.
+
+    `longitudinal` and `part` are handed on to models whose `spectrum` takes them; of another one
+    the multiple of the standard model's template is left out for `part="new"`.
+    """
+    options: dict[str, Any] = {"longitudinal": True} if longitudinal else {}
+    if part == "new" and takes(model, "part"):
+        options["part"] = part
+    spectrum: Spectrum = model.spectrum(params, channel, **options)
+    if part == "new" and not takes(model, "part"):
+        return Spectrum(0.0, spectrum.continuum, spectrum.lines)
+    return spectrum
+
+
+def takes(model: Any, option: str) -> bool:
+    """Return whether the `spectrum` of a model takes a keyword."""
+    known = inspect.signature(model.spectrum).parameters
+    return option in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
 
 
 def branching_ratio(
@@ -142,30 +221,6 @@ def branching_ratio(
     """Return the branching fraction of a spectrum that a model has for a channel; `held` as for
     `Continuum.as_shapes`, other arguments as for `value`."""
     return _amount(model, spectrum, q2, find_channel(channel), resolution, held)
-
-
-def _f_l(
-    model: Any,
-    params: Mapping[str, ArrayLike],
-    where: Channel,
-    q2: Q2,
-    resolution: float = 0.0,
-) -> Array:
-    whole = _spectrum(model, params, where)
-    part = _spectrum(model, params, where, longitudinal=True)
-    if q2 is None or isinstance(q2, tuple):
-        above, below = (_amount(model, s, q2, where, resolution) for s in (part, whole))
-    else:
-        above, below = (_density(s, jnp.asarray(q2, float)) for s in (part, whole))
-    # Where nothing decays there is no polarisation: 0, not NaN.
-    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
-
-
-def _spectrum(
-    model: Any, params: Mapping[str, ArrayLike], where: Channel, **options: bool
-) -> Spectrum:
-    spectrum: Spectrum = model.spectrum(params, where.name, **options)
-    return spectrum
 
 
 def _amount(
@@ -216,7 +271,17 @@ def _pieces(model: Any, where: Channel) -> tuple[ArrayLike, ...]:
     """Return the q2 where spectra have kinks, the last one the endpoint of phase space."""
     if hasattr(model, "kinks"):
         return tuple(model.kinks(where.name))
-    return (endpoint(HPQCD_2022.mass_b, HPQCD_2022.mass_k),)
+    return (end_of(where),)
+
+
+def end_of(where: Channel) -> float:
+    """Return the largest q2 of a channel, GeV^2, for models that do not say."""
+    if where.name == _TEMPLATE:
+        return float((HPQCD_2022.mass_b - HPQCD_2022.mass_k) ** 2)
+    parent = float(STANDARD.masses[where.parent])
+    return (
+        parent - (0.0 if where.daughter is None else float(STANDARD.masses[where.daughter]))
+    ) ** 2
 
 
 def _integral(
@@ -279,10 +344,18 @@ def _density(spectrum: Spectrum, q2: Array) -> Array:
 
 
 def null_of(model: Any, params: Mapping[str, ArrayLike]) -> tuple[Any, Mapping[str, ArrayLike]]:
-    """Return the standard model with the same form factors, inputs and nuisances."""
-    if hasattr(model, "form_factors"):
+    """Return the standard model with the same form factors, inputs and nuisances, and its
+    parameters."""
+    if hasattr(model, "standard_model"):
         return model.standard_model(), {"sm_normalisation": 1.0, **params}
+    if model.null and not _is_template(model):
+        return model, {**params, **model.null}
     return _Template(), {}
+
+
+def _is_template(model: Any) -> bool:
+    """Return whether the standard model of a model is the measurement's template."""
+    return probe.traced(model, _TEMPLATE).uses_template
 
 
 class _Template:
@@ -297,64 +370,182 @@ def _values(
 ) -> tuple[dict[str, Any], dict[str, Any], np.ndarray]:
     """Return all values, those that are uncertain, and their standard deviations."""
     nuisances = model.nuisances([where.name]) if hasattr(model, "nuisances") else ()
-    known = {p.name: p for p in (*model.parameters, *nuisances)}
+    known = {p.name: p for p in of_either_sign((*model.parameters, *nuisances), params)}
     for name, x in params.items():
         if name not in known:
             own = [p.name for p in model.parameters]
             raise errors.unknown("parameter", name, own, f"model {model.name!r}", list(known))
         if not isinstance(x, jax.core.Tracer):
             known[name].check(x)
-    values: dict[str, Any] = {n: params.get(n, p.init) for n, p in known.items()}
+    values: dict[str, Any] = {p.name: p.init for p in nuisances} | point(model, params)
     floating = {n: values[n] for n, p in known.items() if p.constraint is not None}
     sigma = [p.constraint[1] for p in known.values() if p.constraint is not None]
     return values, floating, np.array(sigma)
 
 
-def check(model: Any, observable: str, channel: str, q2: Q2 = None) -> None:
+def check(
+    model: Any,
+    observable: str,
+    channel: str,
+    q2: Q2 = None,
+    *,
+    part: str = "all",
+    end: float | None = None,
+    free: Container[str] = (),
+) -> None:
     """Refuse what makes no sense, with the reason.
 
+    Args:
+        model, observable, channel, q2, part: as for `predict`.
+        end: of the q2 at which data ask for the spectrum, GeV^2; of phase space by default.
+        free: parameters that float although the model keeps them fixed.
+
     Raises:
-        UnknownNameError, ParameterError: as for `predict`.
+        UnknownNameError, UndefinedError, ParameterError: as for `predict`.
     """
     where = find_channel(channel)
     if observable not in OBSERVABLES:
         raise errors.unknown("observable", observable, OBSERVABLES)
-    if not hasattr(model, "form_factors") and where.name != "B+ -> K+":
-        raise errors.ParameterError(
-            f"model {model.name!r} is a spectrum of B+ -> K+ and says nothing about "
-            f"{where.name!r}; a model with couplings ('vector', 'wet', ...) predicts all channels."
+    if part not in PARTS:
+        raise errors.unknown("part", part, PARTS)
+    _check_combination(observable, where, q2)
+    _check_region(observable, q2)
+    _check_model(model, where, end, free)
+    if observable in ("f_l", "r_f_l") and not takes(model, "longitudinal"):
+        raise errors.UndefinedError(
+            f"model {model.name!r} says nothing about {observable!r}, because its `spectrum` does "
+            "not take `longitudinal`; with longitudinal=True it must return the decays with the "
+            "vector meson in helicity 0."
         )
+    if part == "new":
+        _check_new(model, where)
+    if observable not in ("branching_ratio", "dbr_dq2"):
+        _check_inside(model, observable, where, q2)
+
+
+def _check_region(observable: str, q2: Q2) -> None:
+    """Refuse a q2 that is none."""
+    if isinstance(q2, tuple):
+        if observable == "dbr_dq2":
+            raise errors.UndefinedError(
+                f"'dbr_dq2' is asked for in a bin {q2}, but it is a function of q2; give one q2 or "
+                "an array, or ask for 'branching_ratio'."
+            )
+        if not _known(q2):
+            return
+        if len(q2) != 2 or not 0.0 <= q2[0] < q2[1]:
+            raise errors.ParameterError(
+                f"q2 = {q2} is not a bin; give (lower, upper) in GeV^2 with 0 <= lower < upper."
+            )
+    elif q2 is None:
+        if observable == "dbr_dq2":
+            raise errors.UndefinedError("'dbr_dq2' needs q2, a number or an array in GeV^2.")
+    elif observable not in ("dbr_dq2", "f_l", "r_f_l"):
+        raise errors.UndefinedError(
+            f"{observable!r} is asked for at a point; give a bin (lower, upper) in GeV^2, or no q2 "
+            "for all of phase space."
+        )
+    elif _known(q2):
+        points = np.asarray(q2, float)
+        bad = points[~(np.isfinite(points) & (points >= 0.0))]
+        if bad.size:
+            raise errors.ParameterError(
+                f"q2 = {bad.flat[0]:g} GeV^2 is no squared mass; give numbers that are not "
+                "negative."
+            )
+
+
+def _check_combination(observable: str, where: Channel, q2: Q2) -> None:
+    """Refuse an observable that a decay does not have."""
     if observable in ("f_l", "r_f_l") and not where.vector:
-        raise errors.ParameterError(
+        raise errors.UndefinedError(
             f"{observable!r} is the polarisation of a vector meson, and {where.name!r} has none; "
             f"choose one of {', '.join(c.name for c in CHANNELS.values() if c.vector)}."
         )
     if observable in ("r_k", "r_kstar", "r_phi") and observable != where.ratio:
         fitting = [c.name for c in CHANNELS.values() if c.ratio == observable]
-        raise errors.ParameterError(
+        other = f", or {where.ratio!r}" if where.ratio in OBSERVABLES else ""
+        raise errors.UndefinedError(
             f"{observable!r} is a ratio of {' or '.join(fitting)}, not of {where.name!r}; choose "
-            f"one of them, or {where.ratio!r}."
+            f"one of them{other}."
         )
     if where.daughter is None and (observable != "branching_ratio" or q2 is not None):
-        raise errors.ParameterError(
+        raise errors.UndefinedError(
             f"{where.name!r} has one q2, m_Bs^2, so that {observable!r} of a q2 range is not "
             "defined; ask for 'branching_ratio' without q2."
         )
-    if isinstance(q2, tuple):
-        if observable == "dbr_dq2":
-            raise errors.ParameterError(
-                f"'dbr_dq2' is asked for in a bin {q2}, but it is a function of q2; give one q2 or "
-                "an array, or ask for 'branching_ratio'."
-            )
-        if len(q2) != 2 or not q2[0] < q2[1]:
-            raise errors.ParameterError(
-                f"q2 = {q2} is not a bin; give (lower, upper) in GeV^2 with lower < upper."
-            )
-    elif q2 is None:
-        if observable == "dbr_dq2":
-            raise errors.ParameterError("'dbr_dq2' needs q2, a number or an array in GeV^2.")
-    elif observable not in ("dbr_dq2", "f_l", "r_f_l"):
+
+
+def _check_model(model: Any, where: Channel, end: float | None, free: Container[str]) -> None:
+    """Refuse a decay that a model says nothing about, and spectra that are none."""
+    if hasattr(model, "standard_model"):  # form factors of all decays
+        if where.daughter is not None:
+            last = _pieces(model, where)[-1]
+            if _known(last):
+                probe.look_at(model, where.name, max(float(last), end or 0.0), free)
+        return
+    if where.name != _TEMPLATE and probe.traced(model, where.name).uses_template:
+        raise errors.UndefinedError(
+            f"model {model.name!r} multiplies the standard-model template of {_TEMPLATE!r} and "
+            f"says nothing about {where.name!r}; a model with couplings ('vector', 'wet', ...) "
+            "predicts all channels, and one of your own does where its `spectrum` has the standard "
+            "model in the continuum."
+        )
+    probe.look_at(model, where.name, max(float(_pieces(model, where)[-1]), end or 0.0), free)
+
+
+def _check_new(model: Any, where: Channel) -> None:
+    """Refuse to tell what is new from the standard model where that cannot be done."""
+    if takes(model, "part"):
+        # Only the model knows.
+        values = point(model, {})
+        jax.eval_shape(lambda: jnp.zeros(len(_spectrum_lines(model, values, where))))
+        return
+    found = probe.traced(model, where.name)
+    if found.continuum is not None and not found.uses_template:
+        raise errors.UndefinedError(
+            f"the continuum of model {model.name!r} may hold the standard model, so that what is "
+            "new cannot be told apart; let its `spectrum` take `part`, and leave the standard "
+            "model out where part='new'."
+        )
+    if found.continuum is None and not found.lines:
+        raise errors.UndefinedError(
+            f"model {model.name!r} has nothing beyond the standard model; leave out `part`."
+        )
+
+
+def _spectrum_lines(model: Any, values: Mapping[str, Any], where: Channel) -> tuple[Any, ...]:
+    return spectrum_of(model, values, where.name, part="new").lines
+
+
+def _check_inside(model: Any, observable: str, where: Channel, q2: Q2) -> None:
+    """Refuse polarisations and ratios beyond the end of phase space."""
+    last = _pieces(model, where)[-1]
+    if q2 is None or not _known(last, q2):
+        return
+    lowest = q2[0] if isinstance(q2, tuple) else np.max(np.asarray(q2, float), initial=0.0)
+    if lowest >= float(last):
+        what = f"in the bin {q2}" if isinstance(q2, tuple) else f"at q2 = {lowest:g} GeV^2"
+        raise errors.UndefinedError(
+            f"{observable!r} of {where.name!r} is not defined {what}, where nothing decays: phase "
+            f"space ends at {float(last):.4g} GeV^2."
+        )
+
+
+def _check_result(
+    model: Any, observable: str, channel: str, q2: Q2, found: Prediction, below: Array
+) -> None:
+    """Refuse what came out and is no number."""
+    if np.any(np.asarray(below) <= 0.0):
+        points = None if q2 is None or isinstance(q2, tuple) else np.asarray(q2, float)
+        where = "" if points is None else f" at q2 = {points[np.asarray(below) <= 0.0][0]:g} GeV^2"
+        where = f" in the bin {q2}" if isinstance(q2, tuple) else where
+        raise errors.UndefinedError(
+            f"{observable!r} of {channel!r} is not defined{where} for model {model.name!r}, "
+            "because there nothing decays (a narrow line is in bins, not at points)."
+        )
+    if not all(np.isfinite(np.asarray(x)).all() for x in found):
         raise errors.ParameterError(
-            f"{observable!r} is asked for at a point; give a bin (lower, upper) in GeV^2, or no q2 "
-            "for all of phase space."
+            f"{observable!r} of {channel!r} is not a finite number for model {model.name!r} at "
+            "these parameters; look at its dB/dq2 there."
         )

@@ -238,6 +238,11 @@ def starting_points(
     parameters = target.parameters if isinstance(target, Analysis) else ()
     floating = [p for p in parameters if p.starts and p.name not in given]
     points = list(product(*(p.starts for p in floating)))
+    if isinstance(target, Analysis):
+        # A common sign is not observable: the mirror image of a start leads to that of its minimum.
+        one = target.positive({name for name, g in given.items() if g.values.any()})
+        where = [i for i, p in enumerate(floating) if p.name in one and min(p.bounds) < 0]
+        points = [x for x in points if all(x[i] > 0 for i in where)] or points
     result = np.tile(target.init_vector, (max(lengths, default=1), len(points), 1))
     for i, point in enumerate(points):
         for p, value in zip(floating, point, strict=True):

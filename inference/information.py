@@ -71,7 +71,7 @@ def outcome(
 
     Args:
         analysis: of the model and the measurements to come.
-        truth: {name: value} of the parameters of the model; others are at their start.
+        truth: {name: value} of the parameters of the model; others as in `Analysis.at`.
         today: a fit of the model to what is known; the covariance of the parameters and form
             factors that float in it is what is known of them. Other form factors and the nuisances
             of the measurements are known by their constraints, other parameters exactly.
@@ -79,7 +79,7 @@ def outcome(
     Raises:
         FitError: today's fit has no covariance.
     """
-    vector = np.asarray(analysis.flatten({**analysis.init, **truth}))
+    vector = np.asarray(analysis.flatten(analysis.at(truth)))
     rates = np.asarray(jax.jit(analysis.rates)(vector))
     slopes = np.asarray(jax.jit(jax.jacfwd(analysis.rates))(vector))
     known = np.zeros((analysis.size, analysis.size))

@@ -42,7 +42,8 @@ class Hypothesis:
         name: for tables.
         analysis: of the data to come.
         truth: {name: value} of parameters where the model is true; all others are at their start,
-            nuisances where their constraints have them.
+            couplings 0 once one is there (`Analysis.at`), nuisances where their constraints have
+            them.
         fixed: {name: value} of what does not float when the hypothesis is tested.
     """
 
@@ -58,7 +59,7 @@ class Hypothesis:
         for name in self.truth:
             if name not in known:
                 raise errors.unknown("parameter", name, known, f"hypothesis {self.name!r}")
-        return np.asarray(self.analysis.flatten({**self.analysis.init, **self.truth}))
+        return np.asarray(self.analysis.flatten(self.analysis.at(self.truth)))
 
 
 @dataclass(frozen=True, eq=False)

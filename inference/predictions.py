@@ -147,6 +147,9 @@ def predictions(
             )
     if isinstance(best, Posterior):
         return _from_draws(best, wanted, levels, seed)
+    own = {p.name: float(x) for p, x in zip(analysis.parameters, best.vector, strict=False)}
+    for quantity in wanted:
+        quantity.defined(analysis.model, {**analysis.constants, **own})
     found = _from_hessian(best, wanted, levels)
     if method == "hessian":
         return found
@@ -253,13 +256,19 @@ def band(source: Source, observable: str, channel: str, q2: ArrayLike, *, seed: 
             f"a band of {observable!r} in q2 of shape {where.shape}: only 'dbr_dq2' and 'f_l' are "
             "functions of q2; give points (n,) or edges of bins (n, 2)."
         )
-    prediction.check(analysis.model, observable, channel, where.reshape(-1))
+    if where.ndim == 1:
+        prediction.check(analysis.model, observable, channel, where)
+    else:
+        in_each = "branching_ratio" if observable == "dbr_dq2" else observable
+        for low, high in where:
+            prediction.check(analysis.model, in_each, channel, (float(low), float(high)))
 
     def function(params: Mapping[str, Any]) -> Array:
         if where.ndim == 1:
             return prediction.value(analysis.model, observable, channel, params, where)
         bins = [(float(low), float(high)) for low, high in where]
-        whole, part = in_bins(analysis.model, channel, params, bins)
+        polarised = observable == "f_l"
+        whole, part = in_bins(analysis.model, channel, params, bins, polarised=polarised)
         if observable == "dbr_dq2":
             return whole / (where[:, 1] - where[:, 0])
         return jax.vmap(lambda a, b: observable_of("f_l", (a, b)))(whole, part)

@@ -26,6 +26,7 @@ class Quantity:
         q2: a bin (lower, upper) or, for "dbr_dq2" and "f_l", a point, GeV^2; None is all.
         around: half of the width, GeV^2, of a bin around the square of the mass of the model,
             wherever the fit puts it; in place of `q2`.
+        part: "all", or "new" for the new state alone, without the standard model.
 
     >>> str(Quantity("f_l", "B0 -> K*0", around=1.0))
     'f_l, B0 -> K*0, mass^2 -+ 1 GeV^2'
@@ -35,6 +36,7 @@ class Quantity:
     channel: str = "B+ -> K+"
     q2: tuple[float, float] | float | None = None
     around: float | None = None
+    part: str = "all"
 
     def edges(self, params: Mapping[str, ArrayLike]) -> Any:
         """Return the bin, GeV^2: two numbers, or an array (2,); None for a point."""
@@ -70,8 +72,31 @@ class Quantity:
                     "its mass; give the bin itself."
                 )
             q2 = (1.0, 2.0)
-        prediction.check(model, self.observable, self.channel, q2)
+        prediction.check(model, self.observable, self.channel, q2, part=self.part)
         return self
+
+    def defined(self, model: Any, params: Mapping[str, ArrayLike]) -> None:
+        """Refuse a polarisation or a ratio where nothing decays, at values of all parameters.
+
+        Raises:
+            UndefinedError: as for `bknn.predict`.
+        """
+        if self.observable in ("branching_ratio", "dbr_dq2"):
+            return
+        if self.around is None and self.part == "all":
+            return  # known beforehand
+        q2: Any = self.q2
+        if self.around is not None:
+            q2 = tuple(float(x) for x in self.edges(params))
+        nuisances = model.nuisances([self.channel]) if hasattr(model, "nuisances") else ()
+        known = {p.name for p in (*model.parameters, *nuisances)}
+        own = {name: x for name, x in params.items() if name in known}
+        prediction.predict(model, self.observable, self.channel, own, q2, part=self.part)
+
+    @property
+    def what(self) -> str:
+        """The observable in words."""
+        return self.observable if self.part == "all" else f"{self.observable} ({self.part})"
 
     @property
     def where(self) -> str:
@@ -86,23 +111,32 @@ class Quantity:
 
     def __str__(self) -> str:
         unit = "" if self.where == "all" else " GeV^2"
-        return f"{self.observable}, {self.channel}, {self.where}{unit}"
+        return f"{self.what}, {self.channel}, {self.where}{unit}"
 
 
 def in_bins(
-    model: Any, channel: str, params: Mapping[str, ArrayLike], bins: Sequence[Any]
+    model: Any,
+    channel: str,
+    params: Mapping[str, ArrayLike],
+    bins: Sequence[Any],
+    *,
+    part: str = "all",
+    polarised: bool = True,
 ) -> tuple[Array, Array]:
     """Return branching fractions in bins (n,), and those of a vector meson in helicity 0 alone.
 
     The same as `bknn.prediction.value`, one by one, in a smaller program: spectra are made once.
 
     Args:
-        model, channel, params: as for `bknn.prediction.value`.
+        model, channel, params, part: as for `bknn.prediction.value`.
         bins: lower and upper edge of each, GeV^2; from 0 to infinity is all.
+        polarised: whether helicity 0 is asked for; else it is the same as all.
     """
 
-    def amounts(**options: bool) -> Array:
-        spectrum = model.spectrum(params, channel, **options)
+    def amounts(longitudinal: bool) -> Array:
+        spectrum = prediction.spectrum_of(
+            model, params, channel, longitudinal=longitudinal, part=part
+        )
 
         def one(low: Any, high: Any) -> Array:
             found = prediction.branching_ratio(model, channel, spectrum, q2=(low, high))
@@ -117,34 +151,37 @@ def in_bins(
             found = [next(more) if x is None else x for x in found]
         return jnp.stack([x for x in found if x is not None])
 
-    whole = amounts()
-    return (whole, amounts(longitudinal=True)) if find_channel(channel).vector else (whole, whole)
+    whole = amounts(False)
+    return whole, (amounts(True) if polarised and find_channel(channel).vector else whole)
 
 
 def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, ArrayLike]) -> Array:
     """Return what a model predicts for quantities (n,), a pure JAX function of all its parameters.
 
-    Bins of one channel are computed together.
+    Bins of one channel are computed together. Where nothing decays polarisations and ratios are 0;
+    `Quantity.defined` refuses them.
     """
     found: dict[Quantity, Array] = {}
-    for channel in dict.fromkeys(q.channel for q in quantities):
-        own = [q for q in quantities if q.channel == channel]
+    for channel, part in dict.fromkeys((q.channel, q.part) for q in quantities):
+        own = [q for q in quantities if (q.channel, q.part) == (channel, part)]
         edges = {q: e for q in own if (e := q.edges(params)) is not None}
         if edges:
             bins = list(edges.values())
-            whole, part = in_bins(model, channel, params, bins)
+            polarised = any(q.observable.endswith("f_l") for q in edges)
+            both = in_bins(model, channel, params, bins, part=part, polarised=polarised)
             null: tuple[Array, Array] | None = None
             if any(q.observable.startswith("r_") for q in edges):
                 other, others = prediction.null_of(model, params)
-                null = in_bins(other, channel, others, bins)
+                null = in_bins(other, channel, others, bins, polarised=polarised)
             for i, q in enumerate(edges):
-                found[q] = observable_of(q.observable, (whole[i], part[i]))
+                found[q] = observable_of(q.observable, (both[0][i], both[1][i]))
                 if q.observable.startswith("r_"):
                     assert null is not None
-                    found[q] /= observable_of(q.observable, (null[0][i], null[1][i]))
+                    below = observable_of(q.observable, (null[0][i], null[1][i]))
+                    found[q] = _ratio(found[q], below)
         for q in own:
             if q not in edges:
-                found[q] = prediction.value(model, q.observable, channel, params, q.q2)
+                found[q] = prediction.value(model, q.observable, channel, params, q.q2, part=part)
     return jnp.stack([found[q] for q in quantities])
 
 
@@ -153,8 +190,11 @@ def observable_of(name: str, amounts: tuple[Array, Array]) -> Array:
     whole, part = amounts
     if not name.endswith("f_l"):
         return whole
-    # Where nothing decays there is no polarisation: 0, not NaN.
-    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), 0.0)
+    return _ratio(part, whole)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
 
 
 def _has_lines(model: Any, values: Mapping[str, float], channel: str) -> bool:

@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping
 
 from jax import Array
 
-from bknn import errors
+from bknn import errors, probe
+from bknn.inputs import HPQCD_2022
 from bknn.parameters import Parameter, parameter_from
 from bknn.spectrum import Spectrum
+
+_CHANNEL = "B+ -> K+"
+
+#: GeV^2, where its phase space ends.
+_END = float((HPQCD_2022.mass_b - HPQCD_2022.mass_k) ** 2)
 
 
 class FromSpectrum:
@@ -31,6 +37,8 @@ class FromSpectrum:
         self.description = (inspect.getdoc(fn) or "a spectrum of the user's own").splitlines()[0]
 
     def spectrum(self, params: Mapping[str, Array], channel: str) -> Spectrum:
+        if channel != _CHANNEL:
+            raise errors.UndefinedError(f"it is a function for {_CHANNEL!r}.")
         return Spectrum(
             standard_model=self.standard_model,
             continuum=lambda q2: self.fn(q2, **params),
@@ -58,8 +66,13 @@ def from_spectrum(
         standard_model: multiples of the measurement's own SM template to be added, for a `fn` that
             holds new physics only.
 
+    It is called here once, at q2 between 0 and the end of phase space and at the starts and the
+    bounds of the parameters, so that what is wrong with it is said here.
+
     Raises:
-        ParameterError: parameters that `fn` does not take, or takes and are not given.
+        ParameterError: parameters that `fn` does not take, or takes and are not given; a `fn` that
+            branches on values, uses `math` or `numpy` on them, or returns what is no array of
+            finite real numbers of the shape of q2.
 
     Example:
         >>> import jax.numpy as jnp
@@ -92,4 +105,6 @@ def from_spectrum(
     for key in null or {}:
         if key not in parameters:
             raise errors.unknown("parameter", key, parameters, f"the null of {label!r}")
-    return FromSpectrum(fn, made, dict(null or {}), label, standard_model)
+    model = FromSpectrum(fn, made, dict(null or {}), label, standard_model)
+    probe.look_at(model, _CHANNEL, _END)
+    return model

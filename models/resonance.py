@@ -49,6 +49,7 @@ class Resonance:
             (0.0, 1e-3),
             prior=dist.Uniform(0.0, LARGEST),
             description="BR(B+ -> K+ X) times the probability that X stays invisible",
+            coupling="X",
         ),
         Parameter("width", 0.0, (0.0, 5.0), fixed=True, unit="GeV", description="total width"),
         Parameter(

@@ -59,11 +59,13 @@ class Pair(NamedTuple):
         couplings: of quark currents to its currents.
         densities: its spectral densities as a function of q2.
         threshold: the smallest q2, or None if it is 0 and nothing happens there.
+        new: whether it is not the standard model's.
     """
 
     couplings: rate.Couplings
     densities: Callable[[Array], Densities]
     threshold: ArrayLike | None = None
+    new: bool = True
 
 
 class Particle(NamedTuple):
@@ -101,8 +103,9 @@ class Coupling:
 
     @property
     def parameter(self) -> Parameter:
-        """A floating one is not negative, as rates depend on it by its square. A fixed one is 0,
-        and starts on both sides of it when it is freed: at 0 a square has no slope."""
+        """A floating one is not negative, as rates depend on it by its square, until there is
+        another one (`of_either_sign`). A fixed one is 0, and starts on both sides of it when it is
+        freed: at 0 a square has no slope."""
         reach = min(PRIOR_REACH * self.start, self.limit)
         return Parameter(
             self.name,
@@ -113,6 +116,7 @@ class Coupling:
             fixed=not self.floats,
             unit=self.unit,
             description=self.text,
+            coupling="new",
         )
 
     @property
@@ -171,7 +175,8 @@ class Theory:
     """Base of the models that know their couplings.
 
     A model sets `name` and `description`, and gives `own_parameters`, `null` and `final_states`;
-    `thresholds` names the parameters that decide where the continua of its pairs begin.
+    `thresholds` names the parameters that decide where the continua of its pairs begin, and
+    `interferes` says that new operators interfere with the standard model's.
 
     Args:
         form_factors: names of sets (`bknn.form_factors.sets.available()`), files with sets of one's
@@ -190,6 +195,7 @@ class Theory:
     null: Mapping[str, float]
     parameters: tuple[Parameter, ...]
     thresholds: ClassVar[tuple[str, ...]] = ()
+    interferes: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -226,7 +232,9 @@ class Theory:
             for name in _nuisance_names(t, len(self.form_factors[t].mean))
         )
 
-    def spectrum(self, params: Params, channel: str, *, longitudinal: bool = False) -> Spectrum:
+    def spectrum(
+        self, params: Params, channel: str, *, longitudinal: bool = False, part: str = "all"
+    ) -> Spectrum:
         """Return the spectrum of a channel.
 
         Args:
@@ -234,14 +242,16 @@ class Theory:
                 at their central values.
             channel: "B+ -> K+", ...; "Bs -> invisible" is a line at the mass of the Bs.
             longitudinal: only decays with the vector meson in helicity 0.
+            part: "all", or "new" for the new final states alone, without the standard model.
 
         Raises:
             UnknownNameError: no such channel.
+            UndefinedError: what is new interferes with the standard model, or is nothing.
         """
         where = find_channel(channel)
+        states = self._states(params, part)
         if where.daughter is None:
-            return self._annihilation(params, where)
-        states = self.final_states(params)
+            return self._annihilation(states, where)
         smooth = [s for s in states if isinstance(s, Pair) and s.threshold is None]
         spectrum = Spectrum()
         if smooth:
@@ -252,13 +262,29 @@ class Theory:
             elif state.threshold is not None:
                 found = self._continuum(params, where, [state], longitudinal, state.threshold)
                 spectrum += Spectrum(continuum=found)
-        if self.long_distance and where.parent == "B+":
+        if self.long_distance and where.parent == "B+" and part == "all":
             spectrum += Spectrum(
                 continuum=lambda q2: tau_pole.dbr_dq2(
                     q2, where, self.inputs, longitudinal_only=longitudinal
                 )
             )
         return spectrum
+
+    def _states(self, params: Params, part: str) -> Sequence[Pair | Particle]:
+        states = self.final_states(params)
+        if part == "all":
+            return states
+        if self.interferes:
+            raise errors.UndefinedError(
+                f"the operators of model {self.name!r} interfere with the standard model, so that "
+                "no part of the rate is of what is new alone; compare with the prediction of 'sm'."
+            )
+        new = [s for s in states if isinstance(s, Particle) or s.new]
+        if not new:
+            raise errors.UndefinedError(
+                f"model {self.name!r} has nothing beyond the standard model; leave out `part`."
+            )
+        return new
 
     def kinks(self, channel: str) -> tuple[ArrayLike, ...]:
         """Return the q2 (GeV^2) where the spectrum of a channel is not smooth, up to the endpoint.
@@ -377,7 +403,7 @@ class Theory:
         lifetime = self.inputs.lifetimes[where.parent]
         return Line(state.mass, lifetime * gamma, state.width)
 
-    def _annihilation(self, params: Params, where: Channel) -> Spectrum:
+    def _annihilation(self, states: Sequence[Pair | Particle], where: Channel) -> Spectrum:
         mass = self.inputs.masses[where.parent]
         waves = annihilation_waves(
             mass_parent=mass,
@@ -391,7 +417,7 @@ class Theory:
                 rate.gamma_annihilation(
                     waves, state.couplings, state.densities(q2), mass_parent=mass
                 )
-                for state in self.final_states(params)
+                for state in states
                 if isinstance(state, Pair)
             ),
             jnp.zeros(()),
@@ -423,7 +449,7 @@ def standard_model(chosen: inputs.Inputs, scale: ArrayLike = 1.0) -> Pair:
     arXiv:1409.4557, eqs. (1)-(4): only (sbar g_mu P_L b)(nubar g^mu P_L nu), three flavours.
     """
     value = neutrino_scale(chosen) * chosen.c_sm * jnp.sqrt(3.0 * jnp.asarray(scale))
-    return Pair(neutrinos.couplings({"VLL": value}), neutrinos.densities)
+    return Pair(neutrinos.couplings({"VLL": value}), neutrinos.densities, new=False)
 
 
 def normalisation(chosen: inputs.Inputs) -> Parameter:
@@ -444,8 +470,7 @@ class LightParticles(Theory):
 
     Args:
         basis: "parity" (g_S, g_P, ...) or "chiral" (C_S_L, C_S_R, ...).
-        floats: names of the couplings that float, in place of the model's choice. They are not
-            negative; that is no restriction as long as they do not interfere.
+        floats: names of the couplings that float, in place of the model's choice.
         others: as for `Theory`.
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from bknn.models.wilson_coefficients import (
     HIGHEST_SCALE,
     LOWEST_SCALE,
     OPERATORS,
+    ROUNDING,
     Normalisation,
     WilsonCoefficients,
     flavio_names,
@@ -37,10 +38,14 @@ __all__ = [
     "OPERATORS",
     "Normalisation",
     "WilsonCoefficients",
+    "at_mb",
     "from_smeft",
     "load",
     "run",
 ]
+
+#: So many coefficients of a file stand in messages.
+_SHOWN = 4
 
 
 def load(source: Any) -> WilsonCoefficients:
@@ -51,7 +56,8 @@ def load(source: Any) -> WilsonCoefficients:
             or an object of the packages wilson and flavio (`WC`, `Wilson`, `WilsonCoefficients`).
             Coefficients that were read already pass through.
 
-    Coefficients of other sectors do not enter b -> s nu nubar; their names are in `.ignored`.
+    Coefficients of other sectors do not enter b -> s nu nubar; their names are in `.ignored`. A
+    file that has no others is the standard model, which its `.note` says.
 
     Raises:
         DataError: not a WCxf file; another EFT, basis, sector or scale; a value that is no number.
@@ -80,7 +86,22 @@ def load(source: Any) -> WilsonCoefficients:
             f"{HIGHEST_SCALE:g} GeV); run it to {FLAVIO_SCALE} GeV with bknn.models.wcxf.run(...)."
         )
     matrices, ignored = document.matrices()
-    return WilsonCoefficients(matrices, document.scale, ignored)
+    return document.coefficients(matrices, document.scale, ignored)
+
+
+def at_mb(source: Any, inputs: Any) -> WilsonCoefficients:
+    """Return coefficients for a model with these inputs: as `load` reads them, or, of another basis
+    or scale or of the SMEFT, `run` to m_b.
+
+    Raises:
+        DataError, UnknownNameError: as for `load` and `run`.
+    """
+    if isinstance(source, WilsonCoefficients):
+        return source
+    document = _Document.read(source)
+    if document.eft == "SMEFT" or (document.eft == "WET" and not document.readable):
+        return run(source, inputs=inputs)
+    return load(source)
 
 
 def run(
@@ -128,9 +149,10 @@ def run(
     except (AssertionError, AttributeError, KeyError, ValueError) as error:
         raise errors.DataError(
             f"{document.where} ({eft}, basis {basis}, {document.scale:g} GeV) is not what the "
-            f"package wilson can run to WET: {error}"
+            f"package wilson can run to WET: {str(error).strip().rstrip('.')}."
         ) from error
-    result = load(found)
+    read = load(found)
+    result = document.coefficients(read.matrices, read.scale, read.ignored)
     if inputs is None or basis == "flavio":
         return result
     return result.rescaled(_wilson_normalisation(point.parameters), inputs)
@@ -195,6 +217,29 @@ class _Document:
         names = {str(name): value for name, value in content["values"].items()}
         return cls(where, str(content["eft"]), str(content["basis"]), scale.real, names)
 
+    @property
+    def readable(self) -> bool:
+        """Whether b -> s nu nubar can be computed with it as it is."""
+        at_mb = LOWEST_SCALE <= self.scale <= HIGHEST_SCALE
+        return self.eft == "WET" and self.basis in ("flavio", "EOS") and at_mb
+
+    def coefficients(
+        self, matrices: Mapping[str, Any], scale: float, ignored: tuple[str, ...]
+    ) -> WilsonCoefficients:
+        """Return what was found in it."""
+        names = [name for name in self.values if name not in ignored]
+        if len(names) > _SHOWN:
+            names = [*names[:_SHOWN], f"... ({len(names)} in all)"]
+        origin = f"{self.where} ({', '.join(names)})" if names else self.where
+        found = WilsonCoefficients(matrices, scale, ignored, origin)
+        if found.matrices:
+            return found
+        note = (
+            f"{self.where} has no coefficient of b -> s nu nubar (sector sbnunu, EFT {self.eft}, "
+            f"basis {self.basis}) that is not 0, so it means the standard model here."
+        )
+        return replace(found, note=note)
+
     def numbers(self) -> dict[str, complex]:
         return {name: number_of(value, name, self.where) for name, value in self.values.items()}
 
@@ -211,7 +256,7 @@ class _Document:
                 ignored.append(name)
                 continue
             whole = name.replace("Re{", "").replace("Im{", "").replace("}", "")
-            if name != whole and number.imag != 0:
+            if name != whole and abs(number.imag) > ROUNDING * abs(number):
                 raise errors.DataError(
                     f"{self.where}: {name} is the real or imaginary part of a coefficient, but its "
                     f"value {shown(number)} is complex; give two real numbers."
@@ -221,14 +266,10 @@ class _Document:
                     f"{self.where} has both {name} and {whole}, which is the same coefficient; "
                     "keep one."
                 )
+            if name != whole:
+                number = complex(number.real)
             matrix, term = known[name]
             ours[matrix] = ours.get(matrix, 0) + number * term
-        if self.values and not ours:
-            others = ", ".join(ignored[:3]) + (", ..." if len(ignored) > 3 else "")
-            raise errors.DataError(
-                f"{self.where} has nothing of the sector sbnunu (b -> s nu nubar) in the basis "
-                f"{self.basis}; it holds {others}, where names like {next(iter(known))} are needed."
-            )
         return ours, tuple(ignored)
 
 

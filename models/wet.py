@@ -30,13 +30,15 @@ class WET(Theory):
     |C_TL| only: C_VR and C_SR stay at 0 unless they are set or freed.
 
     Args:
-        wilson_coefficients: where the parameters start: a WCxf file, or a
+        wilson_coefficients: where the parameters start: a WCxf file of any
+            basis and scale (`bknn.models.wcxf.at_mb`), or a
             `bknn.models.wcxf.WilsonCoefficients`, flavour-universal.
         others: as for `Theory`.
     """
 
     name = "wet"
     description = "b -> s nu nu, vector + scalar + tensor, flavour-universal (EOS convention)"
+    interferes = True
 
     def __init__(self, *, wilson_coefficients: Any = None, **others: Any) -> None:
         self._given = wilson_coefficients
@@ -58,22 +60,37 @@ class WET(Theory):
         return float(np.asarray(c_sm)) if shapes.fixed(c_sm) else 6.5
 
     def own_parameters(self) -> tuple[Parameter, ...]:
-        given: dict[str, float] = {}
+        #: What the parameters start from, where they come from a file.
+        self.given: dict[str, float] = {}
+        self.notes: tuple[str, ...] = ()
         if self._given is not None:
-            given = wcxf.load(self._given).universal_eos(self.inputs, real=True)
+            found = wcxf.at_mb(self._given, self.inputs)
+            self.notes = (found.note,) if found.note else ()
+            self.given = found.universal_eos(self.inputs, real=True)
+            # The common sign of an operator and its right-handed partner is not observable.
+            for pair in (("C_VL", "C_VR"), ("C_SL", "C_SR"), ("C_TL",)):
+                if self.given[pair[0]] < 0.0:
+                    self.given |= {name: -self.given[name] for name in pair}
 
         def positive(name: str, start: float, text: str) -> Parameter:
             prior = dist.Uniform(0.0, 20.0)
-            # Only the absolute values matter as long as the right-handed partners are 0.
-            start = abs(given.get(name, start))
-            return Parameter(name, start, (0.0, 60.0), prior=prior, description=text)
+            start = self.given.get(name, start)
+            return Parameter(
+                name, start, (0.0, 60.0), prior=prior, description=text, coupling=name[:3]
+            )
 
         def off(name: str, text: str) -> Parameter:
-            start = given.get(name, 0.0)
+            start = self.given.get(name, 0.0)
             # If it is freed: at 0 a square has no slope.
             starts = (2.0, -2.0)
             return Parameter(
-                name, start, (-60.0, 60.0), starts=starts, fixed=True, description=text
+                name,
+                start,
+                (-60.0, 60.0),
+                starts=starts,
+                fixed=True,
+                description=text,
+                coupling=name[:3],
             )
 
         sm = round(self._standard_model(), 4)

@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from bknn.decay.invisible import fermion_pair, neutrinos
+from bknn.inputs import load as load_inputs
 from bknn.models import wcxf
 from bknn.models.theory import Pair, Params, Particle, Theory, is_zero, neutrino_scale
 from bknn.parameters import Parameter
@@ -55,19 +56,25 @@ class WETWithRightHandedNeutrinos(Theory):
     -2 X_t/s_w^2 belongs to operators with P_L: twice ours.)
 
     Args:
-        wilson_coefficients: further coefficients, complex ones too, which are added: a WCxf file,
-            or a `bknn.models.wcxf.WilsonCoefficients`.
+        wilson_coefficients: further coefficients, complex ones too, which are added: a WCxf file of
+            any basis and scale (`bknn.models.wcxf.at_mb`), or a
+            `bknn.models.wcxf.WilsonCoefficients`.
         others: as for `Theory`.
     """
 
     name = "wet-rhn"
     description = "b -> s nu nu with right-handed neutrinos, flavour matrices (flavio convention)"
     thresholds = ("mass_N",)
+    interferes = True
 
     def __init__(self, *, wilson_coefficients: Any = None, **others: Any) -> None:
         self.background: dict[str, np.ndarray] = {}
+        self.notes: tuple[str, ...] = ()
         if wilson_coefficients is not None:
-            self.background = dict(wcxf.load(wilson_coefficients).matrices)
+            inputs = load_inputs(others.get("inputs", "standard"))
+            found = wcxf.at_mb(wilson_coefficients, inputs)
+            self.background = dict(found.matrices)
+            self.notes = (found.note,) if found.note else ()
         super().__init__(**others)
 
     @property
@@ -76,11 +83,23 @@ class WETWithRightHandedNeutrinos(Theory):
 
     def own_parameters(self) -> tuple[Parameter, ...]:
         def coefficient(name: str, text: str) -> Parameter:
+            kind = name[2]  # of C_R, C_Rp, C_R_mutau: they may interfere
             if name == "C_R":
-                return Parameter(name, 5.0, (0.0, 60.0), description=text)
+                # Its sign is relative to what came from a file.
+                fixed = {"C_R", "C_Rp"} & set(self.background)
+                bounds, starts = ((-60.0, 60.0), (5.0, -5.0)) if fixed else ((0.0, 60.0), ())
+                return Parameter(name, 5.0, bounds, starts=starts, description=text, coupling=kind)
             # If it is freed: at 0 a square has no slope.
             starts = (3.0, -3.0)
-            return Parameter(name, 0.0, (-60.0, 60.0), starts=starts, fixed=True, description=text)
+            return Parameter(
+                name,
+                0.0,
+                (-60.0, 60.0),
+                starts=starts,
+                fixed=True,
+                description=text,
+                coupling=kind,
+            )
 
         universal = [coefficient(name, "times the unit matrix") for name in OPERATORS]
         entries = [

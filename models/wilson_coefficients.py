@@ -19,7 +19,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -52,6 +52,8 @@ FLAVOURS = ("e", "mu", "tau")
 FLAVIO_SCALE, EOS_SCALE = 4.8, 4.2  #: GeV, where flavio 2 and EOS 1 take their coefficients
 
 LOWEST_SCALE, HIGHEST_SCALE = 4.0, 5.0  # GeV: "at m_b"
+#: Parts of the largest coefficient that are rounding.
+ROUNDING = 1e-9
 _FLAVIO = {"C_L": "CL", "C_Lp": "CR"}
 EOS_NAMES = {
     "C_L": "C_VL",
@@ -83,6 +85,8 @@ class WilsonCoefficients:
             are the flavour of nubar, columns that of nu, in the order e, mu, tau.
         scale: in GeV. The vector operators do not run under QCD; scalars and tensors do.
         ignored: names of coefficients of other sectors that stood in the file.
+        origin: the file and its coefficients, for messages.
+        note: what is to be said about the file, empty if nothing.
 
     Raises:
         ParameterError: a matrix that is not 3 x 3, not finite, or of the wrong symmetry.
@@ -99,6 +103,8 @@ class WilsonCoefficients:
     matrices: Mapping[str, NDArray[np.complex128]]
     scale: float = FLAVIO_SCALE
     ignored: tuple[str, ...] = ()
+    origin: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         for name in self.matrices:
@@ -126,9 +132,9 @@ class WilsonCoefficients:
         """
         if lost := [name for name in self.matrices if name not in names]:
             raise errors.ParameterError(
-                f"{where} has {', '.join(names)} and would lose {', '.join(lost)}; set them to "
-                "zero, or use what has them: C_LNV_... are in EOS and `wet`, the others in "
-                "`wet-rhn`."
+                f"{self._from}{where} has {', '.join(names)} and would lose {', '.join(lost)}; set "
+                "them to zero, or use what has them: C_LNV_... are in EOS and `wet`, the others "
+                "in `wet-rhn`."
             )
         return dict(self.matrices)
 
@@ -184,10 +190,12 @@ class WilsonCoefficients:
         values["C_VL"] += _standard_model(inputs)
         if not real:
             return dict(values)
-        if found := [name for name, value in values.items() if value.imag != 0]:
+        largest = max(abs(value) for value in values.values())
+        if found := [n for n, value in values.items() if abs(value.imag) > ROUNDING * largest]:
             raise errors.ParameterError(
-                f"{', '.join(found)} {_are(found)} complex, but real coefficients are needed here; "
-                "a phase against the standard model needs a model with complex coefficients."
+                f"{self._from}{', '.join(found)} {_are(found)} complex, but real coefficients are "
+                "needed here; a phase against the standard model needs a model with complex "
+                "coefficients, as 'wet-rhn'."
             )
         return {name: value.real for name, value in values.items()}
 
@@ -206,7 +214,7 @@ class WilsonCoefficients:
         """
         factor = _product(old) / _product(new)
         scaled = {name: factor * matrix for name, matrix in self.matrices.items()}
-        return WilsonCoefficients(scaled, self.scale, self.ignored)
+        return replace(self, matrices=scaled)
 
     def to_dict(self, basis: str = "flavio", scale: float | None = None) -> dict[str, Any]:
         """Return what a WCxf file holds: eft, basis, scale, metadata, values.
@@ -267,6 +275,10 @@ class WilsonCoefficients:
         ]
         return f"WilsonCoefficients({', '.join([f'scale={self.scale:g}', *entries])})"
 
+    @property
+    def _from(self) -> str:
+        return f"{self.origin}: " if self.origin else ""
+
     def _flavio(self) -> dict[str, complex]:
         self.only(tuple(_FLAVIO), "the flavio basis")
         return {name: complex(self.matrix(m)[a, b]) for name, (m, a, b) in flavio_names().items()}
@@ -281,15 +293,16 @@ class WilsonCoefficients:
             # A number that was spread over the matrix comes back as it was.
             value = complex(matrix[0, 0]) if pattern is not _CYCLIC else mean
             values[eos] = 0j - value
-            if np.abs(matrix - mean * pattern).max() > 1e-12 * np.abs(matrix).max():
+            if np.abs(matrix - mean * pattern).max() > ROUNDING * np.abs(matrix).max():
                 a, b = np.unravel_index(np.abs(matrix - mean * pattern).argmax(), (3, 3))
                 wrong.append(
                     f"{name} differs between flavours (most at [{FLAVOURS[a]}, {FLAVOURS[b]}])"
                 )
         if wrong:
             raise errors.ParameterError(
-                "EOS's C_VL, C_VR, C_SL, C_SR, C_TL are for left-handed neutrinos and equal for "
-                f"all flavours, but {'; '.join(wrong)}; use the flavio basis or the matrices."
+                f"{self._from}EOS's C_VL, C_VR, C_SL, C_SR, C_TL are for left-handed neutrinos and "
+                f"equal for all flavours, but {'; '.join(wrong)}; use the flavio basis or the "
+                "matrices."
             )
         return values
 
@@ -357,7 +370,7 @@ def _matrix(name: str, value: Any) -> NDArray[np.complex128]:
         )
     if name.startswith("C_LNV"):
         sign, kind = (-1, "antisymmetric") if name == "C_LNV_TL" else (1, "symmetric")
-        if np.abs(matrix - sign * matrix.T).max() > 1e-12 * np.abs(matrix).max():
+        if np.abs(matrix - sign * matrix.T).max() > ROUNDING * np.abs(matrix).max():
             raise errors.ParameterError(
                 f"{name} must be {kind} in flavour, because the rest of it multiplies an operator "
                 f"that vanishes (nu^c and nu are one field); give (C {'+-'[sign < 0]} C^T)/2."

@@ -21,9 +21,7 @@ def add(commands: Any) -> None:
         "parameter of interest multiplies that signal.",
     )
     options.add_analysis(parser)
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="the point; the start elsewhere"
-    )
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=options.POINT)
     parser.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
 
 
@@ -43,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
                 f"set parameters of the model only: {', '.join(own)}."
             )
         own[name].check(value)
-    workspace = analysis.to_workspace({**analysis.init, **point})
+    values = analysis.at(point)
+    workspace = analysis.to_workspace(values)
     with output.writing(out):
         report.write_json(workspace, out)
-    print(f"written          {out}")
+    print(report.point_table(analysis.model, {**analysis.constants, **{n: values[n] for n in own}}))
+    print(f"\nwritten          {out}")
     return 0

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     out = output.directory(args.out)
     result = fit(analysis, fixed=fixed).check()
     if args.asimov:
-        at = options.truth(analysis, result, {**fixed, **point}, args.nominal)
+        at = options.truth(analysis, result, point, fixed, args.nominal)
         result = fit(analysis, fixed=fixed, data=asimov(analysis, at)).check()
     with progress.bar("refits") as done:
         found = impacts(

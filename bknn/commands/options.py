@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wilson-coefficients",
         metavar="FILE",
-        help="WCxf file with coefficients for 'wet' or 'wet-rhn'",
+        help="WCxf file with coefficients for 'wet' or 'wet-rhn'; of another basis than flavio's "
+        "and EOS's, another scale than m_b, or the SMEFT it is run to m_b (needs bknn[wilson])",
     )
 
 
@@ -133,6 +135,10 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 SEED = "of the toys (default 0): one seed, the same toys on every machine"
 
 
+#: Of commands that take a point.
+POINT = "the point; the start elsewhere, but couplings that are not named are 0 once one is"
+
+
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     """How several jobs share an ensemble of toys."""
     parser.add_argument(
@@ -161,7 +167,8 @@ def add_truth(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="the truth; the best fit to the data elsewhere",
+        help="the truth; the best fit to the data elsewhere, but couplings that are not named are "
+        "0 once one is",
     )
     parser.add_argument(
         "--nominal",
@@ -412,7 +419,10 @@ def model(args: argparse.Namespace) -> Model:
     from bknn import models
 
     given = {"basis": args.basis, "wilson_coefficients": args.wilson_coefficients}
-    return models.load(args.model, **theory(args), **{k: v for k, v in given.items() if v})
+    found = models.load(args.model, **theory(args), **{k: v for k, v in given.items() if v})
+    for note in getattr(found, "notes", ()):
+        print(f"bknn: note: {note}", file=sys.stderr)
+    return found
 
 
 def theory(args: argparse.Namespace) -> dict[str, Any]:
@@ -516,12 +526,22 @@ def point_of_truth(args: argparse.Namespace, fixed: Mapping[str, float]) -> dict
 
 
 def truth(
-    analysis: Analysis, result: FitResult, held: Mapping[str, float], nominal: bool
+    analysis: Analysis,
+    result: FitResult,
+    point: Mapping[str, float],
+    fixed: Mapping[str, float],
+    nominal: bool,
 ) -> dict[str, Any]:
-    """The point at which data are made up: everything that is not held as it fits the data best, or
-    nuisances nominal."""
+    """The point at which data are made up: everything that is neither of the point nor fixed as it
+    fits the data best, or nuisances nominal. Where the point names a coupling, others are 0."""
     from bknn.inference import fit
+    from bknn.parameters import couplings_of
 
+    held = {**fixed, **point}
+    couplings = couplings_of(analysis.model)
+    if any(name in point for name in couplings):
+        own = {p.name for p in analysis.parameters} & set(couplings)
+        held = {n: float(x) for n, x in analysis.at(point).items() if n in own} | held
     if nominal:
         own = {p.name for p in analysis.parameters if not p.nuisance and p.constraint is None}
         best = {name: value for name, value in result.params.items() if name in own}

@@ -19,6 +19,7 @@ examples:
       --channel "B+ -> K*+"
   bknn predict wet --set C_TL=8 --observable f_l --channel "B0 -> K*0" --q2 0,4 4,8 8,16
   bknn predict sm --observable dbr_dq2 --q2 1 5 10 --form-factors hpqcd-2022 --out results/
+  bknn predict vector --set mass=2.1 h_T=4.8e-9 --part new
   bknn predict vector --basis chiral --fit belle2-2025 babar-2013 --set mass=2.1
   bknn predict vector --basis chiral --fit belle2-2025 --set mass=2.1 --observable f_l \\
       --channel "B0 -> K*0" --around 0.5 1 2 --from posterior
@@ -43,7 +44,7 @@ def add(commands: Any) -> None:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="the point, the start elsewhere; with --fit what is kept, the best fit elsewhere",
+        help=f"{options.POINT}; with --fit what is kept, the best fit elsewhere",
     )
     parser.add_argument(
         "--fit", nargs="+", default=[], metavar="SET", help="data to fit first, as for `bknn fit`"
@@ -72,6 +73,12 @@ def add(commands: Any) -> None:
         metavar="A,B",
         help="bins A,B or points A in GeV^2; all of phase space by default",
     )
+    parser.add_argument(
+        "--part",
+        default="all",
+        metavar="PART",
+        help="'all' (default), or 'new' for the new state alone, without the standard model",
+    )
     parser.add_argument("--out", metavar="DIR", help="write result.json and figures there")
     parser.add_argument("--no-figures", action="store_true", help="do not draw")
 
@@ -96,35 +103,44 @@ def run(args: argparse.Namespace) -> int:
 
     options.prepare()
     from bknn import report
+    from bknn.parameters import point as values_at
     from bknn.prediction import predict
 
     model = options.model(args)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    absent: list[dict[str, Any]] = []
     for channel in channels:
         for observable in observables:
             for region in regions:
-                found = predict(model, observable, channel, point, region)
                 q2 = region if isinstance(region, tuple) or region is None else (region, region)
-                rows.append(
-                    {
-                        "observable": observable,
-                        "channel": channel,
-                        "q2": None if q2 is None else list(q2),
-                        "value": float(found.value),
-                        "uncertainty": float(found.uncertainty),
-                    }
-                )
+                row = {
+                    "observable": observable,
+                    "channel": channel,
+                    "q2": None if q2 is None else list(q2),
+                    "part": args.part,
+                }
+                try:
+                    found = predict(model, observable, channel, point, region, part=args.part)
+                except errors.UndefinedError as error:
+                    absent.append({**row, "reason": str(error)})
+                    last = error
+                    continue
+                row["value"], row["uncertainty"] = float(found.value), float(found.uncertainty)
+                rows.append(row)
+    if not rows:
+        raise last
+    params = values_at(model, point)
     out = output.directory(args.out)
-    print(report.predictions_table(model, rows))
+    print(report.predictions_table(model, rows, params, absent))
     if out is not None:
-        params = {p.name: point.get(p.name, p.init) for p in model.parameters}
-        settings = options.model_settings(args)
-        content = report.predictions_json(model, rows, params, settings=settings)
+        settings = {**options.model_settings(args), "part": args.part}
+        content = report.predictions_json(model, rows, params, absent=absent, settings=settings)
+        drawn = list(dict.fromkeys(row["channel"] for row in rows))
 
         def figures(folder: Path) -> list[Path]:
             from bknn import plot
 
-            return plot.prediction_figures(model, point, channels, folder)
+            return plot.prediction_figures(model, point, drawn, folder)
 
         print()
         output.write(out, content, {}, None if args.no_figures else figures)
@@ -146,7 +162,7 @@ def _quantities(
     ]
     if args.channel is None and args.observable is None and not where:
         pairs = list(predict_fit.DEFAULTS)
-    return [Quantity(o, c, **place) for c, o in pairs for place in where or [{}]]
+    return [Quantity(o, c, part=args.part, **place) for c, o in pairs for place in where or [{}]]
 
 
 def _region(text: str) -> tuple[float, float] | float:

@@ -96,14 +96,18 @@ def measured(args: argparse.Namespace, quantities: Sequence[Quantity]) -> int:
 
     from bknn import report
 
+    quantities, absent = existing(analysis.model, quantities)
     out = output.directory(args.out)
     source = args.source or "profile"
     best, found = predicted(analysis, point, quantities, source, args.seed)
     print(report.measured_table(best, found))
+    for quantity, reason in absent.items():
+        print(f"not there        {quantity}: {reason}")
     if out is not None:
         settings = {
             **options.settings(args, set=point, source=source),
             "observables": [str(q) for q in quantities],
+            "absent": {str(q): reason for q, reason in absent.items()},
         }
         content = report.measured_json(best, found, settings=settings)
 
@@ -121,6 +125,27 @@ def measured(args: argparse.Namespace, quantities: Sequence[Quantity]) -> int:
             None if args.no_figures else figures,
         )
     return _verdict({analysis.model.name: best})
+
+
+def existing(
+    model: Any, quantities: Sequence[Quantity]
+) -> tuple[list[Quantity], dict[Quantity, str]]:
+    """Return the quantities that a model predicts, and why not of the others.
+
+    Raises:
+        UndefinedError: it predicts none of them.
+    """
+    found: list[Quantity] = []
+    absent: dict[Quantity, str] = {}
+    for quantity in quantities:
+        try:
+            found.append(quantity.check(model))
+        except errors.UndefinedError as error:
+            absent[quantity] = str(error)
+            last = error
+    if not found:
+        raise last
+    return found, absent
 
 
 def predicted(

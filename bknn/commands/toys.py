@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed).check()
     if number:
-        truth = options.truth(analysis, result, {**fixed, **point}, args.nominal)
+        truth = options.truth(analysis, result, point, fixed, args.nominal)
         own = [p.name for p in analysis.parameters if not p.nuisance and p.constraint is None]
         # The likelihood ratios of the true values, for the coverage.
         hypotheses = {name: {name: truth[name]} for name in own if name not in fixed}

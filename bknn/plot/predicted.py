@@ -12,12 +12,11 @@ import numpy as np
 from bknn import errors
 from bknn.decay.channels import Channel
 from bknn.decay.channels import channel as find_channel
-from bknn.inputs import HPQCD_2022
-from bknn.kinematics import endpoint
+from bknn.parameters import point
 from bknn.plot.lines import DrawnLine
 from bknn.plot.q2 import around, behind
 from bknn.plot.separation import standard_model_of
-from bknn.prediction import Prediction, predict
+from bknn.prediction import Prediction, end_of, predict
 from bknn.spectrum import Line, Spectrum
 
 _POINTS = 300
@@ -87,11 +86,11 @@ def compare(model: Any, channel: str, params: Mapping[str, float]) -> Comparison
             f"{where.name!r} has one q2, m_Bs^2, so that there is no spectrum to draw; "
             "`bknn.predict` gives its branching fraction."
         )
-    params = {name: float(x) for name, x in params.items()}
+    params = point(model, {name: float(x) for name, x in params.items()})
     states, starts = _places(model, where, params)
     end = _endpoint(model, where)
     q2 = _grid(states, starts, end)
-    null = _null(model)
+    null = _null(model, where)
     alone = null.name == model.name and all(
         params.get(p.name, p.init) == p.init for p in model.parameters
     )
@@ -131,10 +130,11 @@ def compare(model: Any, channel: str, params: Mapping[str, float]) -> Comparison
     )
 
 
-def _null(model: Any) -> Any:
+def _null(model: Any, where: Channel) -> Any:
     from bknn.models import load
 
-    return standard_model_of(model) or load("signal-strength")
+    template = where.name == "B+ -> K+"
+    return standard_model_of(model) or load("signal-strength" if template else "sm")
 
 
 def _without(narrow: Sequence[bool]) -> Callable[[Spectrum], Spectrum]:
@@ -161,12 +161,11 @@ def _places(
     model: Any, where: Channel, params: Mapping[str, float]
 ) -> tuple[list[DrawnLine], list[float]]:
     """Return the lines, branching ratios still unknown, and where continua have a kink."""
-    values = {p.name: p.init for p in model.parameters} | dict(params)
 
     # Compiled, so that no rate is computed.
     @jax.jit
     def places() -> Any:
-        spectrum = model.spectrum(values, where.name)
+        spectrum = model.spectrum(params, where.name)
         lines = [(x.mass, x.width) for x in spectrum.lines]
         return lines, [c.threshold for c in spectrum.continua if c.threshold is not None]
 
@@ -179,7 +178,7 @@ def _places(
 def _endpoint(model: Any, where: Channel) -> float:
     if hasattr(model, "kinks"):
         return float(model.kinks(where.name)[-1])
-    return float(endpoint(HPQCD_2022.mass_b, HPQCD_2022.mass_k))
+    return end_of(where)
 
 
 def _grid(states: Sequence[DrawnLine], starts: Sequence[float], end: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bknn.decay.channels import channel as find_channel
+from bknn.parameters import point
 from bknn.plot.files import save
 from bknn.plot.predicted import Comparison, Predicted, compare
 from bknn.plot.q2 import FRAME, UNIT, WIDTH, Strips, above_peak, band, highest, panels, spike
@@ -54,8 +55,7 @@ def prediction(
     Args:
         model: from `bknn.models.load` or `from_spectrum`.
         channel: one of `bknn.decay.channels.CHANNELS` but Bs -> invisible, which has one q2.
-        params: {name: value}; parameters that are not there are at their start, form-factor
-            parameters at their central values.
+        params: {name: value}; others as for `bknn.predict`.
 
     Raises:
         UnknownNameError, ParameterError: as `bknn.predict`.
@@ -182,11 +182,11 @@ def _polarisation(ax: Axes, found: Comparison) -> None:
 
 def _words(model: Any, found: Comparison, params: Mapping[str, float]) -> str:
     """Parameters, form factors, and what the bands are."""
-    values = []
+    values, at = [], point(model, params)
     for p in model.parameters:
         if not p.fixed or p.name in params:
             sigma = 0.0 if p.constraint is None else p.constraint[1]
-            value = number(float(params.get(p.name, p.init)), sigma, p.unit)
+            value = number(float(at[p.name]), sigma, p.unit)
             values.append(f"{p.name} = {value}")
     head = plain(model.name)
     parts = [f"{head}: {', '.join(values)}" if values else head]

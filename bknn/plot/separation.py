@@ -23,7 +23,7 @@ def standard_model_of(model: Any) -> Any:
 
     None if the model has none of its own, but multiplies the measurement's template.
     """
-    return model.standard_model() if hasattr(model, "form_factors") else None
+    return model.standard_model() if hasattr(model, "standard_model") else None
 
 
 def standard_part(analysis: Analysis, physics: Array, decay: str = DECAY) -> Spectrum | None:

@@ -12,7 +12,7 @@ from bknn.report.marginal import marginal_json, marginal_table, write_marginal
 from bknn.report.numbers import in_digits
 from bknn.report.outlook import outlook_json, outlook_table, write_outlook
 from bknn.report.posterior import posterior_json, posterior_table
-from bknn.report.prediction import predictions_json, predictions_table
+from bknn.report.prediction import point_table, predictions_json, predictions_table
 from bknn.report.predictions import (
     comparison_json,
     comparison_table,
@@ -51,6 +51,7 @@ __all__ = [
     "measured_table",
     "outlook_json",
     "outlook_table",
+    "point_table",
     "posterior_json",
     "posterior_table",
     "predictions_json",

@@ -71,6 +71,7 @@ def _rows(found: Predictions) -> list[dict[str, Any]]:
                 "channel": q.channel,
                 "q2": None if q2 is None else list(q2),
                 "around": q.around,
+                "part": q.part,
                 "value": number(found.values[i]),
                 "uncertainty": number(found.uncertainties[i]),
                 **ranges,
@@ -109,7 +110,7 @@ def measured_table(best: FitResult, found: Predictions) -> str:
     for i, q in enumerate(found.quantities):
         value, error = in_digits(found.values[i], found.uncertainties[i])
         spans = [_span(x[i].low, x[i].high, found.uncertainties[i]) for x in found.ranges.values()]
-        rows.append((q.observable, q.channel, q.where, value, error, *spans))
+        rows.append((q.what, q.channel, q.where, value, error, *spans))
     levels = [f"{100 * level:.3g}%" for level in found.ranges]
     head = ("observable", "channel", "q2 / GeV^2", "value", "uncertainty", *levels)
     lines = [*heading(best.target), "", parameters_table(best), "", table(head, rows), ""]

@@ -564,7 +564,8 @@ def test_predictions(predicted):
     (code, out, err), folder = predicted
     assert (code, err) == (0, "")
     content = strict_json(folder / "result.json")
-    assert set(content) == {"command", "model", "parameters", "predictions", "provenance"}
+    keys = {"command", "model", "parameters", "predictions", "absent", "provenance"}
+    assert set(content) == keys
     assert (content["command"], content["model"]) == ("predict", "vector")
     assert content["parameters"] == {
         "mass": 2.1, "width": 0.0, "h_V": 7e-9, "h_A": 0.0, "h_T": 0.0, "h_T5": 0.0,
@@ -576,7 +577,7 @@ def test_predictions(predicted):
         ("f_l", "B+ -> K*+", None),
     ]
     for row in rows:
-        assert set(row) == {"observable", "channel", "q2", "value", "uncertainty"}
+        assert set(row) == {"observable", "channel", "q2", "part", "value", "uncertainty"}
         params = {"mass": 2.1, "h_V": 7e-9}
         found = bknn.predict(models.load("vector"), row["observable"], row["channel"], params)
         assert row["value"] == pytest.approx(float(found.value), rel=1e-12)
@@ -592,7 +593,7 @@ def test_predictions(predicted):
 def test_provenance_of_predictions(predicted):
     given = strict_json(predicted[1] / "result.json")["provenance"]
     assert given["version"] == bknn.__version__
-    assert given["settings"] == NO_SETTINGS
+    assert given["settings"] == {**NO_SETTINGS, "part": "all"}
     assert given["inputs"] == "standard"
     assert {t: s["set"] for t, s in given["form_factors"].items()} == {
         "B -> K": "flag-2021+hpqcd-2022",
@@ -653,7 +654,7 @@ def test_options_of_predictions(coefficients, tmp_path):
     assert value("sm", "--form-factors", "hpqcd-2022") == pytest.approx(4.97e-6, abs=0.01e-6)
     assert value("sm", "--inputs", "eos-1.0.21") == pytest.approx(4.8117e-6, rel=1e-4)
     settings = strict_json(tmp_path / "result.json")["provenance"]
-    assert settings["settings"] == {**NO_SETTINGS, "inputs": "eos-1.0.21"}
+    assert settings["settings"] == {**NO_SETTINGS, "part": "all", "inputs": "eos-1.0.21"}
     assert settings["inputs"] == "eos-1.0.21"
     assert value("sm", "--long-distance") - sm == pytest.approx(6.07e-7, rel=0.01)
     # (X_t/s_w^2 - 2)^2, from a file; the matrix of `wet-rhn` is the number of `wet`.
@@ -744,7 +745,7 @@ def test_channels_that_do_not_fit():
     sentence = refusal("predict", "sm", "--observable", "r_k", "--channel", "B+ -> K*+")
     assert "'r_kstar'" in sentence
     sentence = refusal("predict", "resonance", "--channel", "B0 -> K0")
-    assert "'resonance' is a spectrum of B+ -> K+" in sentence
+    assert "'resonance' multiplies the standard-model template of 'B+ -> K+'" in sentence
     sentence = refusal("predict", "wet", "--channel", "Bs -> invisible", "--q2", "0,4")
     assert "m_Bs^2" in sentence
 
@@ -752,10 +753,10 @@ def test_channels_that_do_not_fit():
 @pytest.mark.parametrize(
     ("model", "changes", "named"),
     [
-        ("wet", {"scale": 160}, ("160 GeV", "m_b", "wcxf.run")),
+        ("wet", {"scale": -160}, ("-160", "positive")),
         ("wet-rhn", {"eft": "WET-4"}, ("'WET-4'", "no b quark")),
-        ("wet-rhn", {"basis": "Warsaw", "eft": "SMEFT"}, ("'SMEFT'", "wcxf.run")),
-        ("wet-rhn", {"values": {"C7_bs": 0.1}}, ("sbnunu", "C7_bs")),
+        ("wet-rhn", {"basis": "Warsaw", "eft": "SMEFT"}, ("c.json", "SMEFT", "CL_bsnuenue")),
+        ("wet-rhn", {"basis": "JMS"}, ("c.json", "JMS", "CL_bsnuenue")),
         ("wet-rhn", {"values": {"CL_bsnuenue": "one"}}, ("CL_bsnuenue", "'one'", "number")),
         ("wet-rhn", {"values": {"CL_bsnuenue": [[1, 2], [3, 4]]}}, ("CL_bsnuenue", "number")),
         ("wet", {"values": {"CL_bsnuenue": 1.0}}, ("differs between flavours", "[e, e]")),

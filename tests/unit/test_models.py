@@ -294,10 +294,7 @@ def test_coefficients_that_the_fit_starts_from(tmp_path):
     ("name", "content", "kind", "words"),
     [
         ("wet-rhn", {"eft": "WET-3"}, errors.DataError, ("'WET-3'", "no b quark")),
-        ("wet-rhn", {"eft": "SMEFT"}, errors.DataError, ("'SMEFT'", "wcxf.run")),
-        ("wet", {"scale": 160.0}, errors.DataError, ("160 GeV", "m_b")),
-        ("wet", {"basis": "JMS"}, errors.DataError, ("'JMS'", "flavio and EOS")),
-        ("wet-rhn", {"values": {"C9_bsmumu": 1.0}}, errors.DataError, ("sbnunu", "C9_bsmumu")),
+        ("wet", {"scale": -160.0}, errors.DataError, ("-160", "positive")),
         ("wet-rhn", {"values": {"CL_bsnuenux": 1.0}}, errors.UnknownNameError, ("CL_bsnuenux",)),
         ("wet", {"values": {"CL_bsnuenue": 1.0}}, errors.ParameterError, ("flavours", "[e, e]")),
         (

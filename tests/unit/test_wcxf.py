@@ -270,14 +270,6 @@ BAD = {
     "no scale": (document(scale=-4.8), ["-4.8", "positive"]),
     "complex scale": (document(scale=4.8j), ["4.8j", "positive"]),
     "text scale": (document(scale="mb"), ["scale is 'mb'", "not a number"]),
-    "sector": (
-        document(C9_bsmumu=1.0, C10_bsmumu=1.0, C9_bsee=1, C10_bsee=1),
-        ["nothing of the sector sbnunu", "C9_bsmumu, C10_bsmumu, C9_bsee, ...", "CL_bsnuenue"],
-    ),
-    "sector of EOS": (
-        document("EOS", scale=4.2, **{"cbenue::cVL": 1.0}),
-        ["nothing of the sector sbnunu", "cbenue::cVL", "sbnunu::cVL"],
-    ),
     "name": (document(CL_bsnueenue=1.0), ["unknown flavio coefficient", "'CL_bsnuenue'"]),
     "name of EOS": (
         document("EOS", scale=4.2, **{"sbnunu::cTR": 1.0}),
