@@ -102,6 +102,10 @@ def predict(
     where = find_channel(channel)
     check(model, observable, channel, q2, part=part)
     values, floating, sigma = _values(model, where, params or {})
+    if not knows_standard_model(model):
+        # As in an analysis: a spectrum of one's own sees numbers of JAX, with their 1/0.
+        fixed = {p.name for p in model.parameters if p.fixed}
+        values = {n: x if n in fixed else jnp.asarray(x, float) for n, x in values.items()}
     names = list(floating)
 
     def evaluate(moved: Array) -> tuple[Array, Array]:
@@ -346,11 +350,17 @@ def _density(spectrum: Spectrum, q2: Array) -> Array:
 def null_of(model: Any, params: Mapping[str, ArrayLike]) -> tuple[Any, Mapping[str, ArrayLike]]:
     """Return the standard model with the same form factors, inputs and nuisances, and its
     parameters."""
-    if hasattr(model, "standard_model"):
+    if knows_standard_model(model):
         return model.standard_model(), {"sm_normalisation": 1.0, **params}
     if model.null and not _is_template(model):
         return model, {**params, **model.null}
     return _Template(), {}
+
+
+def knows_standard_model(model: Any) -> bool:
+    """Return whether a model makes the standard model of every decay, with form factors of its
+    own."""
+    return callable(getattr(model, "standard_model", None))
 
 
 def _is_template(model: Any) -> bool:
@@ -478,7 +488,7 @@ def _check_combination(observable: str, where: Channel, q2: Q2) -> None:
 
 def _check_model(model: Any, where: Channel, end: float | None, free: Container[str]) -> None:
     """Refuse a decay that a model says nothing about, and spectra that are none."""
-    if hasattr(model, "standard_model"):  # form factors of all decays
+    if knows_standard_model(model):  # form factors of all decays
         if where.daughter is not None:
             last = _pieces(model, where)[-1]
             if _known(last):

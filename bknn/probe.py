@@ -116,11 +116,8 @@ def _trace(
 
 
 def _no_spectrum(model: Any, channel: str, found: Any) -> errors.ParameterError:
-    if found is None:
-        return errors.UndefinedError(
-            f"model {model.name!r} says nothing about {channel!r}: its spectrum is None."
-        )
-    return errors.ParameterError(
+    kind = errors.UndefinedError if found is None else errors.ParameterError
+    return kind(
         f"model {model.name!r} returned a {type(found).__name__} as its spectrum "
         f"of {channel}; it must return a bknn.Spectrum."
     )

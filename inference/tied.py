@@ -65,11 +65,14 @@ class _Targets:
         unit: np.ndarray,
         upper: np.ndarray,
         begin: Mapping[str, tuple[float, ...]],
+        known: Mapping[str, Parameter],
     ) -> None:
         self.model = model
         self.unit = unit
         own = [
-            replace(p, init=begin[p.name][0], starts=begin[p.name]) if p.name in begin else p
+            replace(known[p.name], init=begin[p.name][0], starts=begin[p.name])
+            if p.name in begin
+            else p
             for p in model.parameters
         ]
         self.parameters = (
@@ -174,7 +177,14 @@ def beside(result: FitResult, quantities: Sequence[Quantity], sigma: np.ndarray)
     unit = np.where(known, np.where(known, sigma, 1.0), rough)
     upper = np.array([np.inf if q.observable.startswith("r_") else 1.0 for q in quantities])
     upper = np.where(values > upper, np.inf, upper)
-    model = _Targets(source.model, values, unit, upper, _near_minima(result))
+    model = _Targets(
+        source.model,
+        values,
+        unit,
+        upper,
+        _near_minima(result),
+        {p.name: p for p in source.parameters},
+    )
     analysis = _Beside(source, quantities, model, _TIGHT * unit)
     # Nuisances that their workspace fixes are so in both.
     kept = np.flatnonzero(~result.moving & ~source.fixed)

@@ -66,9 +66,13 @@ class Model(Protocol):
         parameters: in the order of tables and vectors.
         null: parameter values of the standard model; the others stay free in the null fit.
 
-    It may have more: `nuisances(channels)` returns parameters that only some channels depend on;
-    `thresholds` names the parameters that decide where continua begin. Where fits hold those,
-    continua that are sums of shapes are folded once.
+    It predicts the channels that its `spectrum` answers for; it raises something for others. It may
+    have more: `spectrum` may take `longitudinal` (decays with the vector meson in helicity 0 alone)
+    and `part` ("new": without the standard model); `nuisances(channels)` returns parameters that
+    only some channels depend on; `kinks(channel)` the q2 where a spectrum is not smooth, the end of
+    phase space last; `form_factors` names sets for tables; `thresholds` names the parameters that
+    decide where continua begin. Where fits hold those, continua that are sums of shapes are folded
+    once. CONTRIBUTING.md has examples.
     """
 
     name: str

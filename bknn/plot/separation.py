@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis import Analysis
+from bknn.prediction import knows_standard_model
 from bknn.spectrum import Spectrum
 
 #: The decay of the figures over q2.
@@ -23,7 +24,7 @@ def standard_model_of(model: Any) -> Any:
 
     None if the model has none of its own, but multiplies the measurement's template.
     """
-    return model.standard_model() if hasattr(model, "standard_model") else None
+    return model.standard_model() if knows_standard_model(model) else None
 
 
 def standard_part(analysis: Analysis, physics: Array, decay: str = DECAY) -> Spectrum | None:

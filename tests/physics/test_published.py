@@ -270,7 +270,6 @@ class Branching:
     """Branching fractions of all decays that are one parameter, shaped like the standard model."""
 
     name = "branching"
-    form_factors: tuple[str, ...] = ()
     null: ClassVar[dict[str, float]] = {"branching_ratio": 0.0}
     parameters = (Parameter("branching_ratio", 1e-5, (0.0, 1e-3)),)
 

@@ -382,20 +382,6 @@ def test_from_spectrum_refuses(fn, parameters, options, kind, words):
     assert_sentence(caught, *words)
 
 
-@pytest.mark.parametrize(
-    ("fn", "words"),
-    [
-        (lambda q2, a: a * jnp.ones(3), ("(3,)", "dBR/dq2")),
-        (lambda q2, a: a, ("()", "dBR/dq2")),
-    ],
-)
-def test_spectra_of_the_wrong_shape(fn, words):
-    analysis = bknn.Analysis(models.from_spectrum(fn, {"a": 1e-6}), small.one_bin())
-    with pytest.raises(errors.ParameterError) as caught:
-        analysis.log_likelihood(analysis.init)
-    assert_sentence(caught, *words)
-
-
 def test_from_spectrum_in_short():
     model = models.from_spectrum(
         lambda q2, a, b=2.0: a + b * q2,

@@ -12,7 +12,7 @@ import pytest
 import bknn
 from bknn import errors, models
 from bknn.kinematics import safe_sqrt
-from bknn.spectrum import Spectrum
+from bknn.spectrum import Continuum, Line, Spectrum
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -95,3 +95,105 @@ def test_what_is_right():
         return a * safe_sqrt(1 - 4 * m**2 / q2)
 
     assert models.from_spectrum(pair, {"m": (0.7, 0.0, 2.0), "a": 1e-6}).name == "pair"
+
+
+# ---------------------------------------------------------------- the protocol
+
+
+class Two:
+    """A particle from B+ -> K+ and B0 -> K*0, all of it longitudinal, beside neutrinos."""
+
+    name = "two"
+    description = "a line and a flat continuum in two decays"
+    parameters = (
+        bknn.Parameter("mass", 2.0, (0.0, 4.0)),
+        bknn.Parameter("rate", 4e-6, (0.0, 1e-3)),
+    )
+    null: ClassVar = {"rate": 0.0}
+    standard = 5e-6
+
+    def spectrum(self, params, channel):
+        end = {K: 22.0, KSTAR0: 19.0}[channel]
+        flat = self.standard / end
+        return Spectrum(
+            continuum=Continuum(lambda q2: jnp.where(q2 < end, flat, 0.0)),
+            lines=(Line(params["mass"], params["rate"]),),
+        )
+
+    def kinks(self, channel):
+        return ({K: 22.0, KSTAR0: 19.0}[channel],)
+
+
+class Polarised(Two):
+    name = "polarised"
+
+    def spectrum(self, params, channel, *, longitudinal=False, part="all"):
+        found = super().spectrum(params, channel)
+        if part == "new":
+            return Spectrum(lines=found.lines)
+        if longitudinal:
+            half = found.continua[0].density
+            return Spectrum(continuum=lambda q2: 0.5 * half(q2), lines=found.lines)
+        return found
+
+
+def test_a_model_reaches_every_channel_that_its_spectrum_serves():
+    two = Two()
+    for channel in (K, KSTAR0):
+        found = bknn.predict(two, channel=channel, params={"rate": 3e-6})
+        assert float(found.value) == pytest.approx(8e-6, rel=1e-10)
+    # The standard model of a ratio is the model itself at its null.
+    assert float(bknn.predict(two, "r_kstar", KSTAR0).value) == pytest.approx(9 / 5, rel=1e-10)
+    for channel in ("B0 -> K0", "Bs -> phi", "Bs -> invisible"):
+        with pytest.raises(errors.UndefinedError, match=f"'two'.*'{channel}'.*KeyError"):
+            bknn.predict(two, channel=channel)
+    with pytest.raises(errors.UndefinedError, match="does not take `longitudinal`"):
+        bknn.predict(two, "f_l", KSTAR0)
+    with pytest.raises(errors.UndefinedError, match=r"may hold the standard model.*`part`"):
+        bknn.predict(two, part="new")
+    # Data of both decays.
+    results = tuple(
+        bknn.data.Result(c, 9e-6, 1e-6, 1e-6, {c: 1.0}, observable=o)
+        for c, o in ((K, "branching_ratio"), (KSTAR0, "branching_ratio"))
+    )
+    measured = bknn.data.Measurement("both", "two numbers", {}, results=results)
+    analysis = bknn.Analysis(two, measured)
+    np.testing.assert_allclose(analysis.expected_results(jnp.array([2.0, 4e-6])), 9e-6, rtol=1e-10)
+
+
+def test_polarisation_and_the_new_state_by_the_protocol():
+    model = Polarised()
+    f_l = bknn.predict(model, "f_l", KSTAR0, {"rate": 5e-6})
+    assert float(f_l.value) == pytest.approx((2.5 + 5) / 10, rel=1e-10)
+    assert float(bknn.predict(model, params={"rate": 3e-6}, part="new").value) == 3e-6
+    assert float(bknn.predict(model, "r_f_l", KSTAR0).value) == pytest.approx(
+        (2.5 + 4) / 9 / 0.5, rel=1e-10
+    )
+
+
+def test_a_spectrum_of_ones_own_beside_the_template():
+    """With a multiple of the template the rest is new; without, nobody can tell."""
+
+    def flat(q2, rate):
+        return rate / 22.0 * jnp.where(q2 < 22.0, 1.0, 0.0)
+
+    new = models.from_spectrum(flat, {"rate": 4e-6}, standard_model=1.0)
+    alone = float(bknn.predict(new, part="new").value)
+    everything = float(bknn.predict(new).value)
+    sm = float(bknn.predict(models.load("signal-strength")).value)
+    assert everything - sm == pytest.approx(alone, rel=1e-9)
+    with pytest.raises(errors.UndefinedError, match="cannot be told apart"):
+        bknn.predict(models.from_spectrum(flat, {"rate": 4e-6}), part="new")
+    with pytest.raises(errors.UndefinedError, match=r"'B0 -> K\*0'.*'B\+ -> K\+'"):
+        bknn.predict(new, channel=KSTAR0)
+
+
+def test_no_nan_comes_out():
+    """What is fine at starts and bounds may still fail elsewhere."""
+
+    def pole(q2, m):
+        return 1e-6 / (m - 1.25) * jnp.ones_like(q2)
+
+    model = models.from_spectrum(pole, {"m": (1.0, 0.0, 2.0)})
+    with pytest.raises(errors.ParameterError, match="not a finite number for model 'pole'"):
+        bknn.predict(model, params={"m": 1.25})
