@@ -209,6 +209,7 @@ def test_what_is_not_defined_is_refused(part):
             assert float(value(load(name), observable, KSTAR0, params, q2, part=part)) == 0.0
     # Rates are 0 there, and a bin that reaches beyond counts as far as it is inside.
     assert number("sm", "dbr_dq2", KSTAR0, q2=30.0) == 0.0
+    given["h_A"] = 7e-9
     assert 0.0 < number(name, "f_l", KSTAR0, given, (15.0, 30.0), part=part) < 1.0
 
 
