@@ -202,7 +202,7 @@ def of_either_sign(parameters: Iterable[Parameter], named: Container[str]) -> tu
             p = replace(
                 p,
                 bounds=(-p.bounds[1], p.bounds[1]),
-                prior=p.prior or dist.Uniform(*p.bounds),
+                prior=p.distribution,
                 starts=(*starts, *(-x for x in starts)),
             )
         result.append(p)
