@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from bknn import errors
 from bknn.commands import (
@@ -42,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
     try:
         args = _parser().parse_args(argv)
-        code = int(args.run(args))
+        with warnings.catch_warnings():
+            warnings.showwarning = _told(warnings.showwarning)
+            code = int(args.run(args))
         sys.stdout.flush()  # here, where it is noticed if the reader has left
         return code
     except errors.BknnError as problem:
@@ -55,6 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bknn: interrupted", file=sys.stderr)
         return 130
+
+
+def _told(otherwise: Any) -> Any:
+    """Return a way to show warnings: those of the data are for the user, and take one line."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, errors.DataWarning):
+            print(f"bknn: warning: {message}", file=sys.stderr)
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
 
 
 def _parser() -> argparse.ArgumentParser:

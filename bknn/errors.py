@@ -7,6 +7,7 @@ matters and what to do. The command line prints it without a traceback and exits
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
@@ -48,6 +49,15 @@ class FitError(BknnError):
 
 class RunError(BknnError):
     """A run that cannot begin, go on, or be written."""
+
+
+class DataWarning(UserWarning):
+    """Something in the data that changes nothing, though whoever wrote it may think it does."""
+
+
+def warn(message: str) -> None:
+    """Warn of something in the data; the shell shows it as one line."""
+    warnings.warn(message, DataWarning, stacklevel=3)
 
 
 def unknown(

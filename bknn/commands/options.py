@@ -125,6 +125,11 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "directories of `bknn data import`, or pyhf workspaces",
     )
     parser.add_argument(
+        "--patch",
+        metavar="FILE:NAME",
+        help="a patch of a pyhf patch set, for the workspace in --data",
+    )
+    parser.add_argument(
         "--channels",
         metavar="NAME[,NAME...]",
         help="only these channels: names, their beginnings, or groups such as 'inclusive'",
@@ -439,7 +444,12 @@ def measurements(args: argparse.Namespace) -> list[Measurement]:
     """Load the data, and of each of them the channels that were asked for."""
     from bknn import data
 
-    found = [data.load(item) for item in args.data]
+    if args.patch is not None and len(args.data) > 1:
+        raise errors.DataError(
+            "--patch is for one workspace, and --data names several data sets; patch it in Python "
+            "with bknn.data.load(path, patch=...), or give it alone."
+        )
+    found = [data.load(item, patch=args.patch) for item in args.data]
     if args.channels:
         wanted = [c.strip() for c in args.channels.split(",") if c.strip()]
         found = [m.select(wanted) for m in found]

@@ -91,7 +91,7 @@ def add(commands: Any) -> None:
 def measured(args: argparse.Namespace, quantities: Sequence[Quantity]) -> int:
     """Fit, predict, print, write: `bknn predict --fit`."""
     point = options.values(args.set, "--set")
-    args.data, args.channels, args.response = args.fit, None, "smooth"
+    args.data, args.patch, args.channels, args.response = args.fit, None, None, "smooth"
     analysis = options.analysis(args, point)
 
     from bknn import report

@@ -15,6 +15,7 @@ import numpy as np
 
 from bknn.data.measurement import Density, sample_of
 from bknn.errors import DataError, unknown
+from bknn.pyhf_files import another_kind
 
 #: Largest |row sum - template| / template that passes. Belle II's hadronic tag has 2.3e-5 (one
 #: simulated event on either side of a bin edge); a wrong row order or scale is off by far more.
@@ -35,6 +36,8 @@ def check_workspace(spec: Any, where: str) -> None:
     def fail(message: str) -> DataError:
         return DataError(f"{where}: {message}")
 
+    if (kind := another_kind(spec)) is not None:
+        raise fail(f"{kind}.")
     if not isinstance(spec, dict):
         raise fail(
             "not a pyhf workspace: a JSON object is expected, with channels and observations."

@@ -22,6 +22,7 @@ from bknn import errors, reading
 from bknn.data import checks
 from bknn.data.measurement import Density, Measurement, Source
 from bknn.errors import DataError
+from bknn.pyhf_files import Patch, patched
 
 DATA_FILE = "measurement.json.gz"
 METADATA_FILE = "metadata.toml"
@@ -49,7 +50,7 @@ def available() -> tuple[str, ...]:
     return tuple(sorted({*directories, *files}))
 
 
-def load(name_or_path: str | os.PathLike[str]) -> Measurement:
+def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) -> Measurement:
     """Return a data set, after comparing its content with its checksum.
 
     Args:
@@ -57,6 +58,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
             file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`
             or `.json.gz`), which then has no response: its signal can be scaled but not reshaped.
             A name comes first; write `./name` for a directory of the same name.
+        patch: of a pyhf workspace: `patchset.json:NAME`, a file with a JSON patch, or the list of
+            its operations.
 
     Raises:
         UnknownNameError: neither a name nor a directory; close matches are named.
@@ -69,6 +72,8 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     from bknn.data import published  # which reads data sets itself
 
     text = os.fspath(name_or_path)
+    if patch is not None and not text.endswith(_WORKSPACES):
+        raise DataError(f"{text}: only files of pyhf workspaces (.json, .json.gz) take a patch.")
     if isinstance(name_or_path, str) and text in available():
         file = EMBEDDED / f"{text}.toml"
         return published.read(file) if file.is_file() else read(EMBEDDED / text)
@@ -78,7 +83,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     if path.suffix == ".toml" and path.is_file() and path.name != METADATA_FILE:
         return published.read(path)
     if path.name.endswith(_WORKSPACES) and path.is_file():
-        return plain(path)
+        return plain(path, patch)
     if path.is_file():
         raise DataError(
             f"{path}: this is a file, and a data set is a directory with {DATA_FILE} and "
@@ -94,14 +99,22 @@ def load(name_or_path: str | os.PathLike[str]) -> Measurement:
     raise errors.unknown("data set", text, available())
 
 
-def plain(path: Path) -> Measurement:
+def plain(path: Path, patch: Patch | None = None) -> Measurement:
     """Return a pyhf workspace from a file as a measurement without response."""
     raw = reading.content(path)
     workspace = reading.from_json(raw, str(path))
+    if patch is not None:
+        workspace = patched(workspace, patch, str(path))
     checks.check_workspace(workspace, str(path))
     title = f"pyhf workspace {path.name}, without response"
     name = path.name.removesuffix(".gz").removesuffix(".json")
-    return Measurement(name, title, workspace, sha256=sha256(raw), metadata={"path": str(path)})
+    metadata = {"path": str(path)}
+    if patch is not None:
+        raw = canonical_json(workspace)
+        if isinstance(patch, str | os.PathLike):
+            metadata["patch"] = os.fspath(patch)
+            title += f", with the patch {os.fspath(patch)}"
+    return Measurement(name, title, workspace, sha256=sha256(raw), metadata=metadata)
 
 
 def canonical_json(value: Any) -> bytes:

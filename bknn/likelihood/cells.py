@@ -91,7 +91,7 @@ def compile_cells(workspace: Workspace, sets: dict[str, ParameterSet], normsys_c
                     lo, hi = m.data[0][b], m.data[1][b]
                     shift[offset[m.name]] = (hi - lo) / 2
                     middle = (hi + lo) / 2 - s.data[b]
-                    if abs(middle) > _ROUNDING * max(abs(hi), abs(lo), s.data[b]):
+                    if abs(middle) > _ROUNDING * max(abs(hi), abs(lo), abs(s.data[b])):
                         bend[offset[m.name]] = middle
                 if s.data[b] == 0 and not any(shift.values()) and not bend:
                     continue

@@ -29,6 +29,7 @@ from bknn.likelihood.products import product
 from bknn.likelihood.sparse import collect, spread, take, take_or_one
 from bknn.likelihood.terms import log_poisson, normal_norm, normal_shape
 from bknn.likelihood.workspace import Workspace, parse
+from bknn.pyhf_files import Patch
 
 #: pyhf's choice: exponential inside and out of one sigma, joined smoothly; polynomial for shapes.
 DEFAULT_INTERPOLATION = {"normsys": "code4", "histosys": "code4p"}
@@ -82,6 +83,7 @@ class HistFactory:
         interpolation: Mapping[str, str] | None = None,
         channels: Sequence[str] | None = None,
         label: str = "workspace",
+        patch: Patch | None = None,
     ) -> HistFactory:
         """Read, check and compile a pyhf workspace.
 
@@ -92,9 +94,11 @@ class HistFactory:
                 pyhf's defaults are code4 and code4p.
             channels: keep only these.
             label: what messages call a workspace that comes as a mapping.
+            patch: `patchset.json:NAME`, a file with a JSON patch, or its list of operations.
 
         Raises:
             WorkspaceError: anything wrong with the workspace; the sentence says what and where.
+            DataError: a patch that cannot be read, or was made for another workspace.
             UnknownNameError: unknown measurement, channel or interpolation code.
             PrecisionError: JAX runs in single precision.
         """
@@ -107,7 +111,7 @@ class HistFactory:
             if code not in known:
                 raise errors.unknown(f"interpolation code of {kind}", code, known)
             codes[kind] = code
-        workspace = parse(source, measurement, channels, label)
+        workspace = parse(source, measurement, channels, label, patch)
         sets = collect_sets(workspace)
         cells = compile_cells(workspace, sets, codes["normsys"])
         return cls(workspace, sets, cells, codes)

@@ -244,9 +244,9 @@ def _check_configs(workspace: Workspace, sets: dict[str, ParameterSet]) -> None:
     for name in workspace.configs:
         if name not in sets and name != "lumi" and name.removeprefix("alpha_") not in sets:
             hint = errors.unknown("parameter", name, sets)
-            raise errors.WorkspaceError(
-                f"{workspace.source}: measurement {workspace.measurement!r} configures a modifier "
-                f"that no sample has: {hint}"
+            errors.warn(
+                f"{workspace.source}: measurement {workspace.measurement!r} has settings of a "
+                f"parameter that no sample has, and they are not used: {hint}"
             )
     if workspace.poi is not None:
         if workspace.poi not in sets:

@@ -1,9 +1,8 @@
 """Read a pyhf JSON workspace and refuse, in a sentence, whatever is wrong with it.
 
 The format is that of pyhf 1.0.0 workspaces (https://pyhf.readthedocs.io, "Likelihood
-specification"). Checks are stricter than pyhf's schema where pyhf would go on silently: two
-modifiers of one name and type on a sample, NaN or negative yields, a measurement that configures a
-parameter nobody uses.
+specification"). Checks are stricter than pyhf where pyhf would answer NaN, or go on with something
+else than what is written (docs/likelihood.md lists them). What it takes no notice of is a warning.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bknn import errors, reading
+from bknn.pyhf_files import Patch, another_kind, patched
 
 MODIFIER_TYPES = (
     "histosys",
@@ -97,6 +97,7 @@ def parse(
     measurement: str | None = None,
     channels: Sequence[str] | None = None,
     label: str = "workspace",
+    patch: Patch | None = None,
 ) -> Workspace:
     """Check a workspace and return it with one measurement chosen.
 
@@ -105,8 +106,10 @@ def parse(
         measurement: name of the measurement; the first one by default.
         channels: names of the channels to keep; all by default.
         label: what messages call a workspace that comes as a mapping.
+        patch: applied before anything else; see `bknn.pyhf_files.patched`.
 
     Raises:
+        DataError: a patch that cannot be read or does not fit.
         WorkspaceError: anything wrong with the workspace, with its place.
         UnknownNameError: a measurement or channel that the workspace does not have.
     """
@@ -119,6 +122,8 @@ def parse(
         )
     else:
         where, spec = str(source), read_json(source)
+    if patch is not None:
+        spec = patched(spec, patch, where)
     return _Reader(where).workspace(spec, measurement, channels)
 
 
@@ -205,6 +210,8 @@ class _Reader:
     def workspace(
         self, spec: Any, measurement: str | None, keep: Sequence[str] | None
     ) -> Workspace:
+        if (kind := another_kind(spec)) is not None:
+            self.fail(f"{kind}.")
         if isinstance(spec, Mapping) and not ({"channels", "measurements"} & set(spec)):
             self.fail(
                 f"JSON, but not a pyhf workspace: expected the keys 'channels', 'observations', "
@@ -219,11 +226,11 @@ class _Reader:
             )
         observations = self.observations(spec["observations"])
         channels = self.channels(spec["channels"], observations)
-        for name in observations:
-            if name not in {c.name for c in channels}:
-                self.fail(
-                    f"observation {name!r} belongs to no channel; remove it or add the channel."
-                )
+        if idle := sorted(observations.keys() - {c.name for c in channels}):
+            errors.warn(
+                f"{self.where}: {_listed(idle)} in 'observations' belong to no channel, and are "
+                "not used."
+            )
         if keep is not None:
             for name in keep:
                 if name not in {c.name for c in channels}:
@@ -283,7 +290,6 @@ class _Reader:
             value["data"],
             f"{place}: the nominal yield",
             n_bins,
-            negative="an expected yield",
             against="the observation of its channel has",
         )
         modifiers: dict[tuple[str, str], Modifier] = {}
@@ -291,10 +297,15 @@ class _Reader:
         for i, entry in enumerate(listed):
             modifier = self.modifier(entry, f"{place}, modifier {i}", place, n_bins)
             key = (modifier.name, modifier.type)
-            if key in modifiers:
+            if key in modifiers and modifier.type == "shapesys":
                 self.fail(
-                    f"{place} has two {modifier.type} modifiers named {modifier.name!r}; pyhf "
-                    "would silently keep the last. Merge or rename them."
+                    f"{place} has two shapesys modifiers named {modifier.name!r}, which cannot "
+                    "share their nuisances; rename one."
+                )
+            if key in modifiers:
+                errors.warn(
+                    f"{self.where}: {place} has two {modifier.type} modifiers named "
+                    f"{modifier.name!r}; the last one is kept, as in pyhf."
                 )
             modifiers[key] = modifier
         return Sample(name, data, tuple(modifiers[key] for key in sorted(modifiers)))

@@ -36,6 +36,9 @@ from .workspaces import (
     parameter_points,
 )
 
+# What pyhf takes no notice of is a warning, which `test_edges.py` looks at.
+pytestmark = pytest.mark.filterwarnings("ignore::bknn.errors.DataWarning")
+
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "pyhf"
 
 # pyhf refuses, we answer, and that is right: (pattern in pyhf's message, why)

@@ -155,7 +155,6 @@ CASES: list[tuple[str, Callable[[Workspace], None], tuple[str, ...]]] = [
     ("sample too short", put(*BACKGROUND, "data", value=[1.0]), ("SR", "1", "2")),
     ("NaN yield", put(*SIGNAL, "data", 1, value=math.nan), ("SR", "signal", "nan")),
     ("infinite yield", put(*SIGNAL, "data", 0, value=math.inf), ("SR", "signal", "inf")),
-    ("negative yield", put(*SIGNAL, "data", 1, value=-0.5), ("SR", "signal", "-0.5")),
     ("yield of text", put(*SIGNAL, "data", 1, value="ten"), ("SR", "signal")),
     ("missing yield", put(*SIGNAL, "data", 1, value=None), ("SR", "signal")),
     ("nested yields", put(*SIGNAL, "data", value=[[5.0, 10.0]]), ("SR", "signal")),
@@ -174,7 +173,7 @@ CASES: list[tuple[str, Callable[[Workspace], None], tuple[str, ...]]] = [
         put(*SIGNAL, "modifiers", 2, "type", value="normsy"),
         ("SR", "signal", "theory", "normsy", "normsys"),
     ),
-    ("modifier twice", repeat(*SIGNAL, "modifiers", 0), ("SR", "signal", "mu", "normfactor")),
+    ("shapesys twice", repeat(*BACKGROUND, "modifiers", 1), ("SR", "background", "sidebands")),
     (
         "normsys without hi",
         drop(*SIGNAL, "modifiers", 2, "data", "hi"),
@@ -290,11 +289,6 @@ CASES: list[tuple[str, Callable[[Workspace], None], tuple[str, ...]]] = [
     ("negative sigmas", configure(name="stat_SR", sigmas=[0.1, -0.1]), ("stat_SR", "sigmas")),
     ("fixed is no truth value", configure(name="mu", fixed="yes"), ("mu", "fixed")),
     ("configuration without name", configure(fixed=True), ("fit", "name")),
-    (
-        "a modifier that no sample has",
-        configure(name="trackin", fixed=True),
-        ("fit", "trackin", "tracking"),
-    ),
 ]  # fmt: skip
 
 
@@ -405,7 +399,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 def test_the_file_is_named_in_every_error(tmp_path: Path) -> None:
     spec = workspace()
-    spec["channels"][0]["samples"][0]["data"][1] = -1.0
+    spec["channels"][0]["samples"][0]["data"][1] = "ten"
     path = broken_file(tmp_path, json.dumps(spec).encode())
     with pytest.raises(bknn.errors.WorkspaceError, match=r"likelihood\.json"):
         bknn.HistFactory.from_workspace(path)
