@@ -8,6 +8,7 @@ stand for themselves or for gigabytes.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -149,8 +150,7 @@ def from_yaml(raw: bytes, where: str, *, error: Kind = DataError) -> Any:
         BknnError: of class `error`: what is wrong, with line and column.
         ModuleNotFoundError: PyYAML is not installed.
     """
-    import yaml
-
+    yaml = importlib.import_module("yaml")  # it need not be installed
     given = text(raw, where, error=error)
     try:
         found = yaml.load(given, Loader=_loader())
@@ -238,9 +238,9 @@ def _checked(value: Any, where: str, error: Kind) -> Any:
 
 @cache
 def _loader() -> Any:
-    import yaml
+    yaml = importlib.import_module("yaml")
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc,name-defined]
         """YAML without aliases, and with each key once."""
 
         def compose_node(self, parent: Any, index: Any) -> Any:

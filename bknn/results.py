@@ -37,8 +37,8 @@ class Results:
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self._parts = tuple(result for m in measurements for result in m.results)
         self.curves: tuple[LimitCurve, ...] = tuple(c for m in measurements for c in m.curves)
-        all_ = (*self._parts, *self.curves)
-        self.channels = tuple(dict.fromkeys(c for r in all_ for c in r.channels))
+        tables = [*(r.channels for r in self._parts), *(c.channels for c in self.curves)]
+        self.channels = tuple(dict.fromkeys(name for table in tables for name in table))
         more = len(self.curves)
         value, below, above = (
             np.array([getattr(r, key) for r in self._parts], float)
@@ -46,7 +46,7 @@ class Results:
         )
         self.observed = np.append(value, np.zeros(more))
         self.below, self.above = (np.append(x, np.ones(more)) for x in (below, above))
-        names = [r.name for r in all_]
+        names = [*(r.name for r in self._parts), *(c.name for c in self.curves)]
         self._turned: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         first = 0
         for m in measurements:
@@ -70,7 +70,7 @@ class Results:
         """Return what is made of the spectra: one decay and one function of its spectrum for each
         branching fraction and each channel of a curve, in the order of the results. `held` as for
         `Continuum.as_shapes`."""
-        of_results = [
+        found: list[tuple[str, Callable[[Spectrum], Array]]] = [
             (
                 channel,
                 partial(
@@ -86,11 +86,9 @@ class Results:
             if result.observable == "branching_ratio"
             for channel in result.channels
         ]
-        return of_results + [
-            (channel, partial(over_width, curve))
-            for curve in self.curves
-            for channel in curve.channels
-        ]
+        for curve in self.curves:
+            found += [(channel, partial(over_width, curve)) for channel in curve.channels]
+        return found
 
     def expected(
         self, model: Any, params: Mapping[str, ArrayLike], found: Sequence[Array]

@@ -152,7 +152,8 @@ class Measurement:
     @property
     def entries(self) -> tuple[str, ...]:
         """Names of the channels, results and limit curves: what `select` selects."""
-        return (*self.channels, *(x.name for x in (*self.results, *self.curves)))
+        others = [*(r.name for r in self.results), *(c.name for c in self.curves)]
+        return (*self.channels, *others)
 
     @property
     def observed(self) -> dict[str, np.ndarray]:

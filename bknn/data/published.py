@@ -90,7 +90,7 @@ class _File:
                 null_spectrum=counting.NULL_SPECTRUM if counts else "",
                 decays={c.channel: c.decay for c in counts},
             )
-        known = [*base.channels, *(r.name for r in (*found.results, *found.curves))]
+        known = [*base.channels, *(r.name for r in found.results), *(c.name for c in found.curves)]
         twice = sorted({n for n in known if known.count(n) > 1})
         if twice:
             raise top.fail(f"two channels or results are named {twice[0]!r}; rename one.")

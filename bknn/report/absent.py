@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -22,7 +23,7 @@ def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[s
     """
     if not getattr(analysis.results, "curves", ()):
         return []
-    points = np.atleast_2d(np.asarray(vectors, float))
+    points = jnp.atleast_2d(jnp.asarray(vectors, float))
     inside = np.asarray(jax.vmap(analysis.curves_inside)(points))
     found = []
     for curve, here in zip(analysis.results.curves, inside.T, strict=True):

@@ -67,9 +67,9 @@ def run(
                 codes = _answers(asked, folder, pool)
             write(result, _json(_merged(asked, folder, codes)))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        codes = _tasks(result)
-        print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in codes)}")
-    return max(task["exit_code"] for task in codes.values())
+        tasks = _tasks(result)
+        print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in tasks)}")
+    return max(task["exit_code"] for task in tasks.values())
 
 
 def _tasks(result: Path) -> dict[str, dict[str, Any]]:

@@ -210,9 +210,28 @@ FORM_FACTORS = (
 
 MEASUREMENTS = [
     path.read_text(encoding="utf-8")
-    for path in sorted(Path(data.__file__).parent.glob("*.toml"))
-    if "[workspace]" not in path.read_text(encoding="utf-8")
+    for folder in (Path(data.__file__).parent, ROOT / "tests" / "fixtures" / "measurements")
+    for path in sorted(folder.glob("*.toml"))
+    if path.stem not in ("units", "beyond", "belle2-2025-hadronic", "belle2-2025-inclusive")
 ]
+MEASUREMENTS.append("""
+[[limits]]
+name = "X"
+channels = { "B+ -> K+" = 0.5, "B0 -> KS" = 0.5 }
+mass = [0.1, 2.0, 4.0]
+upper = [3e-6, 4e-6, 2e-6]
+level = 0.95
+[[spectrum]]
+name = "s"
+channels = "B+ -> K+"
+edges = [0, 4, 8]
+values = [1e-6, 2e-6]
+uncertainties = [[3e-7, 2e-7], 1e-7]
+correlation = [[1, 0.2], [0.2, 1]]
+differential = true
+[groups]
+all = ["X"]
+""")
 
 CSV = "# counts\nlow, middle, high\n2.0, 0.9, 0.1\n0.2, 0.5, 3e-1\n"
 
