@@ -6,6 +6,7 @@ factors and inputs: what is tested is which coefficient, of which sign and flavo
 
 from __future__ import annotations
 
+import json
 import re
 from math import pi, sqrt
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bknn import errors
+from bknn import errors, models
 from bknn.inputs import EOS_1_0_21, FLAVIO_2_7_1, STANDARD
 from bknn.models import wcxf
 from bknn.models.wcxf import WilsonCoefficients
@@ -141,6 +142,37 @@ def test_another_basis():
     c = wcxf.run(content, inputs=STANDARD).matrices["C_L"]
     assert abs(c[1, 2]) == pytest.approx(1e-9 * matching_factor(STANDARD), rel=1e-9)
     assert np.count_nonzero(c) == 1
+
+
+#: {basis: name of a coefficient of nubar_mu nu_mu, |C_L| that 1e-9 of it is for STANDARD}
+BASES = {
+    "JMS": ("VnudLL_2223", 1e-9 * matching_factor(STANDARD)),
+    "FlavorKit": ("FVLL_2322", 1e-9 * matching_factor(STANDARD)),
+    # 4 G_F/sqrt2 nu1 (sbar g_m P_L b)(nubar g^m nu), whatever G_F is
+    "Bern": ("nu1sbmumu", 1e-9 * 2 * pi / (STANDARD.alpha * STANDARD.ckm)),
+}
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("scale", [4.8, 91.1876])
+def test_a_model_takes_files_of_other_bases_and_scales(basis, scale, tmp_path):
+    """Vector currents do not run, so that it is the same at every scale, but for QED."""
+    name, expected = BASES[basis]
+    path = tmp_path / "c.json"
+    content = {"eft": "WET", "basis": basis, "scale": scale, "values": {name: 1e-9}}
+    path.write_text(json.dumps(content))
+    model = models.load("wet-rhn", wilson_coefficients=path)
+    assert set(model.background) == {"C_L"}
+    c = model.background["C_L"]
+    # wilson's own G_F is that of the muon with another number of digits.
+    assert abs(c[1, 1]) == pytest.approx(expected, rel=1e-5)
+    assert np.count_nonzero(c) == 1
+    assert model.notes == ()
+    content["values"] = {}
+    path.write_text(json.dumps(content))
+    model = models.load("wet", wilson_coefficients=path)
+    assert model.given["C_VL"] == pytest.approx(float(STANDARD.c_sm))
+    assert "c.json has no coefficient of b -> s nu nubar" in model.notes[0]
 
 
 @pytest.mark.parametrize(

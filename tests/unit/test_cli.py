@@ -641,6 +641,49 @@ def test_channels_observables_and_regions(tmp_path):
     assert "written" not in done.out
 
 
+def test_every_combination_that_exists(tmp_path):
+    """And why the others do not; values that were used are in the table."""
+    words = ("--set", "mass=2.1", "h_T=4.8e-9", "--observable", "branching_ratio", "f_l", "r_k")
+    channels = ("--channel", "B+ -> K+", "B0 -> K*0", "--out", tmp_path, "--no-figures")
+    done = run("predict", "vector", *words, *channels, "--part", "new")
+    assert (done.code, done.err) == (0, "")
+    content = strict_json(tmp_path / "result.json")
+    found = {(r["observable"], r["channel"]): r for r in content["predictions"]}
+    assert set(found) == {
+        ("branching_ratio", "B+ -> K+"),
+        ("r_k", "B+ -> K+"),
+        ("branching_ratio", "B0 -> K*0"),
+        ("f_l", "B0 -> K*0"),
+    }
+    assert found["branching_ratio", "B+ -> K+"]["value"] == pytest.approx(9.12e-6, rel=1e-3)
+    assert {r["part"] for r in found.values()} == {"new"}
+    reasons = {(r["observable"], r["channel"]): r["reason"] for r in content["absent"]}
+    assert set(reasons) == {("f_l", "B+ -> K+"), ("r_k", "B0 -> K*0")}
+    assert "polarisation" in reasons["f_l", "B+ -> K+"]
+    for reason in reasons.values():
+        assert reason in done.out
+    assert content["parameters"]["h_V"] == 0.0
+    assert re.search(r"^h_V +0$", done.out, re.MULTILINE)
+    assert re.search(r"^h_T +4.8e-09 +GeV\^-1$", done.out, re.MULTILINE)
+    # Nothing of what is asked for exists.
+    for region in ("30", "30,40"):
+        sentence = refusal("predict", "sm", *words[3:4], "f_l", "r_f_l", *channels, "--q2", region)
+        assert "is the polarisation" in sentence or "not defined" in sentence
+
+
+def test_a_note_on_files_of_other_sectors(tmp_path):
+    content = {"eft": "WET", "basis": "flavio", "scale": 4.8, "values": {"C9_bsmumu": 1.0}}
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    done = run(
+        "predict", "wet", "--set", "C_TL=0", "--wilson-coefficients", tmp_path / "c.json",
+        "--observable", "r_k",
+    )  # fmt: skip
+    assert done.code == 0
+    assert done.err.startswith("bknn: note: ")
+    assert "c.json has no coefficient of b -> s nu nubar" in done.err
+    assert re.search(r"^r_k +B\+ -> K\+ +all +1$", done.out, re.MULTILINE)
+
+
 def test_options_of_predictions(coefficients, tmp_path):
     """Each changes what it should."""
 

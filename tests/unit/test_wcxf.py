@@ -366,3 +366,48 @@ def test_run_refuses_before_it_needs_wilson(monkeypatch):
         wcxf.run(document(), scale=1000.0)
     with pytest.raises(errors.ParameterError, match="would lose C_LNV_SL"):
         wcxf.run(document("EOS", scale=80.0, **{"sbnunu::cSL": 1.0}))
+
+
+# --- files of other sectors, bases and scales -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "ignored"),
+    [
+        (document(C9_bsmumu=1.0, C10_bsee=1.0), ("C9_bsmumu", "C10_bsee")),
+        (document("EOS", scale=4.2, **{"cbenue::cVL": 1.0}), ("cbenue::cVL",)),
+        ({**document(), "values": {}}, ()),
+        (document(CL_bsnuenue=0.0), ()),
+    ],
+)
+def test_a_file_of_other_sectors_is_the_standard_model(content, ignored):
+    found = wcxf.load(content)
+    assert (dict(found.matrices), found.ignored) == ({}, ignored)
+    assert "no coefficient of b -> s nu nubar" in found.note
+    assert "standard model" in found.note
+    assert not wcxf.load(document(CL_bsnuenue=1.0)).note
+
+
+def test_rounding_is_no_phase():
+    """Imaginary parts, and differences between flavours, of the size of rounding."""
+    values = {f"CL_bsnu{a}nu{a}": {"Re": 1.0, "Im": 1e-13} for a in ("e", "mu", "tau")}
+    values["CL_bsnuenue"] = {"Re": 1.0 + 1e-12, "Im": -1e-14}
+    c_vl = wcxf.load(document(**values)).universal_eos(HPQCD_2022, real=True)["C_VL"]
+    assert c_vl == pytest.approx(HPQCD_2022.x_t / HPQCD_2022.sin2_theta_w - 1.0, rel=1e-11)
+    part = {"sbnunu::Re{cVR}": {"Re": 2.0, "Im": 1e-15}}
+    found = wcxf.load(document("EOS", scale=4.2, **part))
+    assert found.universal_eos(HPQCD_2022, real=True)["C_VR"] == 2.0
+
+
+def test_messages_name_the_file_and_its_coefficients(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(document(CL_bsnuenue=1.0, CR_bsnuenumu={"Re": 0.0, "Im": 1.0})))
+    with pytest.raises(errors.ParameterError) as raised:
+        wcxf.load(path).universal_eos(HPQCD_2022, real=True)
+    assert "mine.json (CL_bsnuenue, CR_bsnuenumu)" in sentence(raised)
+    values = {f"CR_bsnu{a}nu{a}": {"Re": 0.0, "Im": 1.0} for a in ("e", "mu", "tau")}
+    path.write_text(json.dumps(document(**values)))
+    with pytest.raises(errors.ParameterError) as raised:
+        wcxf.load(path).universal_eos(HPQCD_2022, real=True)
+    message = sentence(raised)
+    assert "mine.json (CR_bsnuenue, CR_bsnumunumu, CR_bsnutaunutau): C_VR is complex" in message
