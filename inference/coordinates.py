@@ -18,6 +18,7 @@ from scipy import special
 
 from bknn import errors, priors
 from bknn.analysis import Analysis, Data
+from bknn.inference import vanishing
 from bknn.parameters import Parameter
 
 #: A bound so many widths from the centre of a constraint cuts off less than a millionth.
@@ -63,6 +64,8 @@ class Coordinates:
         self._counts, self._factor = counts[at], factor[at]
         #: Priors that are not the normal or uniform ones: (position among the moving, prior).
         self._others: list[tuple[int, Any]] = []
+        #: Logarithm of the part of uniform priors that has a likelihood.
+        self._left = 0.0
         own: dict[int, Parameter] = {i: p for i, p in enumerate(analysis.parameters)}
         for k, i in enumerate(self.index):
             if not np.isnan(width[i]):
@@ -71,7 +74,12 @@ class Coordinates:
             if prior is not None and type(prior).__name__ != "Uniform":
                 self._others.append((k, prior))
             elif prior is not None:
-                lower[i], upper[i] = float(prior.low), float(prior.high)
+                ends = np.array([float(prior.low), float(prior.high)])
+                lower[i], upper[i] = vanishing.possible(
+                    analysis, self.vector, data, int(i), self.index, ends
+                )
+                # Beyond, the likelihood vanishes: what is left of the prior there.
+                self._left += float(np.log((upper[i] - lower[i]) / np.ptp(ends)))
             elif not (np.isfinite(lower[i]) and np.isfinite(upper[i])):
                 raise errors.ParameterError(
                     f"parameter {analysis.names[i]!r} has neither a prior nor two bounds, so that "
@@ -108,7 +116,7 @@ class Coordinates:
         """Return the flat vector (size,) at z (n,), and the logarithm of the weight of
         priors that have no quantiles in closed form: log prior = -z^2/2 + weight."""
         x = self._centre + self._width * z
-        weight = jnp.zeros(())
+        weight = jnp.asarray(self._left)
         if self._cut.size:
             x = x.at[self._cut].set(self._within(z[self._cut]))
         if self._uniform.size:

@@ -20,6 +20,7 @@ from bknn.inference.datasets import translated
 from bknn.inference.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.result import FitResult
 from bknn.inference.scan import depends
+from bknn.inference.slopes import slopes
 from bknn.inference.vanishing import within
 from bknn.models import load
 from bknn.parameters import real
@@ -148,24 +149,22 @@ def fit(
                 )
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
-    best, minima = batch.run(
-        compiled(
-            target,
-            method,
-            tolerance,
-            max_steps,
-            held=worth_holding(target, moving, len(starts)),
-        ),
-        starts,
-        data if data is not None else getattr(target, "data", _NO_DATA),
-        moving,
-        chunk=chunk,
-        progress=progress,
+    program = compiled(
+        target, method, tolerance, max_steps, held=worth_holding(target, moving, len(starts))
     )
-    if isinstance(target, Analysis) and not np.any(best.outcome == NOT_FINITE):
-        unmoved = _unmoved(target, starts, best.vector, moving)
-        if unmoved and not depends(target, best.vector[0], unmoved):
+    seen = data if data is not None else getattr(target, "data", _NO_DATA)
+
+    def minimised(starts: np.ndarray) -> tuple[Minimum, np.ndarray]:
+        return batch.run(program, starts, seen, moving, chunk=chunk, progress=progress)
+
+    best, minima = minimised(starts)
+    if isinstance(target, Analysis) and (unmoved := stayed(target, starts, best, moving)):
+        if not depends(target, best.vector[0], unmoved):
             best.outcome[:] = UNDETERMINED
+        elif not batched and starts.shape[1] == 1:
+            beside = _beside(target, best.vector[0], unmoved)
+            if len(beside):
+                best, minima = minimised(np.concatenate([starts, beside[None]], axis=1))
     if not batched:
         best, minima = Minimum(*(x[0] for x in best)), minima[0]
     return FitResult(
@@ -181,13 +180,25 @@ def fit(
     )
 
 
-def _unmoved(
-    analysis: Analysis, starts: np.ndarray, vectors: np.ndarray, moving: np.ndarray
-) -> list[str]:
+def stayed(analysis: Analysis, starts: np.ndarray, best: Minimum, moving: np.ndarray) -> list[str]:
     """Return the names of the model's parameters that float, if no fit has moved any of them."""
     own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]]
-    stayed = (starts[:, :, own] == vectors[:, None, own]).all(axis=2).any(axis=1)
-    return [analysis.names[i] for i in own] if own and stayed.all() else []
+    same = (starts[:, :, own] == best.vector[:, None, own]).all(axis=2).any(axis=1)
+    known = bool(own) and bool(same.all()) and not (best.outcome == NOT_FINITE).any()
+    return [analysis.names[i] for i in own] if known else []
+
+
+def _beside(analysis: Analysis, vector: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return where to begin (starts, size) beside a point at which no rate has a slope, as that of
+    a coupling of 0 whose square counts; none where one has."""
+    index = np.array([analysis.index(name) for name in names])
+    if slopes(analysis, vector, index).any():
+        return np.zeros((0, len(vector)))
+    lower, upper = analysis.bounds[index].T
+    far = np.where(np.isfinite(upper - lower), 0.1 * (upper - lower), 1.0 + np.abs(vector[index]))
+    result = np.tile(vector, (2, 1))
+    result[:, index] = np.clip(vector[index] + np.array([[1.0], [-1.0]]) * far, lower, upper)
+    return result
 
 
 #: A LogDensity has its data inside.

@@ -323,8 +323,8 @@ def idle_at_best(analysis: Analysis, vector: Array, data: Data, moving: Array) -
 #: After how many steps the metric is computed anew.
 _REFRESH = 6
 
-#: Stands for no counts where fits shall not go beyond an edge (`bknn.inference.vanishing`).
-EPSILON = 1e-10
+#: Counts up to this number stand for none (`bknn.inference.vanishing`), or are as good as none.
+FEW = 1e-2
 
 #: How many moves the memory holds.
 _MEMORY = 5
@@ -385,9 +385,10 @@ def _measure(
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)
     variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
-    # Without counts but for the edge: the next step ends at it rather than beyond.
-    edge = (jnp.asarray(data.counts) == EPSILON) & (np.arange(n_bins) < analysis.outcomes.n_counts)
-    variance = jnp.where(edge, jnp.maximum(rates, EPSILON**2), variance)
+    # Hardly any counts, as at an edge: the next step ends before it rather than beyond.
+    few = (jnp.asarray(data.counts) > 0) & (jnp.asarray(data.counts) <= FEW)
+    few &= np.arange(n_bins) < analysis.outcomes.n_counts
+    variance = jnp.where(few, jnp.maximum(rates, FEW**10), variance)
     index, _, sigma = analysis.normal
     widths = np.zeros(analysis.size)
     widths[index] = sigma

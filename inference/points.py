@@ -13,10 +13,11 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis import Analysis, Data
 from bknn.inference import batch
-from bknn.inference.fit import checked_data, compiled, starting_points, worth_holding
+from bknn.inference.fit import checked_data, compiled, starting_points, stayed, worth_holding
 from bknn.inference.minima import distinct, mirrored, own_entries, scattered
-from bknn.inference.newton import CONVERGED, Minimum
+from bknn.inference.newton import CONVERGED, UNDETERMINED, Minimum
 from bknn.inference.result import FitResult
+from bknn.inference.scan import depends
 from bknn.inference.work import Work
 
 #: Few fits are filled up to so many, so that they share the program of many.
@@ -157,7 +158,11 @@ class Points:
         """Return the fit with everything floating, from the starts (starts, size)."""
         found = _minimise(self.analysis, self.data, starts[None], self._floating, self.chunk)
         k = int(_lowest(found)[0])
-        one = Minimum(*(x[0, k] for x in found))
+        best = Minimum(*(np.array(x[:, k]) for x in found))
+        unmoved = stayed(self.analysis, starts[None], best, self._floating)
+        if unmoved and not depends(self.analysis, best.vector[0], unmoved):
+            best.outcome[:] = UNDETERMINED
+        one = Minimum(*(x[0] for x in best))
         return FitResult(
             self.analysis,
             one.vector,

@@ -79,10 +79,14 @@ class FitResult:
 
     def _covariance(self, vector: np.ndarray, data: Any) -> np.ndarray:
         free = self.moving & ~self._at_bound(vector)
-        along = None
+        edge, along = None, None
         if isinstance(self.target, Analysis):
-            data, along = vanishing.along_edges(self.target, vector, data, self.moving)
-        hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
+            given = self.target.data if data is None else data
+            edge = vanishing.curvature(self.target, vector, given, self.moving)
+        if edge is not None:
+            hessian, along = edge
+        else:
+            hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
         result = np.zeros_like(hessian)
         if along is None:
             idle = free & self._flat(np.diag(hessian))

@@ -56,6 +56,7 @@ def crossings(
     side = np.where(np.asarray(outer) >= origin, 1.0, -1.0)
     room = np.abs(np.asarray(outer, float) - origin)
     at = origin + side * np.clip(np.abs(guess - origin), 0.0, room)
+    first = np.abs(at - origin)
     outcome = np.full(n, SEARCHING)
     outcome[room == 0] = BEYOND
     result = np.full(n, np.nan)
@@ -91,9 +92,11 @@ def crossings(
         width = np.abs(x2[i] - xi)
         closest = np.where(np.abs(fi) < np.abs(f2[i]), xi, x2[i])
         allowed = tolerance * np.abs(closest - origin[i])
+        # A jump may be where the search begins.
+        jump = np.isinf(fi) | np.isinf(f2[i])
+        allowed = np.where(jump, np.maximum(allowed, 1e-3 * tolerance * first[i]), allowed)
         done = (width <= allowed) | (fi == 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            jump = np.isinf(fi) | np.isinf(f2[i])
             # At a jump the last point before it is the end.
             secant = np.where(jump, np.where(np.isinf(fi), 1.0, 0.0), fi / (fi - f2[i]))
             result[i[done]] = (xi + secant * (x2[i] - xi))[done]

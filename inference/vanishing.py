@@ -3,14 +3,15 @@
 Negative expected counts have no likelihood. A bin with counts keeps fits away from there: its
 log(rate) falls without end. An empty bin does not: its -rate goes on rising, and a fit that follows
 it ends at the edge rate = 0. Fits run over the edge first, as if nothing were there, so that those
-which end inside are what they always were. Those that end beyond begin again with a tiny number of
+which end inside are what they always were. Those that end beyond begin again with a small number of
 counts in place of none,
 
     rate - epsilon log(rate),
 
-whose minimum is at the edge but for epsilon: at rate = epsilon/lambda, with the slope lambda of
--log L across the edge, and higher by epsilon. Nuisances that are solved for, gradients and metrics
-know nothing of it: to them it is a bin with counts.
+whose minimum lies at rate = epsilon/lambda, with the slope lambda of -log L across the edge.
+Settled nuisances, gradients and metrics know nothing of it: to them it is a bin with counts. The
+number falls from one fit to the next (an interior-point method: an edge that bends can only be
+followed from a distance), and what the minima tend to is extrapolated.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from scipy.optimize import least_squares
 
 from bknn.analysis import Analysis, Data
 from bknn.inference.batch import Minimise
-from bknn.inference.newton import EPSILON, NOT_FINITE, Minimum
+from bknn.inference.newton import FEW, NOT_FINITE, Minimum
 from bknn.inference.slopes import slopes
+
+#: What stands for no counts, one fit after the other. Minima at those that are `_FOLLOWED` are
+#: smooth enough to be extrapolated to none, those at smaller ones may be as far as rounding allows.
+_EPSILON, _FOLLOWED = (FEW, 1e-3, 1e-4, 1e-5, 1e-7), slice(1, 4)
 
 #: An expected count that is less negative is zero but for rounding.
 ROUNDING = 1e-10
@@ -53,34 +58,58 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         if not (empty.any() or lost.any()):
             return found
         found = Minimum(*(np.array(x) for x in found))
-        moving = np.asarray(moving)
         low = np.where(empty, _rates(analysis, found.vector), 0.0).min(axis=1)
         beyond = np.flatnonzero(~(low >= -ROUNDING) | lost)
         if not beyond.size:
             return found
         found.value[beyond], found.outcome[beyond] = np.inf, NOT_FINITE
-        begin, floats = np.array(starts), np.zeros_like(moving)
-        at_start = _rates(analysis, begin)
+        starts, moving = np.array(starts), np.asarray(moving)
+        floats = np.zeros_like(moving)
+        at_start = _rates(analysis, starts)
         for i in beyond[moving[beyond].any(axis=1)]:
             needed = empty[i] | (counts[i] > 0)
-            inside = _inside(analysis, begin[i], at_start[i], needed, moving[i])
+            inside = _inside(analysis, starts[i], at_start[i], needed, moving[i])
             if inside is not None:
-                begin[i], floats[i] = inside, moving[i]
+                starts[i], floats[i] = inside, moving[i]
         again = np.flatnonzero(floats.any(axis=1))
-        if not again.size:
-            return found
-        full = np.array(data.counts, float)
-        full[:, : counts.shape[1]][empty] = EPSILON
-        more = repair(begin, data._replace(counts=full), floats, 0)
-        more = Minimum(*(np.array(x) for x in more))
-        rates = np.maximum(_rates(analysis, more.vector), EPSILON**2)
-        # Without the logarithm of the tiny numbers; that of their Gamma functions is as tiny.
-        more.value[:] += EPSILON * np.sum(np.where(empty, np.log(rates), 0.0), axis=1)
-        for old, new in zip(found, more, strict=True):
-            old[again] = new[again]
+        if again.size:
+            more = _from_inside(repair, analysis, starts, data, floats, empty)
+            for old, new in zip(found, more, strict=True):
+                old[again] = new[again]
         return found
 
     return run
+
+
+def _from_inside(
+    repair: Minimise,
+    analysis: Analysis,
+    starts: np.ndarray,
+    data: Data,
+    moving: np.ndarray,
+    empty: np.ndarray,
+) -> Minimum:
+    """Fit from starts (fits, size) with ever smaller numbers in place of no counts, and return the
+    lowest of the last minima and of what they tend to."""
+    counts = np.array(data.counts, float)
+    n = empty.shape[1]
+    minima: list[Minimum] = []
+    for epsilon in _EPSILON:
+        counts[:, :n][empty] = epsilon
+        begin = minima[-1].vector if minima else starts
+        found = repair(begin, data._replace(counts=counts), moving, 0)
+        minima.append(Minimum(*(np.array(x) for x in found)))
+    followed, near = minima[_FOLLOWED], np.array(_EPSILON[_FOLLOWED])
+    others = [np.delete(near, i) for i in range(len(near))]
+    weights = [np.prod(o / (o - e)) for e, o in zip(near, others, strict=True)]
+    limit = sum(w * m.vector for w, m in zip(weights, followed, strict=True))
+    limit = np.where(moving, np.clip(limit, *analysis.bounds.T), starts)
+    ends = [followed[-1]._replace(vector=limit), followed[-1], minima[-1]]
+    values = np.stack([_values(analysis, end.vector, data, empty) for end in ends])
+    best = np.argmin(np.where(np.isnan(values), np.inf, values), axis=0), np.arange(len(starts))
+    result = Minimum(*(np.stack(x)[best] for x in zip(*ends, strict=True)))
+    steps = np.sum([m.steps for m in minima], axis=0)
+    return result._replace(value=values[best], steps=steps)
 
 
 def _rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
@@ -90,6 +119,22 @@ def _rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
         n = analysis.outcomes.n_counts
         cache["run"] = jax.jit(jax.vmap(lambda vector: analysis.rates(vector)[:n]))
     return np.asarray(cache["run"](vectors))
+
+
+def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarray) -> np.ndarray:
+    """Return -log L of data sets at vectors (fits, size); infinite if an empty bin (fits, counts)
+    expects less than nothing."""
+    cache = analysis.__dict__.setdefault("_expected_counts", {})
+    if "values" not in cache:
+        cache["values"] = jax.jit(
+            jax.vmap(
+                lambda vector, own: (
+                    analysis.log_norm(own) - analysis.log_shape(vector, own, beyond=True)
+                )
+            )
+        )
+    possible = np.where(empty, _rates(analysis, vectors), 0.0).min(axis=1) >= -ROUNDING
+    return np.where(possible, np.asarray(cache["values"](vectors, data)), np.inf)
 
 
 def _inside(
@@ -124,6 +169,38 @@ def _inside(
         if (_rates(analysis, moved(found.x)[None])[0, bins] > 0).all():
             return moved(found.x)
     return None
+
+
+def possible(
+    analysis: Analysis,
+    vector: np.ndarray,
+    data: Data,
+    i: int,
+    moving: np.ndarray,
+    ends: np.ndarray,
+) -> np.ndarray:
+    """Return between which ends (2,) an entry of a vector (size,) may be, within those given,
+    before the expected count of an empty bin becomes negative, if no other of the moving entries
+    matters."""
+    n = analysis.outcomes.n_counts
+    empty = (np.asarray(data.counts)[:n] == 0) & ~analysis.empty_bins[:n]
+    others = np.setdiff1d(moving, [i])
+    if not empty.any() or slopes(analysis, vector, others)[:n][empty].any():
+        return ends
+    found = np.array(ends)
+    for k in (0, 1):
+        inside, outside = float(vector[i]), float(ends[k])
+        while abs(outside - inside) > 1e-12 * abs(ends[1] - ends[0]):
+            x = np.linspace(inside, outside, 32)
+            points = np.tile(vector, (len(x), 1))
+            points[:, i] = x
+            bad = (_rates(analysis, points)[:, empty] < 0).any(axis=1)
+            if bad[0] or not bad.any():
+                break
+            first = int(np.argmax(bad))
+            inside, outside = x[first - 1], x[first]
+        found[k] = inside if outside != ends[k] else ends[k]
+    return found
 
 
 def bin_names(analysis: Analysis) -> list[str]:
@@ -176,30 +253,35 @@ def names(analysis: Analysis, vector: np.ndarray, data: Data, moving: np.ndarray
     return [known[b] for b in edges(analysis, vector, data, moving)[0]]
 
 
-def along_edges(
-    analysis: Analysis, vector: np.ndarray, data: Data | None, moving: np.ndarray
-) -> tuple[Data | None, np.ndarray | None]:
-    """Return data and directions (free, n) in which the curvature of -log L is that along the edges
-    at a best fit (size,); the data as given and None if no expected count vanishes.
+def curvature(
+    analysis: Analysis, vector: np.ndarray, data: Data, moving: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the curvature of -log L along the edges at a best fit (size,), as a matrix (size,
+    size) and directions (free, n) that stay on them; None if no expected count vanishes.
 
-    Rates that bend turn the edge: the slope across it times that curvature belongs to -log L along
-    it. A bin with slope times rate counts has both.
+    Rates that bend turn the edge: the slope across it times that bend belongs to the curvature.
     """
-    given = analysis.data if data is None else data
-    bins, push = edges(analysis, vector, given, moving)
+    bins, push = edges(analysis, vector, data, moving)
     if not bins.size:
-        return data, None
+        return None
     lower, upper = analysis.bounds.T
     index = np.flatnonzero(moving & (vector > lower) & (vector < upper))
     across = slopes(analysis, vector, index)[bins]
     size = np.linalg.norm(across, axis=0)
-    # Nuisances of a size of their own count as much as those that move the bins a lot.
     unit = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 1.0)
     _, values, turned = np.linalg.svd(across * unit)
     rank = int(np.sum(values > 1e-9 * values.max(initial=0.0)))
-    counts = np.array(given.counts, float)
-    counts[bins] = push * _rates(analysis, np.asarray(vector)[None])[0, bins]
-    return given._replace(counts=counts), unit[:, None] * turned[rank:].T
+    weights = np.zeros(analysis.n_bins)
+    weights[bins] = push
+    cache = analysis.__dict__.setdefault("_edge_curvature", {})
+    if "run" not in cache:
+
+        def bent(vector: Any, data: Data, weights: Any) -> Any:
+            shape = analysis.log_shape(vector, data, beyond=True)
+            return -shape - weights @ analysis.rates(vector)
+
+        cache["run"] = jax.jit(jax.hessian(bent))
+    return np.asarray(cache["run"](vector, data, weights)), unit[:, None] * turned[rank:].T
 
 
 def _gradient(analysis: Analysis) -> Any:

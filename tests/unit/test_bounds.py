@@ -54,6 +54,18 @@ def test_what_the_workspace_states_holds():
     assert inference.fit(target).params["mu"] == pytest.approx(150.0, abs=1e-6)
 
 
+def test_empty_bins_within_the_default_bounds_of_pyhf_and_without():
+    """All rates rise with mu: within bounds it is at the lower one. Without, where one vanishes."""
+    empty = bknn.data.load(FIXTURES / "892_zero_obs.json")
+    model = models.load("signal-strength")
+    bounded = inference.fit(bknn.Analysis(model, empty, bounds={"mu": (0, 10)})).check()
+    assert bounded.params["mu"] == 0.0
+    best = inference.fit(bknn.Analysis(model, empty)).check()
+    # 7.490920558 by scipy's SLSQP with rates that may not be negative.
+    assert best.twice_nll == pytest.approx(7.490920558, abs=1e-7)
+    assert best.vanishing == ["c bin 0"]
+
+
 def test_what_it_does_not_state_is_wide():
     assert strength(measurement()).parameters[0].bounds == (-10.0, 50.0)
     only_start = strength(measurement(inits=[3.0])).parameters[0]
