@@ -44,7 +44,10 @@ _SAME = 1e-9
 
 def meaningless(analysis: Analysis, vector: np.ndarray, names: Iterable[str]) -> list[str]:
     """Return those parameters on which no rate depends at a vector (size,), wherever they are."""
-    rates = jax.jit(analysis.rates)
+    cache = analysis.__dict__.setdefault("_rates_alone", {})
+    if "run" not in cache:
+        cache["run"] = jax.jit(analysis.rates)
+    rates = cache["run"]
     here = np.asarray(rates(vector))
     known = {p.name: p for p in analysis.parameters}
     found = []
