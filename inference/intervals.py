@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy.stats import chi2, norm
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import batch, vanishing
+from bknn.inference import batch, few_events, vanishing
 from bknn.inference.edges import crossings, cubic
 from bknn.inference.newton import NOT_FINITE
 from bknn.inference.points import Found, Points
@@ -216,10 +216,25 @@ def intervals(
                 # A lower minimum was found on the way, so all levels were too high.
                 best, entries = points.best, {}
                 break
-            entries |= {(name, x.level): x for x in found}
+            entries |= {(name, x.level): _remarked(points, x, data) for x in found}
             if progress is not None:
                 progress(len(found))
     return Intervals(best, method, tuple(names), levels, entries)
+
+
+def _remarked(points: Points, found: Interval, data: Data | None) -> Interval:
+    """Return the interval with a remark if few events tell its ends from the best fit."""
+    analysis, i, best = points.analysis, points.index[0], points.best
+    here = np.asarray(best.vector)
+    several = [np.inf]
+    for end in (found.low, found.high):
+        if np.isfinite(end):
+            there = np.array(here)
+            there[i] = end
+            given = analysis.data if data is None else data
+            several.append(few_events.events(analysis, given, best.moving, i, here, there)[1])
+    few = few_events.remark(min(several))
+    return replace(found, status=f"{found.status.rstrip('.')}; {few}.") if few else found
 
 
 def _from_hessian(points: Points, levels: tuple[float, ...]) -> list[Interval]:

@@ -21,7 +21,7 @@ from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import batch
+from bknn.inference import batch, few_events
 from bknn.inference.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.conditional import Conditional
 from bknn.inference.roots import BEYOND, EDGE, LOST, crossings
@@ -209,7 +209,7 @@ def limit(
         search = Asymptotic(fits, fits.observation(data), 1 - cl, statistic)
         limits, outcome = search.run()
         errors_of = np.zeros_like(limits)
-        status = [_status(search, i, outcome[:, i]) for i in range(fits.n)]
+        status = [_status(search, i, outcome[:, i], limits[:, i]) for i in range(fits.n)]
         for i in range(fits.n) if method == "toys" else ():
             scanned = scan(search, i, limits[:, i], toys, seed) if search.both_ok[i] else None
             if scanned is not None:
@@ -369,7 +369,10 @@ def two_sided(
                     w for w, at in zip(("lower", "upper"), edge, strict=True) if at
                 )
                 text += f"; at the {which} end an expected count vanishes, beyond it is negative"
-            status.append(_OK + text)
+            finite = [x for x in (low[i], high[i]) if np.isfinite(x)]
+            found = [_events(fits, observation, best.vector[i], x)[1] for x in finite]
+            few = few_events.remark(min(found, default=np.inf))
+            status.append(_OK + text + (f"; {few}" if few else ""))
     return TwoSided(
         poi,
         cl,
@@ -389,7 +392,7 @@ def _two_sided_piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray
     return {name: np.asarray(getattr(found, name)) for name in names}
 
 
-def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:
+def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray) -> str:
     fits = search.fits
     if not search.null_ok[i]:
         return f"failed: the fit at {fits.poi} = {fits.lowest:g} did not converge."
@@ -421,6 +424,10 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:
         )
     if not words:
         words.append(_OK)
+    lowest = min(limits[np.isfinite(limits)], default=fits.lowest)
+    few = few_events.remark(min(_events(fits, search.data, search.null.vector[i], lowest)))
+    if few:
+        words[-1] = f"{words[-1].rstrip('.')}; {few}"
     analysis = fits.analysis
     floating = [p.name for p in analysis.parameters if p.starts and fits.floats(p.name)]
     if floating:
@@ -430,6 +437,14 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray) -> str:
             "asymptotic formulas need not hold: put it on the grid, or throw toys)"
         )
     return " ".join(words)
+
+
+def _events(fits: Conditional, data: Data, here: np.ndarray, value: float) -> tuple[float, float]:
+    """Return how many events tell a point (size,) from a value of the parameter; see
+    `few_events`."""
+    there = np.array(here)
+    there[fits.index] = value
+    return few_events.events(fits.analysis, data, fits.floating, fits.index, here, there)
 
 
 def _check_level(cl: float) -> None:
@@ -445,7 +460,13 @@ def _summary(status: tuple[str, ...], what: str) -> str:
     if n == 1:
         return status[0]
     if good == n:
-        return f"all {n} {what}s found."
+        few = [i for i, s in enumerate(status) if few_events.TOO_FEW in s]
+        if not few:
+            return f"all {n} {what}s found."
+        return (
+            f"all {n} {what}s found; at {len(few)} of them few events, the first is {few[0]}: "
+            f"{status[few[0]]}"
+        )
     first = next(i for i, s in enumerate(status) if not s.startswith(_OK))
     return (
         f"{n - good} of {n} points have no complete {what}; the first is {first}: {status[first]}"

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bknn import errors
 from bknn.analysis import Analysis, Data
-from bknn.inference import batch
+from bknn.inference import batch, few_events
 from bknn.inference.datasets import rows_of, throw
 from bknn.inference.fit import checked_data, fit
 from bknn.inference.result import FitResult
@@ -265,7 +265,9 @@ def significance(
         tested=tested,
         meaningless=nothing,
         sign=sign,
-        statement=_statement(analysis, np.asarray(null.vector), tested, nothing) + _edge(best),
+        statement=_statement(analysis, np.asarray(null.vector), tested, nothing)
+        + _few(analysis, null, best, tested)
+        + _edge(best),
         null=null,
         best=best,
         toys=ensemble,
@@ -396,6 +398,21 @@ def _statement(
             "global p, with the trial factor, comes from toys."
         )
     return " ".join(said)
+
+
+def _few(analysis: Analysis, null: FitResult, best: FitResult, tested: Mapping[str, float]) -> str:
+    """Say that few events tell the null from the best fit, if they do."""
+    data = analysis.data if best.data is None else best.data
+    here = np.asarray(null.vector)
+    found = []
+    for name in tested:
+        # One after the other, with all else as under the null.
+        there, index = np.array(here), analysis.index(name)
+        there[index] = np.asarray(best.vector)[index]
+        moving = np.asarray(null.moving)
+        found.append(few_events.events(analysis, data, moving, index, here, there)[0])
+    few = few_events.remark(min(found))
+    return f" {few[0].upper()}{few[1:]}." if few else ""
 
 
 def _edge(best: FitResult) -> str:
