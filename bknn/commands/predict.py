@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
     model = options.model(args)
     rows: list[dict[str, Any]] = []
     absent: list[dict[str, Any]] = []
+    problems: list[errors.UndefinedError] = []
     for channel in channels:
         for observable in observables:
             for region in regions:
@@ -123,12 +124,12 @@ def run(args: argparse.Namespace) -> int:
                     found = predict(model, observable, channel, point, region, part=args.part)
                 except errors.UndefinedError as error:
                     absent.append({**row, "reason": str(error)})
-                    last = error
+                    problems.append(error)
                     continue
                 row["value"], row["uncertainty"] = float(found.value), float(found.uncertainty)
                 rows.append(row)
     if not rows:
-        raise last
+        raise problems[0]
     params = values_at(model, point)
     out = output.directory(args.out)
     print(report.predictions_table(model, rows, params, absent))

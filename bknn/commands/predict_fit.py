@@ -137,14 +137,15 @@ def existing(
     """
     found: list[Quantity] = []
     absent: dict[Quantity, str] = {}
+    problems: list[errors.UndefinedError] = []
     for quantity in quantities:
         try:
             found.append(quantity.check(model))
         except errors.UndefinedError as error:
             absent[quantity] = str(error)
-            last = error
+            problems.append(error)
     if not found:
-        raise last
+        raise problems[0]
     return found, absent
 
 

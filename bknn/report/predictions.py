@@ -142,6 +142,10 @@ def comparison_table(
     lines = [line for line in heading(first.target) if line.startswith("data:")]
     lines += ["", table(head, rows), ""]
     lines.append("branching fractions in 1e-6, with 68% ranges")
+    lines.append("kept             couplings that are not named at 0")
+    for text, best in fits.items():
+        if held := ", ".join(f"{n} = {x:g}" for n, x in best.target.constants.items() if x):
+            lines.append(f"{'':<17}{text}: {held}")
     lines.append(f"ranges           {METHODS[next(iter(found.values())).method]}")
     for text, one in found.items():
         for q, remark in zip(one.quantities, one.remarks, strict=True):

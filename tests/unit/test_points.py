@@ -11,6 +11,7 @@ import pytest
 
 import bknn
 from bknn import errors, inference, models
+from bknn.commands.predict_fit import DEFAULTS, existing
 from bknn.data import Measurement, Result
 from bknn.inference.quantities import Quantity
 from bknn.inputs import STANDARD
@@ -239,6 +240,17 @@ def test_quantities_that_are_not_defined():
     assert str(wanted) == "f_l (new), B0 -> K*0, all"
     with pytest.raises(errors.UndefinedError, match="nothing decays"):
         inference.predictions(best, [wanted], method="hessian")
+
+
+def test_quantities_that_exist():
+    """What `bknn predict --fit` asks for by default, of a model of one decay."""
+    wanted = [Quantity(observable, channel) for channel, observable in DEFAULTS]
+    found, absent = existing(load("resonance"), wanted)
+    assert found == wanted[:1]
+    assert list(absent) == wanted[1:]
+    assert all("'resonance'" in reason for reason in absent.values())
+    with pytest.raises(errors.UndefinedError, match="says nothing about 'B0 -> K"):
+        existing(load("resonance"), wanted[1:])
 
 
 def test_quantities_of_the_new_state():
