@@ -120,7 +120,7 @@ def from_toml(raw: bytes, where: str, *, error: Kind = DataError) -> dict[str, A
     Raises:
         BknnError: of class `error`: a syntax error with its line.
 
-    >>> from_toml(b"a = 1\\nb = ", "a.toml")
+    >>> from_toml(b"a = 1\\nb = x", "a.toml")
     Traceback (most recent call last):
     bknn.errors.DataError: a.toml, line 2: a syntax error of TOML (invalid value, column 5).
     """

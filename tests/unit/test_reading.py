@@ -254,6 +254,8 @@ def mutated(draw: st.DrawFn, texts: list[str]) -> str:
     text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 3))):
         words = list(_TOKEN.finditer(text))
+        if draw(st.booleans()):  # values alone, so that more than the syntax is looked at
+            words = [word for word in words if word[0][0] in '"0123456789+-'] or words
         if not words:
             return text
         word = words[draw(st.integers(0, len(words) - 1))]
