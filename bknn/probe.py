@@ -218,7 +218,12 @@ def _compute(
 
     rows = list(_rows(own))
     names = [
-        ", ".join(f"{p.name} = {x:g}" for p, x in zip(own, row, strict=True)) or "its parameters"
+        ", ".join(
+            f"{p.name} = {x:g}"
+            for p, x in zip(own, row, strict=True)
+            if not p.nuisance or x != p.init
+        )
+        or "its parameters"
         for row in rows
     ]
     batch = np.array(rows).reshape(len(rows), len(own))
