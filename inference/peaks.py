@@ -43,11 +43,14 @@ class Peaks(NamedTuple):
         z: standard normal numbers (k, n); the first is where a sampler is set up.
         vectors: the same as parameters (k, size).
         shares: of the whole posterior, by Laplace's method at each of them (k,): a rough guess.
+        depth: how far the logarithm of the density falls within the prior, from mode to the lowest
+            of the scattered points where it does not vanish.
     """
 
     z: np.ndarray
     vectors: np.ndarray
     shares: np.ndarray
+    depth: float = 0.0
 
 
 class _Peak(NamedTuple):
@@ -74,6 +77,7 @@ def peaks(
     found = [_climbed(linearise, z) for z in begin]
     first = found[0]
     spread = coordinates.standard(scattered(analysis, moving, starts[0, 0]), _REACH)
+    values = np.array([linearise(z)[0] for z in spread])
     found += [peak for z in spread if (peak := _climbed(linearise, z)) is not None]
     kept = _apart(found, first, own)
     images = mirrored(analysis, moving, _vectors(coordinates, [peak.z for peak in kept]))
@@ -88,7 +92,9 @@ def peaks(
     if first is kept[0]:
         # From where the model itself begins: samplers climb from there.
         z[0] = begin[0]
-    return Peaks(z, vectors, shares / shares.sum())
+    far = values[np.isfinite(values)]
+    depth = kept[0].height + float(far.max()) if far.size else 0.0
+    return Peaks(z, vectors, shares / shares.sum(), depth)
 
 
 def _vectors(coordinates: Coordinates, z: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

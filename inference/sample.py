@@ -43,8 +43,8 @@ DRAWS, MINUTES = 1000, 30.0
 #: Steps of the warm-up.
 _WARMUP = 300
 
-#: Rungs of the ladder.
-_RUNGS = 8
+#: Rungs of the ladder, and of one that reaches down to where the posterior is e^-1e4 of its height.
+_RUNGS, _MANY_RUNGS, _DEEP = 8, 16, 1e4
 
 #: How often a place is drawn from the prior where the likelihood does not vanish.
 _TRIES = 20
@@ -277,6 +277,8 @@ class Sampler:
         self.target = Target(frame, found.z[0], data=data, loose=loose)
         self.key = _digest(asdict(plan), identity(analysis), data)
 
+        rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
+
         def programs() -> Nuts | Ladder:
             if plan.method == "nuts":
                 return Nuts(self.target.weight, warmup=plan.warmup)
@@ -284,11 +286,11 @@ class Sampler:
                 self.target.weight,
                 self.target.size,
                 warmup=plan.warmup,
-                rungs=_RUNGS,
+                rungs=rungs,
                 stiffness=self.target.stiffness,
             )
 
-        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness)
+        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness, rungs)
         self.sampler = _kept(analysis, what, programs)
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))

@@ -17,6 +17,7 @@ from bknn.decay.densities import Densities
 from bknn.decay.invisible import fermion_pair, gravitino_pair, scalar_pair, vector_pair
 from bknn.models.theory import (
     HIGGS_VEV,
+    LIGHTEST,
     Coupling,
     CouplingsByBasis,
     LightParticles,
@@ -144,10 +145,12 @@ class PairModel(LightParticles):
     thresholds = ("mass",)
     #: Below this mass nothing is asked, GeV.
     least_mass: ClassVar[float] = 0.0
+    #: Where the prior of the mass begins, GeV.
+    lightest: ClassVar[float] = 0.0
     densities: ClassVar[Callable[..., Densities]]
 
     def mass_parameters(self) -> tuple[Parameter, ...]:
-        return (light_mass(LARGEST_MASS, 0.5, _MASSES, self.least_mass),)
+        return (light_mass(LARGEST_MASS, 0.5, _MASSES, self.least_mass, self.lightest),)
 
     def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
         mass: Any = params["mass"]
@@ -164,6 +167,7 @@ class DivergentPairModel(PairModel):
     the couplings that describe data depend on the mass over some decades."""
 
     least_mass = 1e-2
+    lightest = LIGHTEST
     decades = 4
 
 

@@ -12,6 +12,7 @@ from bknn.decay import rate
 from bknn.decay.invisible import one_particle
 from bknn.models.theory import (
     HIGGS_VEV,
+    LIGHTEST,
     Coupling,
     CouplingsByBasis,
     LightParticles,
@@ -104,7 +105,7 @@ class Vector(LightParticles):
     }
 
     def mass_parameters(self) -> tuple[Parameter, ...]:
-        return (light_mass(LARGEST_MASS, 2.1, MASSES, least=1e-3), width())
+        return (light_mass(LARGEST_MASS, 2.1, MASSES, least=1e-3, lightest=LIGHTEST), width())
 
     def new_states(self, couplings: rate.Couplings, params: Params) -> Sequence[Pair | Particle]:
         mass = params["mass"]

@@ -51,6 +51,10 @@ LAMBDA = 1e4
 #: about what the data leave to new particles: rates up to 25 times that. Fits go further.
 PRIOR_REACH = 5.0
 
+#: Where rates diverge with the mass of a longitudinal particle, priors of the mass begin here, GeV:
+#: over the decades below no one range of a coupling makes sense.
+LIGHTEST = 0.1
+
 
 class Pair(NamedTuple):
     """An invisible final state of two particles.
@@ -571,14 +575,21 @@ def convert(
 
 
 def light_mass(
-    limit: float, start: float, starts: Sequence[float], least: float = 0.0
+    limit: float,
+    start: float,
+    starts: Sequence[float],
+    least: float = 0.0,
+    lightest: float | None = None,
 ) -> Parameter:
-    """Return the mass of a new particle. Beyond `limit` there is no rate, which is no error."""
+    """Return the mass of a new particle. Beyond `limit` there is no rate, which is no error.
+
+    Its prior is uniform from `lightest`, by default `least`, the lower bound of fits.
+    """
     return Parameter(
         "mass",
         start,
         (least, 10.0),
-        prior=dist.Uniform(least, limit),
+        prior=dist.Uniform(least if lightest is None else lightest, limit),
         starts=tuple(starts),
         unit="GeV",
         description=f"of the invisible particle; above {limit:.2f} GeV there is no B -> K",

@@ -7,6 +7,7 @@ import pytest
 
 import bknn
 from bknn import inference, models
+from bknn.cli import main
 
 bknn.enable_x64()
 
@@ -103,3 +104,10 @@ def test_resonance(width, mass, branching_ratio):
     assert -grid.savage_dickey("branching_ratio", 0.0).value == pytest.approx(
         ratio, abs=3 * error + 0.05
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", models.available())
+def test_defaults_converge(model):
+    """`bknn sample MODEL`; `benchmarks/default_posteriors.py` prints the numbers."""
+    assert main(["sample", model, "--predictive", "0"]) == 0

@@ -95,6 +95,8 @@ def test_modes_of_a_posterior(parabola, counts, a):
     # In the coordinates of the samplers a mode lies a little towards the middle of the prior.
     np.testing.assert_allclose(np.sort(found.vectors[:, 0]), [a - root, a + root], atol=0.05)
     assert found.shares.sum() == pytest.approx(1.0)
+    # From x near an end, with some 100 to 900 counts expected: the ladder needs no more rungs.
+    assert 30 < found.depth < 1000
     assert which_method(parabola, "auto", {"a": a}, data) == "tempered"
     assert which_method(parabola, "nuts", {"a": a}, data) == "nuts"
 

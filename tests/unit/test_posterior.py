@@ -439,13 +439,16 @@ class Funnel:
         return bknn.Spectrum(standard_model=params["x"] * jnp.exp(params["v"]))
 
 
-def test_a_funnel():
-    """The ladder is right about it; trajectories alone are not, and say so."""
-    analysis = bknn.Analysis(Funnel(), small.one_bin(40.0))
+@pytest.fixture(scope="module")
+def funnel():
+    return bknn.Analysis(Funnel(), small.one_bin(40.0))
+
+
+def test_a_funnel(funnel):
     x, v = (np.arange(1000) + 0.5) / 100, -6 + 8 * (np.arange(1000) + 0.5) / 1000
     density = stats.poisson.pmf(40, 8 + 4 * x[:, None] * np.exp(v))
     density /= density.sum()
-    found = inference.sample(analysis, draws=800, seed=1)
+    found = inference.sample(funnel, draws=800, seed=1)
     assert found.method == "tempered"
     assert found.converged, found.status
     for inside, part in (
@@ -454,7 +457,11 @@ def test_a_funnel():
         (found.values("x") < 2, density[x < 2].sum()),
     ):
         assert agrees(inside.astype(float), part, np.sqrt(part * (1 - part)))
-    alone = inference.sample(analysis, draws=500, seed=1, method="nuts")
+
+
+@pytest.mark.slow
+def test_trajectories_alone_are_lost_in_a_funnel_and_say_so(funnel):
+    alone = inference.sample(funnel, draws=500, seed=1, method="nuts")
     assert not alone.converged
     assert "effective ones in the tail" in alone.status
 
