@@ -27,7 +27,7 @@ from bknn.likelihood.derivatives import Derivatives
 from bknn.likelihood.histfactory import require_x64
 from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
-from bknn.likelihood.terms import normal_norm, normal_shape, poisson_norm, poisson_shape
+from bknn.likelihood.terms import auxiliary_norm, auxiliary_shape, normal_norm, normal_shape
 from bknn.parameters import Parameter, of_either_sign, point, positive, real
 from bknn.part import Part, Spectra
 from bknn.priors import log_density, read
@@ -742,12 +742,13 @@ class Analysis:
         result = result + normal_shape(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
-            result = result + jnp.sum(poisson_shape(data.poisson, take(vector, index) * factor))
+            rates = take(vector, index) * factor
+            result = result + jnp.sum(auxiliary_shape(jnp.asarray(data.poisson, float), rates))
         return result
 
     def log_norm(self, data: Data) -> Array | np.ndarray | float:
         """Return what is left: log Gamma functions of the counts, widths of the constraints."""
-        observed, poisson = self.outcomes.norm(data.counts), poisson_norm(data.poisson)
+        observed, poisson = self.outcomes.norm(data.counts), auxiliary_norm(data.poisson)
         return observed + poisson.sum() + normal_norm(self.normal[2])
 
     def log_likelihood(self, params: Parameters, data: Data | None = None) -> Array:

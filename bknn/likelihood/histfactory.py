@@ -27,7 +27,13 @@ from bknn.likelihood.interpolation import (
 from bknn.likelihood.parameter_sets import NORMAL, POISSON, ParameterSet, collect_sets
 from bknn.likelihood.products import product
 from bknn.likelihood.sparse import collect, spread, take, take_or_one
-from bknn.likelihood.terms import log_poisson, normal_norm, normal_shape
+from bknn.likelihood.terms import (
+    auxiliary_norm,
+    auxiliary_shape,
+    log_poisson,
+    normal_norm,
+    normal_shape,
+)
 from bknn.likelihood.workspace import Workspace, parse
 from bknn.pyhf_files import Patch
 
@@ -331,7 +337,9 @@ class HistFactory:
         parameters, positions, factors = self.poisson
         if parameters.size:
             rate = take(vector, parameters) * factors
-            result = result + jnp.sum(log_poisson(auxdata[positions], rate))
+            counts = jnp.asarray(auxdata[positions], float)
+            shape = auxiliary_shape(counts, jnp.asarray(rate))
+            result = result + jnp.sum(shape) - jnp.sum(auxiliary_norm(auxdata[positions]))
         return result
 
     def log_prob(self, params: Parameters, data: ArrayLike | None = None) -> Array:

@@ -14,12 +14,20 @@ import pytest
 
 import bknn
 import bknn.cli
+from bknn import inference, models
 from bknn.errors import DataWarning
 
 from .reference import Reference, compare
 from .workspaces import one_channel, parameter_points
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "workspaces"
+
+
+#: Of pyhf's -2 log L: a nuisance with 1.9e11 auxiliary counts, whose terms are 1e13.
+ROUNDING = {"atlas-3l-erjr.json.gz": 0.01}
+
+#: The lowest -2 log L that pyhf and minuit find; README.md beside it says how.
+MINIMA: dict[str, float] = json.loads((FIXTURES / "minima.json").read_text())
 
 
 def content(name: str) -> dict[str, Any]:
@@ -172,3 +180,21 @@ def test_the_shell_tells_warnings_in_one_line(
         "bknn: warning: " + str(path) + ": 'vr' in 'observations' belong to no channel, and are "
         "not used."
     ]
+
+
+@pytest.mark.usefixtures("quick_compilation")
+@pytest.mark.filterwarnings("ignore::bknn.errors.DataWarning")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "atlas-stau-lowmass.json.gz",
+        pytest.param("atlas-3l-erjr.json.gz", marks=pytest.mark.slow),
+        pytest.param("atlas-sbottom-sra.json.gz", marks=pytest.mark.slow),
+    ],
+)
+def test_fits_of_atlas_are_at_the_minimum_of_minuit_or_below(name: str) -> None:
+    workspace = bknn.data.load(FIXTURES / name)
+    analysis = bknn.Analysis(models.load("signal-strength"), workspace)
+    result = inference.fit(analysis)
+    assert result.converged, result.status
+    assert float(result.twice_nll) <= MINIMA[name] + ROUNDING.get(name, 1e-6)

@@ -49,7 +49,7 @@ def operation(rng: Random, document: Any) -> dict[str, Any]:
 def test_random_patches() -> None:
     """The same value, or both refuse."""
     done = refused = 0
-    for seed in range(600):
+    for seed in range(300):
         rng = Random(seed)
         document = generate(rng)
         patch = [operation(rng, document) for _ in range(rng.randint(1, 3))]
@@ -65,8 +65,8 @@ def test_random_patches() -> None:
             continue  # jsonpatch fails on values without parts
         assert ours == theirs, (seed, patch)
         done, refused = done + (ours is not None), refused + (ours is None)
-    assert done > 100
-    assert refused > 100
+    assert done > 50
+    assert refused > 50
 
 
 def patchset(workspace: dict[str, Any], **digests: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def everything(index: np.ndarray, n: int) -> Any:
     return program
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(lookup=lookups(), dense=strategies.booleans())
 def test_any_index(lookup: tuple[np.ndarray, np.ndarray], dense: bool) -> None:
     values, index = lookup
