@@ -88,7 +88,7 @@ class FitResult:
         else:
             hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
         result = np.zeros_like(hessian)
-        if along is None:
+        if along is None and np.isfinite(self.twice_nll).all():
             idle = free & self._flat(np.diag(hessian))
             result[idle, idle] = np.inf
             free = free & ~idle

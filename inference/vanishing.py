@@ -66,9 +66,13 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         starts, moving = np.array(starts), np.asarray(moving)
         floats = np.zeros_like(moving)
         at_start = _rates(analysis, starts)
+        own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance]
         for i in beyond[moving[beyond].any(axis=1)]:
             needed = empty[i] | (counts[i] > 0)
-            inside = _inside(analysis, starts[i], at_start[i], needed, moving[i])
+            helps = moving[i].copy()
+            if lost[i]:
+                helps[own] = False  # where a fit is told to begin, nuisances may give way
+            inside = _inside(analysis, starts[i], at_start[i], needed, helps)
             if inside is not None:
                 starts[i], floats[i] = inside, moving[i]
         again = np.flatnonzero(floats.any(axis=1))
@@ -144,6 +148,8 @@ def _inside(
     if (rates[needed] > 0).all():
         return start
     index, lower, upper = np.flatnonzero(moving), *analysis.bounds[moving].T
+    if not index.size:
+        return None
 
     def moved(x: np.ndarray) -> np.ndarray:
         vector = np.array(start)

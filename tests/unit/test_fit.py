@@ -237,11 +237,10 @@ def test_other_data_against_scipy(whole):
 
 
 def test_no_counts_at_all(whole):
-    """pyhf's likelihood of no counts is exp(-rate), below zero too: signal and rates go down."""
+    """Signal and rates go down as far as there are any; negative ones have no likelihood."""
     result = inference.fit(whole, data=whole.data._replace(counts=np.zeros(5)))
     assert np.isfinite(result.twice_nll)
-    assert "mu" in result.at_bounds
-    assert "at its bound" in result.status or "at their bounds" in result.status
+    assert (np.asarray(whole.rates(result.vector)) >= -1e-10).all()
     assert result.twice_nll <= small.twice_nll(by_name(whole.init_vector), np.zeros(5))
 
 
