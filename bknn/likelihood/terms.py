@@ -128,12 +128,12 @@ def auxiliary_norm(count: ArrayLike) -> Array | np.ndarray:
     """Return log Gamma(count + 1) - count log(count) + count, elementwise, as `poisson_norm`."""
     if isinstance(count, np.ndarray):
         small = np.minimum(count, _STIRLING)
-        few = special.gammaln(small + 1) - special.xlogy(small, small) + small
-        return np.asarray(np.where(count < _STIRLING, few, _stirling(count, np)))
-    count = jnp.asarray(count, float)
-    small = jnp.minimum(count, _STIRLING)
-    few = gammaln(small + 1) - jax.scipy.special.xlogy(small, small) + small
-    return jnp.where(count < _STIRLING, few, _stirling(count, jnp))
+        known = special.gammaln(small + 1) - special.xlogy(small, small) + small
+        return np.asarray(np.where(count < _STIRLING, known, _stirling(count, np)))
+    n = jnp.asarray(count, float)
+    least = jnp.minimum(n, _STIRLING)
+    few = gammaln(least + 1) - jax.scipy.special.xlogy(least, least) + least
+    return jnp.where(n < _STIRLING, few, _stirling(n, jnp))
 
 
 #: From here on three terms of Stirling's series are exact.

@@ -198,3 +198,13 @@ def test_fits_of_atlas_are_at_the_minimum_of_minuit_or_below(name: str) -> None:
     result = inference.fit(analysis)
     assert result.converged, result.status
     assert float(result.twice_nll) <= MINIMA[name] + ROUNDING.get(name, 1e-6)
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_any_number_of_local_nuisances() -> None:
+    """2 mu + 50 = 52 in each of 24 bins."""
+    workspace = bknn.data.load(FIXTURES / "shapesys_24_bins.json")
+    analysis = bknn.Analysis(models.load("signal-strength"), workspace)
+    result = inference.fit(analysis)
+    assert result.converged, result.status
+    assert float(result.params["mu"]) == pytest.approx(1.0, abs=1e-6)
