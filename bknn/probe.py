@@ -45,7 +45,7 @@ def look_at(model: Any, channel: str, end: float, free: Container[str] = ()) -> 
         ParameterError: Python branches or numpy on traced numbers, a wrong shape or type, numbers
             or derivatives that are none.
     """
-    if type(model).__module__.startswith("bknn.models.") and type(model).__name__ != "FromSpectrum":
+    if type(model).__module__.startswith("bknn.") and type(model).__name__ != "FromSpectrum":
         return
     parameters = _parameters(model, channel)
     floating = tuple(p.name for p in parameters if not p.fixed or p.name in free)
@@ -59,7 +59,8 @@ def look_at(model: Any, channel: str, end: float, free: Container[str] = ()) -> 
     q2 = np.linspace(0.0, end, _POINTS + 2)[1:-1]
     with jax.enable_x64(True):
         _trace(model, channel, q2, parameters, floating)
-        _compute(model, channel, q2, parameters, floating)
+        with jax.ensure_compile_time_eval():  # within a program of the caller, too
+            _compute(model, channel, q2, parameters, floating)
     known.add(key)
 
 

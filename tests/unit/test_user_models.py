@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -169,6 +170,16 @@ def test_polarisation_and_the_new_state_by_the_protocol():
     assert float(bknn.predict(model, "r_f_l", KSTAR0).value) == pytest.approx(
         (2.5 + 4) / 9 / 0.5, rel=1e-10
     )
+
+
+def test_within_a_program():
+    """As figures predict: all in one program."""
+
+    @jax.jit
+    def rate():
+        return bknn.predict(Polarised(), "f_l", KSTAR0, {"rate": 5e-6}).value
+
+    assert float(rate()) == pytest.approx(0.75, rel=1e-10)
 
 
 def test_a_spectrum_of_ones_own_beside_the_template():
