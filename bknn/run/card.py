@@ -58,6 +58,7 @@ class Data:
     """Which data sets, which of their channels, and how a spectrum is folded."""
 
     sets: Texts = ("belle2-2025",)
+    patch: str | None = None
     channels: Texts = ()
     response: str = "smooth"
 
@@ -200,6 +201,7 @@ class Predict(Task):
     observable: Texts = ()
     channel: Texts = ()
     q2: tuple[Region, ...] = ()
+    part: str = "all"
     fit: Texts = ()
     source: str | None = None
     around: tuple[float, ...] = ()
@@ -302,9 +304,18 @@ class Card:
         return {name: _plain(section) for name, section in {**whole, **tasks}.items()}
 
     def file(self, text: str) -> str:
-        """Return the path of a file that the card names: beside the card, unless absolute."""
-        beside = self.path.parent / text
-        return str(beside) if beside.exists() else text
+        """Return the path of a file that the card names: beside the card, unless absolute.
+
+        What follows the file after a colon (the name of a patch) stays.
+        """
+        file, colon, name = text.partition(":")
+        beside = self.path.parent / file
+        return f"{beside}{colon}{name}" if beside.exists() else text
+
+    @property
+    def patch(self) -> str | None:
+        """The patch of the workspace, with the path of its file."""
+        return None if self.data.patch is None else self.file(self.data.patch)
 
 
 def _plain(value: Any) -> Any:

@@ -128,6 +128,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
         "free": list(model.free),
         "bounds": [f"{name}={pair}" for name, pair in model.bounds.items()],
         "data": [card.file(name) for name in data.sets],
+        "patch": card.patch,
         "channels": ",".join(data.channels) or None,
         "response": data.response,
         "functions": list(card.functions),

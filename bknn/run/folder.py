@@ -69,7 +69,8 @@ def _state(card: Card) -> dict[str, Any]:
     from bknn.report.provenance import versions
 
     wanted = any(task.needs_data for task in card.tasks.values())
-    measurements = [data.load(card.file(name)) for name in card.data.sets] if wanted else []
+    sets = card.data.sets if wanted else ()
+    measurements = [data.load(card.file(name), patch=card.patch) for name in sets]
     sums = {m.name: m.sha256 for m in measurements}
     if card.model.wilson_coefficients is not None:
         file = Path(card.file(card.model.wilson_coefficients))

@@ -10,6 +10,7 @@ import os
 import pickle
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -232,7 +233,7 @@ def test_a_section_has_the_options_and_defaults_of_its_command(name):
     section = card.SECTIONS[name](**needed).options()
     shared = {"model", "form_factors", "inputs", "basis", "long_distance", "wilson_coefficients"}
     shared |= {"free", "data", "channels", "response", "seed", "prior", "out", "no_figures", "run"}
-    shared |= {"first", "merge", "resume", "functions", "bounds"}
+    shared |= {"first", "merge", "resume", "functions", "bounds", "patch"}
     assert set(section) == set(args) - shared
     # How many toys there are depends on --merge, which cards do not have.
     args["number"] = args.get("number") or 1000
@@ -317,6 +318,21 @@ def test_a_question_that_makes_no_sense(folder, tmp_path):
     code, _, err = run("run", path, "--out", tmp_path / "out")
     assert code == 2
     assert err.startswith(f"bknn: error: [profile] of {path}: unknown parameter 'nu'")
+
+
+def test_a_patched_workspace(folder, tmp_path):
+    shutil.copy(folder / "one.json", tmp_path)
+    patch = [{"op": "replace", "path": "/observations/0/data/0", "value": 60.0}]
+    (tmp_path / "more.json").write_text(json.dumps(patch))
+    path, out = tmp_path / "card.toml", tmp_path / "out"
+    data = '[data]\nsets = ["one.json"]\npatch = "more.json"\n'
+    path.write_text(f'[run]\nfigures = false\n[model]\nname = "signal-strength"\n{data}[fit]\n')
+    assert run("run", path, "--out", out)[0] == 0
+    patched = bknn.data.load(tmp_path / "one.json", patch=tmp_path / "more.json")
+    assert strict_json(out / "result.json")["provenance"]["data_sha256"] == {"one": patched.sha256}
+    best = bknn.inference.fit(bknn.Analysis(bknn.models.load("signal-strength"), [patched]))
+    found = strict_json(out / "fit" / "result.json")["fit"]["parameters"]["mu"]["value"]
+    assert found == pytest.approx(float(best.params["mu"]), rel=1e-9)
 
 
 # ---------------------------------------------------------------- interruptions
