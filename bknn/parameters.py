@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.typing import ArrayLike
 
 from bknn import errors, priors
 
@@ -120,7 +121,7 @@ class Parameter:
             return priors.describe(self.distribution)
         return self.prior_text
 
-    def check(self, value: float) -> float:
+    def check(self, value: ArrayLike) -> float:
         """Return the value if it is a number within the bounds.
 
         Raises:
@@ -131,16 +132,16 @@ class Parameter:
                 f"parameter {self.name!r} has the shape {np.shape(value)}; give one "
                 "number, and use jax.vmap for many."
             )
-        value = float(real(self.name, value))
+        number = float(real(self.name, value))
         lower, upper = self.bounds
-        if not lower <= value <= upper:
+        if not lower <= number <= upper:
             unit = f" {self.unit}" if self.unit else ""
             raise errors.ParameterError(
-                f"{self.name} = {value:g}{unit} lies outside of [{lower:g}, {upper:g}]{unit}; "
+                f"{self.name} = {number:g}{unit} lies outside of [{lower:g}, {upper:g}]{unit}; "
                 f"choose a value inside{f' ({self.description})' if self.description else ''}."
-                + self._sign(value)
+                + self._sign(number)
             )
-        return value
+        return number
 
     def _sign(self, value: float) -> str:
         """Why a coupling is not negative."""

@@ -281,11 +281,11 @@ def _pieces(model: Any, where: Channel) -> tuple[ArrayLike, ...]:
 def end_of(where: Channel) -> float:
     """Return the largest q2 of a channel, GeV^2, for models that do not say."""
     if where.name == _TEMPLATE:
-        return float((HPQCD_2022.mass_b - HPQCD_2022.mass_k) ** 2)
-    parent = float(STANDARD.masses[where.parent])
-    return (
-        parent - (0.0 if where.daughter is None else float(STANDARD.masses[where.daughter]))
-    ) ** 2
+        masses = [HPQCD_2022.mass_b, HPQCD_2022.mass_k]
+    else:
+        masses = [STANDARD.masses[m] for m in (where.parent, where.daughter) if m is not None]
+    parent, daughter = (*np.asarray(masses, float), 0.0)[:2]
+    return float((parent - daughter) ** 2)
 
 
 def _integral(
@@ -492,7 +492,7 @@ def _check_model(model: Any, where: Channel, end: float | None, free: Container[
         if where.daughter is not None:
             last = _pieces(model, where)[-1]
             if _known(last):
-                probe.look_at(model, where.name, max(float(last), end or 0.0), free)
+                probe.look_at(model, where.name, max(float(np.asarray(last)), end or 0.0), free)
         return
     if where.name != _TEMPLATE and probe.traced(model, where.name).uses_template:
         raise errors.UndefinedError(
@@ -501,7 +501,9 @@ def _check_model(model: Any, where: Channel, end: float | None, free: Container[
             "predicts all channels, and one of your own does where its `spectrum` has the standard "
             "model in the continuum."
         )
-    probe.look_at(model, where.name, max(float(_pieces(model, where)[-1]), end or 0.0), free)
+    probe.look_at(
+        model, where.name, max(float(np.asarray(_pieces(model, where)[-1])), end or 0.0), free
+    )
 
 
 def _check_new(model: Any, where: Channel) -> None:
@@ -533,12 +535,13 @@ def _check_inside(model: Any, observable: str, where: Channel, q2: Q2) -> None:
     last = _pieces(model, where)[-1]
     if q2 is None or not _known(last, q2):
         return
+    last = float(np.asarray(last))
     lowest = q2[0] if isinstance(q2, tuple) else np.max(np.asarray(q2, float), initial=0.0)
-    if lowest >= float(last):
+    if lowest >= last:
         what = f"in the bin {q2}" if isinstance(q2, tuple) else f"at q2 = {lowest:g} GeV^2"
         raise errors.UndefinedError(
             f"{observable!r} of {where.name!r} is not defined {what}, where nothing decays: phase "
-            f"space ends at {float(last):.4g} GeV^2."
+            f"space ends at {last:.4g} GeV^2."
         )
 
 

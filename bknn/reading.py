@@ -240,7 +240,7 @@ def _checked(value: Any, where: str, error: Kind) -> Any:
 def _loader() -> Any:
     yaml = importlib.import_module("yaml")
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc,name-defined]
+    class Loader(yaml.SafeLoader):  # type: ignore[name-defined]
         """YAML without aliases, and with each key once."""
 
         def compose_node(self, parent: Any, index: Any) -> Any:

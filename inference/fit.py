@@ -392,7 +392,7 @@ def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> bat
         def objective(vector: Array) -> Array:
             if isinstance(target, Analysis):
                 shape = target.log_shape(vector, data, beyond=True)
-                return target.log_norm(data) - shape
+                return jnp.asarray(target.log_norm(data) - shape)
             return -target.log_density(vector)
 
         return gradient.minimise(

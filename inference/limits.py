@@ -370,8 +370,8 @@ def two_sided(
                 )
                 text += f"; at the {which} end an expected count vanishes, beyond it is negative"
             finite = [x for x in (low[i], high[i]) if np.isfinite(x)]
-            found = [_events(fits, observation, best.vector[i], x)[1] for x in finite]
-            few = few_events.remark(min(found, default=np.inf))
+            events = [_events(fits, observation, best.vector[i], x)[1] for x in finite]
+            few = few_events.remark(min(events, default=np.inf))
             status.append(_OK + text + (f"; {few}" if few else ""))
     return TwoSided(
         poi,

@@ -147,7 +147,8 @@ def _inside(
     """Return a vector (size,) at which needed bins (counts,) expect something, None without one."""
     if (rates[needed] > 0).all():
         return start
-    index, lower, upper = np.flatnonzero(moving), *analysis.bounds[moving].T
+    index = np.flatnonzero(moving)
+    lower, upper = analysis.bounds[moving].T
     if not index.size:
         return None
 
@@ -189,7 +190,7 @@ def possible(
     before the expected count of an empty bin becomes negative, if no other of the moving entries
     matters."""
     n = analysis.outcomes.n_counts
-    empty = (np.asarray(data.counts)[:n] == 0) & ~analysis.empty_bins[:n]
+    empty = np.equal(np.asarray(data.counts)[:n], 0) & ~analysis.empty_bins[:n]
     others = np.setdiff1d(moving, [i])
     if not empty.any() or slopes(analysis, vector, others)[:n][empty].any():
         return ends
@@ -200,7 +201,7 @@ def possible(
             x = np.linspace(inside, outside, 32)
             points = np.tile(vector, (len(x), 1))
             points[:, i] = x
-            bad = (_rates(analysis, points)[:, empty] < 0).any(axis=1)
+            bad = np.any(_rates(analysis, points)[:, empty] < 0, axis=1)
             if bad[0] or not bad.any():
                 break
             first = int(np.argmax(bad))

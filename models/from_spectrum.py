@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
+import numpy as np
 from jax import Array
 
 from bknn import errors, probe
@@ -15,7 +16,7 @@ from bknn.spectrum import Spectrum
 _CHANNEL = "B+ -> K+"
 
 #: GeV^2, where its phase space ends.
-_END = float((HPQCD_2022.mass_b - HPQCD_2022.mass_k) ** 2)
+_END = float(np.subtract(HPQCD_2022.mass_b, HPQCD_2022.mass_k) ** 2)
 
 
 class FromSpectrum:
