@@ -318,7 +318,7 @@ def _first_points(
     axes = []
     for minimum in (points.best, *more):
         value, sigma = float(minimum.vector[i]), float(minimum.uncertainty_vector[i])
-        if not sigma > 0:
+        if not 0 < sigma < np.inf:
             sigma = width / 40 if np.isfinite(width) else 0.1 * max(1.0, abs(value))
         sigma = min(sigma, width / 8)
         axes.append(value + sigma / _FINE * np.arange(-reach, reach + 1))

@@ -69,10 +69,9 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         own = [i for i, p in enumerate(analysis.parameters) if not p.nuisance]
         for i in beyond[moving[beyond].any(axis=1)]:
             needed = empty[i] | (counts[i] > 0)
-            helps = moving[i].copy()
-            if lost[i]:
-                helps[own] = False  # where a fit is told to begin, nuisances may give way
-            inside = _inside(analysis, starts[i], at_start[i], needed, helps)
+            if lost[i] and moving[i, own].any():
+                continue  # told to begin where nothing has a likelihood; that is no held value
+            inside = _inside(analysis, starts[i], at_start[i], needed, moving[i])
             if inside is not None:
                 starts[i], floats[i] = inside, moving[i]
         again = np.flatnonzero(floats.any(axis=1))
