@@ -248,11 +248,12 @@ def _loader() -> Any:
                 raise _Refused("it has aliases, which are not read")
             return super().compose_node(parent, index)
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            number = len(node.value)
-            found = super().construct_mapping(node, deep=deep)
-            if len(found) < number:
-                raise _twice(str(self.construct_object(key)) for key, _ in node.value)
-            return found
+        # Not where mappings are made: other packages register constructors of their own.
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            keys = [(key.tag, str(key.value)) for key, _ in node.value]
+            if len(set(keys)) < len(keys):
+                raise _twice(key for _, key in keys)
+            return node
 
     return Loader

@@ -331,6 +331,8 @@ def _require(analysis: Analysis, poi: str, result: FitResult) -> None:
 def _remarks(analysis: Analysis, poi: str, result: FitResult) -> dict[str, str]:
     """What has no linear impact, and why."""
     remarks = {name: "lies at its bound and has no uncertainty" for name in result.at_bounds}
+    for i in np.flatnonzero(np.isinf(result.uncertainty_vector)):
+        remarks[analysis.names[i]] = "is not determined by the data and has no impact"
     if poi in remarks:
         remarks[poi] = (
             f"{poi} lies at its bound, so it has no linear impacts and no groups, only refits."
@@ -445,7 +447,8 @@ def _expected_covariance(
     information[index, index] += 1 / sigma**2
     index, _, factor = analysis.poisson
     information[index, index] += _ratio(factor, result.vector[index])
-    free = np.flatnonzero(result.moving & ~result._at_bound(result.vector))
+    determined = result.moving & ~np.isinf(result.uncertainty_vector)
+    free = np.flatnonzero(determined & ~result._at_bound(result.vector))
     row = np.full(analysis.size, np.nan)
     if i not in free:
         return row

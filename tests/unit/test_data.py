@@ -668,7 +668,7 @@ def test_contents_that_are_refused_although_the_checksum_is_right(stored):
     rewritten(stored, {**content, "densities": {}})
     with pytest.raises(DataError, match="signal sample but no density"):
         data.load(stored)
-    rewritten(stored, {**content, "workspace": {"channels": []}})
+    rewritten(stored, {**content, "workspace": {"observations": []}})
     with pytest.raises(DataError, match="not a pyhf workspace"):
         data.load(stored)
     rewritten(stored, content)

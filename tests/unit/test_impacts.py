@@ -337,16 +337,21 @@ def absent() -> bknn.Analysis:
     return analysis_of(small.with_counts([70.0, 48.0, 36.0]), "resonance")
 
 
-def test_a_flat_direction_is_named(absent):
+def test_what_is_not_determined_is_named(absent):
+    """The mass of a line that is not there has no impact, and takes none away from the others."""
     result = inference.fit(absent, init={"mass": 2.0})
     assert result.at_bounds == ["branching_ratio"]
-    found = impacts(absent, "sm_normalisation", result=result)
-    assert "along mass:" in found.status
-    assert np.isnan([found.pre, found.post, found.constraint]).all()
-    assert np.isnan([found.hessian, found.total, found.expected_total]).all()
-    # Moving a nuisance by the width of its constraint needs no Hessian.
-    assert np.isfinite(found["norm_b"]["pre_up"])
+    found = impacts(absent, "sm_normalisation", result=result, refits=False)
     assert found["branching_ratio"]["remark"].startswith("lies at its bound")
+    assert found["mass"]["remark"] == "is not determined by the data and has no impact"
+    assert np.isnan(found["mass"]["post"])
+    alone = impacts(
+        absent, "sm_normalisation", result=inference.fit(absent, fixed={"mass": 2.0}), refits=False
+    )
+    for name in ("norm_b", "k_b"):
+        assert found[name]["post"] == pytest.approx(alone[name]["post"], rel=1e-4)
+    totals = [found.hessian, found.total, found.expected_total]
+    assert totals == pytest.approx([alone.hessian, alone.total, alone.expected_total], rel=1e-6)
 
 
 def test_parameters_at_bounds_are_named(absent):
@@ -440,7 +445,7 @@ def test_the_figure_of_what_has_no_value(absent):
     result = inference.fit(absent, init={"mass": 2.0})
     found = impacts(absent, "sm_normalisation", result=result, refits=False)
     figure = ranking(found)
-    assert "not positive definite" in figure.texts[0].get_text().replace("\n", " ")
+    assert "2 rows lack a bar" in figure.texts[0].get_text().replace("\n", " ")
     figure.canvas.draw()
 
 

@@ -130,10 +130,10 @@ def test_what_is_wrong_with_a_grid(analysis):
 @pytest.fixture
 def data(monkeypatch) -> None:
     """All data sets are the small one."""
-    monkeypatch.setattr("bknn.data.load", lambda name: small.measurement())
+    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
 
 
-def one_bin(name: str) -> bknn.Measurement:
+def one_bin(name: str, patch: None = None) -> bknn.Measurement:
     """One bin, whose background is known to two tenths."""
     found = small.one_bin()
     spec = copy.deepcopy(found.workspace)

@@ -81,7 +81,7 @@ def test_draws_of_priors_and_constraints(several):
     def fits(name: str, peer) -> bool:
         return stats.kstest(drawn[:, several.index(name)], peer.cdf).pvalue > 0.003
 
-    assert fits("branching_ratio", stats.uniform(0, 1e-3))
+    assert fits("branching_ratio", stats.uniform(0, 5e-5))
     assert fits("sm_normalisation", stats.norm(*several.parameters[2].constraint))
     assert fits("norm_b", stats.norm(0, 1))
     # Auxiliary counts (b / error)^2 of a factor gamma, rate gamma times that.

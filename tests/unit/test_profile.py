@@ -385,7 +385,7 @@ def test_intervals_in_closed_form(one):
         assert interval.high == pytest.approx(high, abs=1e-8)
         assert interval.regions == ((interval.low, interval.high),)
         assert (interval.low_at_bound, interval.high_at_bound) == (False, False)
-        assert interval.status == "closed on both sides."
+        assert interval.status.startswith("closed on both sides")
     assert found["mu", 0.68] is found["mu", ONE_SIGMA]
     assert found.value == {"mu": pytest.approx(1.0)}
     assert len(found) == 3

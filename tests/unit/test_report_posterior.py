@@ -127,7 +127,7 @@ def asked(monkeypatch, posterior) -> list[dict[str, Any]]:
 @pytest.fixture
 def data(monkeypatch) -> None:
     """All data sets are the small one, which knows its densities."""
-    monkeypatch.setattr("bknn.data.load", lambda name: small.measurement())
+    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
 
 
 @pytest.mark.usefixtures("data")
@@ -347,10 +347,10 @@ def test_options_share_analyses(monkeypatch):
     """One for each model, set of free parameters, and priors."""
     parser = SimpleNamespace(
         model="resonance", form_factors=[], inputs=None, basis=None, long_distance=False,
-        wilson_coefficients=None, data=["small"], channels=None, response="smooth", free=[],
-        analyses={},
+        wilson_coefficients=None, data=["small"], patch=None, channels=None, response="smooth",
+        free=[], analyses={},
     )  # fmt: skip
-    monkeypatch.setattr("bknn.data.load", lambda name: small.measurement())
+    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
     first = options.analysis(parser, [])
     assert options.analysis(parser, []) is first
     assert options.analysis(parser, [], PRIORS) is not first

@@ -88,7 +88,7 @@ def built_once() -> Iterator[None]:
     build = options.analysis
 
     def analysis(args: Any, named: Any, priors: Any = None) -> bknn.Analysis:
-        key = Path(args.data[0]).read_text(), str(priors)
+        key = Path(args.data[0]).read_text(), str(args.patch), str(priors)
         if key not in known:
             known[key] = build(args, named, priors)
         return known[key]
