@@ -105,7 +105,7 @@ def fit_table(result: FitResult, null: FitResult) -> str:
     analysis: Analysis = result.target
     lines = [*heading(analysis), "", parameters_table(result), ""]
     delta = float(null.twice_nll) - float(result.twice_nll)
-    lines.append(f"-2 log L         {float(result.twice_nll):12.4f}   best fit")
+    lines.append(f"-2 log L         {float(result.twice_nll):z12.4f}   best fit")
     lines.append(f"                 {float(null.twice_nll):12.4f}   standard model")
     lines.append(f"difference       {delta:12.4f}")
     lines.append("")

@@ -121,7 +121,7 @@ def profile_table(found: Profile, limits: Intervals | None, plane: Contours | No
         lines.append(
             f"{name:<16} {axis[0]:g} ... {axis[-1]:g}{unit}, {counted(len(axis), 'point')}"
         )
-    lines.append(f"-2 log L         {found.twice_nll_min:.4f} at the lowest")
+    lines.append(f"-2 log L         {found.twice_nll_min:z.4f} at the lowest")
     if np.isfinite(found.delta).any():
         where = np.unravel_index(np.nanargmin(found.delta), found.shape)
         at = ", ".join(

@@ -50,7 +50,7 @@ def significance_table(found: Significance) -> str:
         "",
         parameters_table(found.best),
         "",
-        f"-2 log L         {float(found.best.twice_nll):12.4f}   best fit",
+        f"-2 log L         {float(found.best.twice_nll):z12.4f}   best fit",
         f"                 {float(found.null.twice_nll):12.4f}   {tested}",
         f"difference       {found.t:12.4f}",
         "",
