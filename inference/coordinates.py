@@ -3,7 +3,7 @@
 A prior with cumulative distribution F makes z = Phi^-1(F(x)) a standard normal number: uniform
 priors, constraints cut off at a bound, masses in the square alike. In these coordinates every prior
 is the same, nothing has an end where a trajectory could break off, and what is left of the
-posterior is the Poisson probability of the counts.
+posterior is the Poisson probability of the counts. Samplers straighten `funnels`, too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from scipy import special
 from bknn import errors, priors
 from bknn.analysis import Analysis, Data
 from bknn.inference import vanishing
+from bknn.inference.funnels import Funnel, funnels
 from bknn.parameters import Parameter
 
 #: A bound so many widths from the centre of a constraint cuts off less than a millionth.
@@ -37,13 +38,24 @@ class Coordinates:
         moving: which entries of the vector are (size,).
         vector: values of those that are not (size,).
         data: centres of the constraints; the observation by default.
+        straight: look for funnels and straighten them. Otherwise every parameter depends on its
+            own z alone.
+
+    Attributes:
+        funnels: that were found.
 
     Raises:
         ParameterError: a parameter has no proper prior.
     """
 
     def __init__(
-        self, analysis: Analysis, moving: np.ndarray, vector: np.ndarray, data: Data | None = None
+        self,
+        analysis: Analysis,
+        moving: np.ndarray,
+        vector: np.ndarray,
+        data: Data | None = None,
+        *,
+        straight: bool = False,
     ) -> None:
         data = analysis.data if data is None else data
         self.analysis = analysis
@@ -97,6 +109,19 @@ class Coordinates:
         self._below = special.ndtr(low[self._cut])
         self._above = special.ndtr(-high[self._cut])
         self._uniform = np.setdiff1d(np.flatnonzero(~self._normal), [k for k, _ in self._others])
+        self.funnels: tuple[Funnel, ...] = ()
+        if straight:
+            ends = {
+                int(k): (float(self._lower[k]), float(self._upper[k]))
+                for k in self._uniform
+                if int(self.index[k]) in own
+            }
+            entries = {
+                k: int(i)
+                for k, i in enumerate(self.index)
+                if int(i) in own and not (self._normal[k] or own[int(i)].nuisance)
+            }
+            self.funnels = funnels(analysis, self.vector, data, ends, entries)
 
     @property
     def size(self) -> int:
@@ -123,6 +148,9 @@ class Coordinates:
             x = x.at[self._uniform].set(self._evenly(z[self._uniform]))
         for k, prior in self._others:
             x = x.at[k].set(priors.quantile(prior, ndtr(z[k])))
+        for funnel in self.funnels:
+            value, more = funnel.value(z)
+            x, weight = x.at[funnel.narrow].set(value), weight + more
         if self._gamma.size:
             weight = weight + self._gamma_weight(x[self._gamma])
         return jnp.asarray(self.vector).at[self.index].set(x), weight
@@ -156,8 +184,11 @@ class Coordinates:
         normal = normal - np.log(width * np.sqrt(2 * np.pi) * np.where(far, 1.0, left))
         return jnp.sum(gamma - normal)
 
-    def standard(self, vectors: np.ndarray, reach: float = 8.0) -> np.ndarray:
-        """Return z (..., n) of flat vectors (..., size), within +-reach."""
+    def standard(
+        self, vectors: np.ndarray, reach: float = 8.0, *, straight: bool = True
+    ) -> np.ndarray:
+        """Return z (..., n) of flat vectors (..., size), within +-reach; of the priors alone,
+        without the funnels, if not `straight`."""
         x = np.asarray(vectors, float)[..., self.index]
         z = (x - self._centre) / self._width
         cut, u = self._cut, self._uniform
@@ -168,6 +199,9 @@ class Coordinates:
         for k, prior in self._others:
             below = np.asarray(priors.cumulative(prior, x[..., k]))
             z[..., k] = special.ndtri(np.clip(below, 0.0, 1.0))
+        for funnel in self.funnels if straight else ():
+            below = funnel.quantile(x[..., funnel.narrow], z[..., funnel.decides])
+            z[..., funnel.narrow] = special.ndtri(np.clip(below, 0.0, 1.0))
         return np.clip(np.nan_to_num(z, nan=0.0, posinf=reach, neginf=-reach), -reach, reach)
 
 

@@ -76,7 +76,9 @@ def peaks(
     begin = _fitted(analysis, starts, moving, coordinates, observed)
     found = [_climbed(linearise, z) for z in begin]
     first = found[0]
-    spread = coordinates.standard(scattered(analysis, moving, starts[0, 0]), _REACH)
+    # Where samplers begin: spread over the funnels, if there are any, not over their priors.
+    points = scattered(analysis, moving, starts[0, 0])
+    spread = coordinates.standard(points, _REACH, straight=False)
     values = np.array([linearise(z)[0] for z in spread])
     found += [peak for z in spread if (peak := _climbed(linearise, z)) is not None]
     kept = _apart(found, first, own)

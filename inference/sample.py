@@ -512,4 +512,4 @@ def coordinates(
 ) -> Coordinates:
     """Return the coordinates of what moves; programs are kept with them."""
     what = ("coordinates", moving, vector, data)
-    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data))
+    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data, straight=True))

@@ -226,6 +226,9 @@ class Slopes:
         self._columns, self._own = np.flatnonzero(shared >= 0), np.flatnonzero(local >= 0)
         self.shared, self.local = shared[self._columns], local[self._own]
         self.bin = structure.local_bin[self._own]
+        #: Which of the columns each parameter has (n,); those of the model have one.
+        self._column = np.full(coordinates.size, -1)
+        self._column[self.shared] = np.arange(len(self.shared))
         #: (m, bins): on which bin each of the others acts.
         self._in_bin = np.eye(analysis.n_bins)[self.bin]
 
@@ -246,17 +249,31 @@ class Slopes:
 
         vector, _ = natural(z)
         rates, dense, local = self.coordinates.analysis.derivatives(vector)
-        # Every parameter depends on its own z alone.
-        _, stretch = jax.jvp(lambda x: values(x)[0], (z,), (jnp.ones_like(z),))
+        # Every parameter depends on its own z alone, but for the narrow ones of funnels.
+        funnels = self.coordinates.funnels
+        decide = np.isin(np.arange(len(index)), [f.decides for f in funnels])
+        stretch = self._stretch(lambda x: values(x)[0], z, ~decide)
+        if funnels:
+            other = self._stretch(lambda x: values(x)[0], z, decide)
+            stretch = jnp.where(decide, other, stretch)
         outcomes = self.coordinates.analysis.outcomes
         root = 1 / outcomes.resolution(rates, _FLOOR)
         columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
+        for f in funnels:
+            narrow, decides = (int(self._column[k]) for k in (f.narrow, f.decides))
+            by_other = dense[:, self._columns[narrow]] * other[f.narrow] * root
+            columns = columns.at[:, decides].add(by_other)
         local = local[self._own] * stretch[self.local] * root[self.bin]
         weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
         value = 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
         value = value - outcomes.wall(counts, rates)
         excess = outcomes.slope(counts, rates, _FLOOR) / root
         return value, z - slope - self.back(columns, local, excess), columns, local, rates
+
+    @staticmethod
+    def _stretch(natural: Callable[[Array], Array], z: Array, which: np.ndarray) -> Array:
+        """Return the derivative of the parameters (n,) when some of the numbers z grow together."""
+        return jax.jvp(natural, (z,), (jnp.asarray(which, z.dtype),))[1]
 
     def forth(self, columns: Array, local: Array, v: Array) -> Array:
         """Return A v (bins,) of v (n,)."""
