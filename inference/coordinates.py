@@ -111,7 +111,7 @@ class Coordinates:
         self._uniform = np.setdiff1d(np.flatnonzero(~self._normal), [k for k, _ in self._others])
         self.funnels: tuple[Funnel, ...] = ()
         if straight:
-            ends = {
+            allowed = {
                 int(k): (float(self._lower[k]), float(self._upper[k]))
                 for k in self._uniform
                 if int(self.index[k]) in own
@@ -121,7 +121,7 @@ class Coordinates:
                 for k, i in enumerate(self.index)
                 if int(i) in own and not (self._normal[k] or own[int(i)].nuisance)
             }
-            self.funnels = funnels(analysis, self.vector, data, ends, entries)
+            self.funnels = funnels(analysis, self.vector, data, allowed, entries)
 
     @property
     def size(self) -> int:
