@@ -13,7 +13,7 @@ from timing import first, machine, seconds
 
 import bknn
 from bknn import inference, models
-from bknn.analysis import Data
+from bknn.analysis.analysis import Data
 
 
 def thrown(analysis: bknn.Analysis, vector: np.ndarray, n: int) -> Data:

@@ -28,7 +28,7 @@ from timing import first, machine, seconds
 
 import bknn
 from bknn import inference, models
-from bknn.inference.posterior import diagnostic
+from bknn.inference.posteriors.posterior import diagnostic
 
 QUICK = "--quick" in sys.argv
 

@@ -21,9 +21,9 @@ from scipy.interpolate import PchipInterpolator
 
 import bknn
 from bknn import inference, models
-from bknn.decay.standard_model import dbr_dq2
+from bknn.derived.simplified import Background
 from bknn.response.grid import gauss_legendre
-from bknn.simplified import Background
+from bknn.standard_model import dbr_dq2
 
 #: Charged B mesons: 2 x 0.516 x 387e6 (arXiv:2311.14647).
 PRODUCED = 2 * 0.516 * 387e6

@@ -5,18 +5,21 @@ A differentiable, batched engine in JAX, from couplings and masses to likelihood
 
 from __future__ import annotations
 
-import jax as _jax
+from importlib import import_module
+from types import ModuleType
 
 from bknn import data, errors
-from bknn.analysis import Analysis
+from bknn.analysis.analysis import Analysis
 from bknn.data import Measurement
+from bknn.derived.simplified import SimplifiedLikelihood
 from bknn.likelihood import HistFactory
 from bknn.parameters import Parameter
+from bknn.precision import enable_x64
 from bknn.prediction import Prediction, predict
-from bknn.simplified import SimplifiedLikelihood
 from bknn.spectrum import Continuum, Line, Spectrum
+from bknn.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Analysis",
     "Continuum",
@@ -31,14 +34,22 @@ __all__ = [
     "data",
     "enable_x64",
     "errors",
+    "inference",
+    "models",
+    "plot",
     "predict",
+    "studies",
 ]
+
+#: Rooms that are loaded when they are first used.
+_ROOMS = ("inference", "models", "plot", "studies")
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def enable_x64() -> None:
-    """Let JAX compute in double precision, which likelihoods need; call it first."""
-    _jax.config.update("jax_enable_x64", True)
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return import_module(f"bknn.{name}")
+    raise AttributeError(f"module 'bknn' has no attribute {name!r}")

@@ -29,7 +29,7 @@ from bknn.commands import (
     significance,
     toys,
 )
-from bknn.commands.options import prepare
+from bknn.precision import prepare
 
 __all__ = ["main", "prepare"]
 

@@ -13,13 +13,12 @@ from jax import Array
 from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
-from bknn import errors, probe
-from bknn.decay import standard_model
-from bknn.decay.channels import CHANNELS, Channel
-from bknn.decay.channels import channel as find_channel
+from bknn import errors, probe, standard_model
+from bknn.channels import CHANNELS, Channel
+from bknn.channels import channel as find_channel
 from bknn.inputs import HPQCD_2022, STANDARD
-from bknn.likelihood.histfactory import require_x64
 from bknn.parameters import of_either_sign, point
+from bknn.precision import require_x64
 from bknn.response.breit_wigner import bin_fractions, breit_wigner
 from bknn.spectrum import Shapes, Spectrum
 
@@ -74,7 +73,7 @@ def predict(
     Args:
         model: from `bknn.models.load` or `from_spectrum`, or one of your own.
         observable: one of `bknn.prediction.OBSERVABLES`.
-        channel: one of `bknn.decay.channels.CHANNELS`.
+        channel: one of `bknn.channels.CHANNELS`.
         params: {name: value}; parameters that are not there are at their start, form-factor
             parameters (`ff_...`) at their central values. Where one coupling is there, those that
             are not are 0 (`bknn.parameters.point`).

@@ -29,7 +29,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-from bknn import errors, user_functions
+from bknn import errors
+from bknn.reading import user_functions
 
 #: Less than this of a prior within the bounds of its parameter is taken for a mistake.
 LEAST = 1e-9

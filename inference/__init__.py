@@ -1,37 +1,29 @@
 """What one asks of a likelihood: a flat vector in, a log density out, no physics."""
 
-from bknn.inference.calibration import Calibration, calibrate
-from bknn.inference.contours import Contours, contours
 from bknn.inference.datasets import asimov, throw
 from bknn.inference.estimate import Estimate
-from bknn.inference.evidence import Evidence, evidence, savage_dickey
-from bknn.inference.feldman_cousins import FeldmanCousins, feldman_cousins
-from bknn.inference.fit import LogDensity, fit, fit_null
-from bknn.inference.goodness import GoodnessOfFit, goodness_of_fit
-from bknn.inference.hypotheses import BayesFactor, Comparison
+from bknn.inference.evidences.comparison import BayesFactor, Comparison
+from bknn.inference.evidences.evidence import Evidence, evidence, savage_dickey
+from bknn.inference.fits.fit import LogDensity, fit, fit_null
+from bknn.inference.fits.result import FitResult
 from bknn.inference.impacts import Impacts, impacts
-from bknn.inference.intervals import Interval, Intervals, intervals
-from bknn.inference.limits import Limit, TwoSided, limit, two_sided
-from bknn.inference.marginal import Marginal, marginal
-from bknn.inference.outlook import Outlook, outlook
-from bknn.inference.posterior import Posterior
-from bknn.inference.power import Hypothesis, Power, power, separation
-from bknn.inference.predictions import Band, Predictions, band, predictions
-from bknn.inference.predictive import Predictive, posterior_predictive, prior_predictive
-from bknn.inference.profile import Profile, profile
-from bknn.inference.quantities import Quantity
-from bknn.inference.regions import Regions, coupling_regions
-from bknn.inference.result import FitResult
-from bknn.inference.reweight import Reweighted, reweight
-from bknn.inference.sample import sample
-from bknn.inference.scenarios import ScenarioFit, Scenarios, scenarios
-from bknn.inference.significance import Significance, significance
-from bknn.inference.studies import bias, coverage, pulls
-from bknn.inference.tied import predicted_regions
-from bknn.inference.toys import Toys, toys
+from bknn.inference.limits.feldman_cousins import FeldmanCousins, feldman_cousins
+from bknn.inference.limits.limit import Limit, TwoSided, limit, two_sided
+from bknn.inference.posteriors.calibration import Calibration, calibrate
+from bknn.inference.posteriors.marginal import Marginal, marginal
+from bknn.inference.posteriors.posterior import Posterior
+from bknn.inference.posteriors.predictive import Predictive, posterior_predictive, prior_predictive
+from bknn.inference.posteriors.reweight import Reweighted, reweight
+from bknn.inference.posteriors.sample import sample
+from bknn.inference.profiles.contours import Contours, contours
+from bknn.inference.profiles.intervals import Interval, Intervals, intervals
+from bknn.inference.profiles.profile import Profile, profile
+from bknn.inference.toys.coverage import bias, coverage, pulls
+from bknn.inference.toys.goodness import GoodnessOfFit, goodness_of_fit
+from bknn.inference.toys.significance import Significance, significance
+from bknn.inference.toys.toys import Toys, toys
 
 __all__ = [
-    "Band",
     "BayesFactor",
     "Calibration",
     "Comparison",
@@ -41,33 +33,23 @@ __all__ = [
     "FeldmanCousins",
     "FitResult",
     "GoodnessOfFit",
-    "Hypothesis",
     "Impacts",
     "Interval",
     "Intervals",
     "Limit",
     "LogDensity",
     "Marginal",
-    "Outlook",
     "Posterior",
-    "Power",
-    "Predictions",
     "Predictive",
     "Profile",
-    "Quantity",
-    "Regions",
     "Reweighted",
-    "ScenarioFit",
-    "Scenarios",
     "Significance",
     "Toys",
     "TwoSided",
     "asimov",
-    "band",
     "bias",
     "calibrate",
     "contours",
-    "coupling_regions",
     "coverage",
     "evidence",
     "feldman_cousins",
@@ -78,19 +60,13 @@ __all__ = [
     "intervals",
     "limit",
     "marginal",
-    "outlook",
     "posterior_predictive",
-    "power",
-    "predicted_regions",
-    "predictions",
     "prior_predictive",
     "profile",
     "pulls",
     "reweight",
     "sample",
     "savage_dickey",
-    "scenarios",
-    "separation",
     "significance",
     "throw",
     "toys",

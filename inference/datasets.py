@@ -10,7 +10,7 @@ from jax import Array
 from scipy.special import gammaln, xlogy
 
 from bknn import errors
-from bknn.analysis import Analysis, Data, Parameters
+from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.likelihood.outcomes import poisson
 
 #: Points of the parameters whose expectations are computed together.

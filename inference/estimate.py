@@ -1,8 +1,19 @@
-"""A number with its error, and how it was found."""
+"""Numbers with their errors: estimates from random draws, and fractions of toys."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+#: Probability of one standard deviation, two-sided.
+ONE_SIGMA = math.erf(math.sqrt(0.5))
+
+#: Precision of fits in -2 log L.
+EXACT = 1e-6
 
 
 class Estimate(NamedTuple):
@@ -22,3 +33,76 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.3f} +- {self.error:.3f} ({self.method})"
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """k of n toys, as an estimate of a probability.
+
+    >>> p = Fraction(13, 10_000)
+    >>> print(p)
+    0.00130 +- 0.00036
+    >>> print(Fraction(0, 10_000))
+    0 of 10000, < 0.0003 at 95% CL
+    """
+
+    k: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        """k / n; NaN without toys."""
+        return self.k / self.n if self.n else math.nan
+
+    @property
+    def error(self) -> float:
+        """The binomial standard deviation; where it would vanish (k = 0 or n), the 68% limit."""
+        if not self.n:
+            return math.nan
+        if self.k in (0, self.n):
+            return 1 - (1 - ONE_SIGMA) ** (1 / self.n)
+        return math.sqrt(self.value * (1 - self.value) / self.n)
+
+    def interval(self, level: float = ONE_SIGMA) -> tuple[float, float]:
+        """Return the central interval of Clopper and Pearson (Biometrika 26 (1934) 404)."""
+        if not self.n:
+            return 0.0, 1.0
+        tail = (1 - level) / 2
+        low = stats.beta.ppf(tail, self.k, self.n - self.k + 1) if self.k else 0.0
+        high = stats.beta.ppf(1 - tail, self.k + 1, self.n - self.k) if self.k < self.n else 1.0
+        return float(low), float(high)
+
+    def upper(self, level: float = 0.95) -> float:
+        """Return the upper limit of the probability."""
+        if self.k >= self.n:
+            return 1.0
+        return float(stats.beta.ppf(level, self.k + 1, self.n - self.k))
+
+    @property
+    def z(self) -> float:
+        """Standard deviations of a normal distribution with this one-sided probability.
+
+        With k = 0 it is that of the 95% upper limit of p: at least so many.
+        """
+        return float(stats.norm.isf(self.value if self.k else self.upper()))
+
+    @property
+    def z_error(self) -> float:
+        """Error of z from the finite number of toys; NaN where z is a limit."""
+        if not 0 < self.k < self.n:
+            return math.nan
+        return float(self.error / stats.norm.pdf(self.z))
+
+    def __str__(self) -> str:
+        if self.n and not self.k:
+            return f"0 of {self.n}, < {self.upper():.2g} at 95% CL"
+        return f"{self.value:.5f} +- {self.error:.5f}"
+
+
+def exceeding(statistics: np.ndarray, observed: float) -> Fraction:
+    """Return the fraction of toys (n,) whose statistic is at least the observed one.
+
+    Fits are exact to 1e-6: toys that equal the observation, as those with few counts do, count.
+    """
+    statistics = np.asarray(statistics)
+    return Fraction(int(np.sum(statistics >= observed - EXACT)), len(statistics))

@@ -20,7 +20,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from bknn.analysis import Analysis, Data
+from bknn.analysis.analysis import Analysis, Data
 
 #: With fewer events asymptotic formulas are not to be trusted.
 FEW = 5.0

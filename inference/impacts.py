@@ -25,11 +25,12 @@ import jax
 import numpy as np
 
 from bknn import errors
-from bknn.analysis import Analysis, Data
-from bknn.inference import batch
-from bknn.inference.fit import compiled, fit, worth_holding
-from bknn.inference.newton import CONVERGED
-from bknn.inference.result import FitResult, _hessian
+from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.fits import many
+from bknn.inference.fits.fit import compiled, fit, worth_holding
+from bknn.inference.fits.newton import CONVERGED
+from bknn.inference.fits.result import FitResult, _hessian
+from bknn.inference.pieces import Progress
 
 #: The counts, among the groups.
 STATISTICAL = "statistical"
@@ -172,7 +173,7 @@ def impacts(
     result: FitResult | None = None,
     refits: bool = True,
     groups: Mapping[str, Sequence[str]] | None = None,
-    progress: batch.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Impacts:
     """Rank what a parameter of interest depends on, and divide its uncertainty into groups.
 
@@ -376,7 +377,7 @@ def _refit(
     result: FitResult,
     slopes: np.ndarray,
     steps: Mapping[str, np.ndarray],
-    progress: batch.Progress | None,
+    progress: Progress | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Fit with each of the rows held off its best value; return the shifts and what failed."""
     shifts: dict[str, np.ndarray] = {}
@@ -407,7 +408,7 @@ def _refit(
         starts[k] += np.where(np.isfinite(along), along, 0.0)
         starts[k, j] = value
         moving[k, j] = False
-    found, _ = batch.run(
+    found, _ = many.run(
         compiled(analysis, held=worth_holding(analysis, moving, len(tasks))),
         starts[:, None, :],
         analysis.data if result.data is None else result.data,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from jax import Array
 
 from bknn import errors
+from bknn.analysis.signal_strength import SignalStrength
 from bknn.models.from_spectrum import FromSpectrum, from_spectrum
 from bknn.models.pairs import (
     FermionPair,
@@ -22,8 +23,7 @@ from bknn.models.pairs import (
 )
 from bknn.models.particles import Scalar, Vector
 from bknn.models.resonance import Resonance
-from bknn.models.signal_strength import SignalStrength
-from bknn.models.sm import StandardModel
+from bknn.models.theory import StandardModel
 from bknn.models.wet import WET
 from bknn.models.wet_rhn import WETWithRightHandedNeutrinos
 from bknn.parameters import Parameter

@@ -20,9 +20,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors, inputs
+from bknn.channels import Channel
+from bknn.channels import channel as find_channel
 from bknn.decay import rate, tau_pole
-from bknn.decay.channels import Channel
-from bknn.decay.channels import channel as find_channel
 from bknn.decay.densities import Densities
 from bknn.decay.hadronic import (
     FormFactors,
@@ -307,8 +307,6 @@ class Theory:
     def standard_model(self) -> Theory:
         """Return the standard model with the same form factors and inputs, and decays through a
         tau if this model has them."""
-        from bknn.models.sm import StandardModel
-
         return StandardModel(
             form_factors=tuple(self.form_factors.values()),
             inputs=self.inputs,
@@ -465,6 +463,23 @@ def normalisation(chosen: inputs.Inputs) -> Parameter:
         constraint=(1.0, chosen.sm_uncertainty),
         description="SM rate over its prediction, form factors aside",
     )
+
+
+class StandardModel(Theory):
+    """B -> K(*) nu nubar in the standard model, short distance (arXiv:1409.4557).
+
+    Nothing floats but what is uncertain: the form factors and `sm_normalisation`.
+    """
+
+    name = "sm"
+    description = "the standard model, with form factors and inputs of one's choice"
+    null: Mapping[str, float] = {"sm_normalisation": 1.0}
+
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        return (normalisation(self.inputs),)
+
+    def final_states(self, params: Params) -> Sequence[Pair | Particle]:
+        return (standard_model(self.inputs, params.get("sm_normalisation", 1.0)),)
 
 
 class LightParticles(Theory):

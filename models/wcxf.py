@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.models.wilson_coefficients import (
     EOS_NAMES,
     EOS_PATTERNS,
@@ -33,6 +33,7 @@ from bknn.models.wilson_coefficients import (
     scale_at_mb,
     shown,
 )
+from bknn.reading import user_files
 
 __all__ = [
     "OPERATORS",
@@ -292,10 +293,12 @@ def _eos_terms() -> dict[str, tuple[str, NDArray[np.complex128]]]:
 def _parse(path: Path) -> Any:
     if path.suffix in (".yaml", ".yml"):
         need("yaml", f"{path}", "pyyaml")
-        content = reading.from_yaml(reading.content(path, most=reading.MOST_YAML), str(path))
+        content = user_files.from_yaml(
+            user_files.content(path, most=user_files.MOST_YAML), str(path)
+        )
     else:
         try:
-            content = reading.read_json(path)
+            content = user_files.read_json(path)
         except errors.DataError as error:
             raise errors.DataError(f"{error} A WCxf file in YAML ends in .yaml or .yml.") from None
     if not isinstance(content, Mapping):

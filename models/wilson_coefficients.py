@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import bknn
 from bknn import errors
+from bknn.version import VERSION
 
 __all__ = ["OPERATORS", "Normalisation", "WilsonCoefficients", "flavio_names"]
 
@@ -247,7 +247,7 @@ class WilsonCoefficients:
             "eft": "WET",
             "basis": basis,
             "scale": scale,
-            "metadata": {"generator": f"bknn {bknn.__version__}"},
+            "metadata": {"generator": f"bknn {VERSION}"},
             "values": {name: _plain(value) for name, value in values.items() if value != 0},
         }
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bknn import errors, reading
-from bknn.user_functions import checksums
+from bknn import errors
+from bknn.reading import user_files
+from bknn.reading.user_functions import checksums
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
-    from bknn.inference.work import Work
+    from bknn.analysis.analysis import Analysis
+    from bknn.inference.pieces import Work
 
 #: Within the folder of the results.
 FOLDER = "checkpoints"
@@ -59,9 +60,9 @@ def kept(
             raise errors.ParameterError("--resume goes on with what is in --out DIR; give both.")
         yield own
         return
-    from bknn.inference.work import Work
-    from bknn.run.checkpoints import Checkpoints
-    from bknn.run.lock import Lock
+    from bknn.inference.pieces import Work
+    from bknn.storage.checkpoints import Checkpoints
+    from bknn.storage.lock import Lock
 
     with Lock(out):
         folder = out / FOLDER
@@ -96,8 +97,8 @@ def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
     """Begin anew, or go on where the same computation began."""
-    from bknn.run.changes import changes
-    from bknn.run.checkpoints import write
+    from bknn.storage.changes import changes
+    from bknn.storage.checkpoints import write
 
     path = folder / BEGUN
     if path.exists() and not resume:
@@ -109,7 +110,7 @@ def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
         write(path, (json.dumps(now, indent=2) + "\n").encode())
         return
     try:
-        before = dict(reading.read_json(path, error=errors.RunError))
+        before = dict(user_files.read_json(path, error=errors.RunError))
     except (errors.RunError, TypeError, ValueError) as problem:
         raise errors.RunError(
             f"{path} cannot be read ({problem}), so nobody knows what was asked; remove {folder}, "

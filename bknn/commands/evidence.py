@@ -13,9 +13,9 @@ from bknn import errors
 from bknn.commands import checkpoints, options, output, progress
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
-    from bknn.inference.hypotheses import Comparison
-    from bknn.inference.work import Work
+    from bknn.analysis.analysis import Analysis
+    from bknn.inference.evidences.comparison import Comparison
+    from bknn.inference.pieces import Work
 
 #: What a model competes with, if nothing is said.
 FREE, CONSTRAINED, BACKGROUND = "free-sm", "constrained-sm", "background"
@@ -121,8 +121,8 @@ def compute(
         seed: of the random numbers.
         work: where to keep what is done.
     """
-    from bknn.inference.evidence import evidence
-    from bknn.inference.hypotheses import Comparison
+    from bknn.inference.evidences.comparison import Comparison
+    from bknn.inference.evidences.evidence import evidence
 
     found = {}
     for h in asked:

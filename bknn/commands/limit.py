@@ -101,8 +101,8 @@ def run(args: argparse.Namespace) -> int:
 
     from bknn import report
     from bknn.inference import fit
-    from bknn.inference.feldman_cousins import feldman_cousins
-    from bknn.inference.limits import limit, two_sided
+    from bknn.inference.limits.feldman_cousins import feldman_cousins
+    from bknn.inference.limits.limit import limit, two_sided
 
     out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed)

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     analysis = options.analysis(args, [*over, *fixed], priors)
 
     from bknn import report
-    from bknn.inference.marginal import marginal
+    from bknn.inference.posteriors.marginal import marginal
 
     out = output.directory(args.out)
     start = time.perf_counter()

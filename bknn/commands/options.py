@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bknn import errors
+from bknn import errors, precision
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
+    from bknn.analysis.analysis import Analysis
     from bknn.data import Measurement
     from bknn.inference import FitResult
-    from bknn.inference.work import Work
+    from bknn.inference.pieces import Work
     from bknn.models import Model
 
 
@@ -305,7 +303,7 @@ def priors(
 def called(args: argparse.Namespace, priors: Mapping[str, Any]) -> dict[str, Any]:
     """Return priors with those that functions of the user make in place of their texts."""
     from bknn.priors import read
-    from bknn.user_functions import is_one
+    from bknn.reading.user_functions import is_one
 
     files = getattr(args, "functions", [])
     return {name: read(x, files) if is_one(x) else x for name, x in priors.items()}
@@ -470,31 +468,15 @@ def settings(args: argparse.Namespace, **own: Any) -> dict[str, Any]:
     return {**own, **common, **model_settings(args)}
 
 
-def prepare() -> None:
-    """Double precision, compiled programs kept between runs, no detour through another thread."""
-    import jax
-
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
-
-    from bknn import enable_x64
-
-    enable_x64()
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "bknn" / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
 def analysis(
     args: argparse.Namespace,
     named: Iterable[str],
     priors: Mapping[str, str] | None = None,
 ) -> Analysis:
     """Build the analysis; parameters that the user names, or gives a prior or bounds, take part."""
-    from bknn.analysis import Analysis
+    from bknn.analysis.analysis import Analysis
 
-    prepare()
+    precision.prepare()
     physics = model(args)
     data = measurements(args)
     fixed = {p.name for p in physics.parameters if p.fixed}
@@ -518,7 +500,7 @@ def analysis(
 
 def work(args: argparse.Namespace) -> Work:
     """Where a command of a run keeps what is done; outside of a run nowhere."""
-    from bknn.inference.work import Work
+    from bknn.inference.pieces import Work
 
     found: Work = getattr(args, "work", None) or Work()
     return found

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bknn import errors
+from bknn import errors, precision
 from bknn.commands import options, output, predict_fit
 
 if TYPE_CHECKING:
-    from bknn.inference.quantities import Quantity
+    from bknn.studies.observables.quantities import Quantity
 
 _EXAMPLES = """\
 examples:
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     point = options.values(args.set, "--set")
     regions: list[tuple[float, float] | float | None] = [_region(text) for text in args.q2]
     if args.fit:
-        options.prepare()
+        precision.prepare()
         return predict_fit.measured(args, _quantities(args, regions))
     # A card says what floats for all its tasks.
     free = [] if hasattr(args, "work") else args.free
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     regions = regions or [None]
     channels, observables = args.channel or ["B+ -> K+"], args.observable or ["branching_ratio"]
 
-    options.prepare()
+    precision.prepare()
     from bknn import report
     from bknn.parameters import point as values_at
     from bknn.prediction import predict
@@ -152,7 +152,7 @@ def _quantities(
     args: argparse.Namespace, regions: list[tuple[float, float] | float | None]
 ) -> list[Quantity]:
     """What is asked of a fit: every combination, or by default what tells scenarios apart."""
-    from bknn.inference.quantities import Quantity
+    from bknn.studies.observables.quantities import Quantity
 
     where: list[dict[str, Any]] = [{"q2": region} for region in regions]
     where += [{"around": half} for half in args.around]

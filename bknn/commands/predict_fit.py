@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bknn import errors
+from bknn import errors, precision
 from bknn.commands import options, output, progress
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
-    from bknn.inference.predictions import Predictions
-    from bknn.inference.quantities import Quantity
-    from bknn.inference.result import FitResult
+    from bknn.analysis.analysis import Analysis
+    from bknn.inference.fits.result import FitResult
+    from bknn.studies.observables.predictions import Predictions
+    from bknn.studies.observables.quantities import Quantity
 
 SOURCES = ("profile", "hessian", "posterior")
 
@@ -158,8 +158,8 @@ def predicted(
 ) -> tuple[FitResult, Predictions]:
     """Fit, and predict from the fit or from draws of the posterior."""
     from bknn.inference import fit
-    from bknn.inference.predictions import predictions
-    from bknn.inference.sample import sample
+    from bknn.inference.posteriors.sample import sample
+    from bknn.studies.observables.predictions import predictions
 
     best = fit(analysis, fixed=fixed)
     if source == "posterior":
@@ -174,11 +174,11 @@ def run_compare(args: argparse.Namespace) -> int:
     """Fit scenarios, predict, print, write: `bknn compare`."""
     kept = options.values(args.set, "--set")
     chosen = {text: read(text) for text in args.scenarios}
-    options.prepare()
+    precision.prepare()
     from bknn import report
-    from bknn.analysis import Analysis
+    from bknn.analysis.analysis import Analysis
     from bknn.inference import fit_null
-    from bknn.inference.quantities import Quantity
+    from bknn.studies.observables.quantities import Quantity
 
     out = output.directory(args.out)
     measurements = options.measurements(args)

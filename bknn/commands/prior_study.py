@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bknn import errors
 from bknn.commands import options, output, sample
 
-if TYPE_CHECKING:
-    from bknn.inference.posterior import Posterior
-    from bknn.inference.reweight import Reweighted
-
 #: What the posterior with the priors of the card is called.
 GIVEN = "given"
-
-
-@dataclass(frozen=True, eq=False)
-class Studied:
-    """The posterior with one choice of priors.
-
-    Attributes:
-        posterior: with these priors, or, with `weights`, with those of the card.
-        weights: of its draws; None if chains were run with these priors.
-        why: chains had to be run; empty if they had not.
-    """
-
-    posterior: Posterior
-    weights: Reweighted | None = None
-    why: str = ""
-
-    def summary(self, name: str) -> dict[str, Any]:
-        """Return mean, median and highest-density intervals of a parameter."""
-        found = (self.weights or self.posterior).summary(name)
-        return {key: found[key] for key in ("mean", "median", "hdi_68", "hdi_95")}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     out, work = output.directory(args.out), options.work(args)
 
     from bknn import report
-    from bknn.inference.reweight import reweight
+    from bknn.inference.posteriors.reweight import reweight
+    from bknn.studies.prior_study import Studied
 
     posterior = sample.compute(analysis, settings, work=work.within(GIVEN)).posterior
     found = {GIVEN: Studied(posterior)}

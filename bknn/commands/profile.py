@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     analysis = options.analysis(args, [*over, *fixed, *(args.intervals or [])])
 
     from bknn import report
-    from bknn.inference.contours import contours
-    from bknn.inference.intervals import intervals
-    from bknn.inference.profile import profile
+    from bknn.inference.profiles.contours import contours
+    from bknn.inference.profiles.intervals import intervals
+    from bknn.inference.profiles.profile import profile
 
     out, work = output.directory(args.out), options.work(args)
     names = list(over) if args.intervals is None else args.intervals

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bknn import errors
+from bknn import errors, precision
 from bknn.commands import options, output, progress
 
 _EXAMPLES = """\
@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
         nargs="+",
         default=[],
         metavar="RESULT",
-        help="results that Belle II expects, of `bknn.projection.BELLE2`, beside the data",
+        help="results that Belle II expects, of `bknn.derived.luminosity.BELLE2`, beside the data",
     )
     parser.add_argument(
         "--simulated",
@@ -93,11 +93,11 @@ def run(args: argparse.Namespace) -> int:
     options.number(args.toys, "--toys", 2)
     if bad := [x for x in args.luminosity if not x > 0]:
         raise errors.ParameterError(f"--luminosity {bad[0]:g}: give positive numbers in 1/ab.")
-    options.prepare()
+    precision.prepare()
 
     from bknn import report
-    from bknn.inference.outlook import NAMES, SM, outlook
-    from bknn.inference.power import separation
+    from bknn.studies.outlook import NAMES, SM, outlook
+    from bknn.studies.power import separation
 
     names = tuple(args.names) or NAMES
     pairs = [_pair(text, (SM, *names)) for text in args.check]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bknn import errors
+from bknn import errors, precision
 from bknn.commands import options, output, progress
 
 _EXAMPLES = """\
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
         raise errors.ParameterError(
             f"--over names {len(over)} parameters ({', '.join(over)}), and a region has two."
         )
-    options.prepare()
+    precision.prepare()
 
     from bknn import report
-    from bknn.inference.regions import coupling_regions
+    from bknn.studies.regions import coupling_regions
 
     model = options.model(args)
     measurements = options.measurements(args)

@@ -13,10 +13,10 @@ from bknn import errors
 from bknn.commands import checkpoints, marginal, options, output, progress
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
-    from bknn.inference.posterior import Posterior
-    from bknn.inference.predictive import Predictive
-    from bknn.inference.work import Work
+    from bknn.analysis.analysis import Analysis
+    from bknn.inference.pieces import Work
+    from bknn.inference.posteriors.posterior import Posterior
+    from bknn.inference.posteriors.predictive import Predictive
 
 METHODS = ("auto", "nuts", "tempered")
 
@@ -218,8 +218,8 @@ def compute(analysis: Analysis, settings: Settings, *, work: Work | None = None)
         settings: how.
         work: where to keep what is done, for a run that goes on after an interruption.
     """
-    from bknn.inference.predictive import posterior_predictive, prior_predictive
-    from bknn.inference.sample import sample
+    from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
+    from bknn.inference.posteriors.sample import sample
 
     exactly = settings.draws is not None and settings.target_ess is None
     total = settings.chains * settings.draws if exactly and settings.draws else None
@@ -250,7 +250,7 @@ def can_be_drawn(analysis: Analysis, fixed: Mapping[str, float]) -> bool:
     """Return whether every parameter has a proper prior."""
     import numpy as np
 
-    from bknn.inference.predictive import draw_prior
+    from bknn.inference.posteriors.predictive import draw_prior
 
     try:
         draw_prior(analysis, 1, np.random.default_rng(0), fixed)

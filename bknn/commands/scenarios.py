@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bknn import precision
 from bknn.commands import options, output, progress
 
 _EXAMPLES = """\
@@ -51,11 +52,11 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, print, write."""
     options.number(args.points, "--points", 3)
-    options.prepare()
+    precision.prepare()
 
     from bknn import report
-    from bknn.inference.scenarios import scenarios
     from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
+    from bknn.studies.scenarios import scenarios
 
     names = tuple(SCENARIOS) if args.names == ["all"] else tuple(args.names) or VIABLE
     with_mass = [scenario(name) for name in names if scenario(name).mass]

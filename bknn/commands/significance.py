@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     analysis = options.analysis(args, fixed)
 
     from bknn import report
-    from bknn.inference.significance import significance
-    from bknn.inference.toys import Toys
+    from bknn.inference.toys.significance import significance
+    from bknn.inference.toys.toys import Toys
 
     parts = [Toys.load(path) for path in args.merge]
     out = output.directory(args.out)

@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
     from bknn import report
     from bknn.inference import fit
-    from bknn.inference.goodness import goodness_of_fit
-    from bknn.inference.toys import Toys, toys
+    from bknn.inference.toys.goodness import goodness_of_fit
+    from bknn.inference.toys.toys import Toys, toys
 
     parts = [Toys.load(path) for path in args.merge]
     out, work = output.directory(args.out), options.work(args)

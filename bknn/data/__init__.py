@@ -13,10 +13,11 @@ True
 needed here; importing this package does not import JAX.
 """
 
+from bknn.data.catalogue import load
 from bknn.data.limits import LimitCurve
 from bknn.data.measurement import Density, Measurement, Result, Source
 from bknn.data.official import import_official
-from bknn.data.store import available, load
+from bknn.data.store import available
 
 __all__ = [
     "Density",

@@ -15,7 +15,7 @@ import numpy as np
 
 from bknn.data.measurement import Density, sample_of
 from bknn.errors import DataError, unknown
-from bknn.pyhf_files import another_kind
+from bknn.reading.pyhf_files import another_kind
 
 #: Largest |row sum - template| / template that passes. Belle II's hadronic tag has 2.3e-5 (one
 #: simulated event on either side of a bin edge); a wrong row order or scale is off by far more.

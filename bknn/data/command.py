@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.data import checks, official, store
+from bknn.data import catalogue, checks, official, store
 from bknn.errors import DataError
 from bknn.tables import table
 
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> str:
     rows = []
     for name in store.available():
-        item = store.load(name)
+        item = catalogue.load(name)
         arxiv = next((f"arXiv:{s.arxiv}" for s in item.sources if s.arxiv), "-")
         results = len(item.results) + len(item.curves)
         counts = (len(item.channels), item.n_bins - results, len(item.densities), results)
@@ -134,7 +134,7 @@ def _list(args: argparse.Namespace) -> str:
 
 
 def _show(args: argparse.Namespace) -> str:
-    item = store.load(args.name)
+    item = catalogue.load(args.name)
     if args.channels:
         item = item.select(args.channels.split(","))
     return item.summary()

@@ -27,7 +27,7 @@ SIGNAL, STRENGTH = "signal", "mu"
 RANGE = 5.0
 
 # The null spectrum, B+ -> K+ nu nubar: arXiv:2207.13371, eq. 16, with f_plus of arXiv:2207.12468,
-# table V. It is bknn.decay.standard_model.dbr_dq2 without JAX; a test compares them.
+# table V. It is bknn.standard_model.dbr_dq2 without JAX; a test compares them.
 _MASS_B, _MASS_K, _MASS_POLE = 5.279495, 0.4956440, 5.4158
 _COEFFICIENTS = (0.2545, -0.71, 0.32)
 _RATE = (

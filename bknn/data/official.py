@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.data import checks, store
 from bknn.data.measurement import Density, Measurement, resolve
 from bknn.errors import DataError
+from bknn.reading import user_files
 
 #: What a description may say. `metadata.toml` of an existing set says more (checksums and so on);
 #: that is ignored, so that it can serve as the description when the set is made again.
@@ -79,8 +80,8 @@ def import_official(
     if not 0 <= tolerance < 1:
         raise DataError(f"the tolerance must lie between 0 and 1, not at {tolerance}.")
     path = Path(workspace)
-    raw = reading.content(path, "a pyhf workspace is expected; check the path")
-    spec = reading.from_json(raw, str(path))
+    raw = user_files.content(path, "a pyhf workspace is expected; check the path")
+    spec = user_files.from_json(raw, str(path))
     checks.check_workspace(spec, str(path))
     channels = [channel["name"] for channel in spec["channels"]]
 
@@ -116,7 +117,7 @@ def import_official(
         }
     ]
     for channel, file in tables.items():
-        content = reading.content(file, "a number density is expected; check the path")
+        content = user_files.content(file, "a number density is expected; check the path")
         loaded[channel] = _density(
             read_table(content, str(file)), np.asarray(q2_edges, dtype=float), sentinel, str(file)
         )
@@ -199,7 +200,7 @@ def read_table(content: bytes, where: str) -> np.ndarray:
     >>> read_table(b"# counts\\nlow, high\\n1, 2.5\\n", "a.csv")
     array([[1. , 2.5]])
     """
-    text = reading.text(content, where)
+    text = user_files.text(content, where)
     rows: list[list[float]] = []
     header = False
     for number, line in enumerate(text.splitlines(), start=1):

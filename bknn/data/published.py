@@ -8,7 +8,7 @@ densities (`bknn.data.result_tables`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from bknn.data import count_tables, counting, result_tables, store
 from bknn.data.entries import Table
 from bknn.data.measurement import Measurement
 from bknn.errors import DataError
+
+#: Reads the data set of a name or a file.
+Load = Callable[[str | Path], Measurement]
 
 _TEXTS = ("title", "version", "experiment", "license", "record")
 _MEASURED = ("counts", "results", "spectrum", "limits", "workspace")
@@ -35,22 +38,23 @@ _TOP = (
 _WORKSPACE = ("set", "file", "select")
 
 
-def read(path: Path) -> Measurement:
-    """Return the measurement that a TOML file describes.
+def read(path: Path, load: Load) -> Measurement:
+    """Return the measurement that a TOML file describes; `load` reads the data set it builds on.
 
     Raises:
         DataError: an entry that is missing, unknown, of the wrong kind or without sense; the
             sentence names the file, the table and the entry.
         UnknownNameError: an entry or a decay that nobody knows; close matches are named.
     """
-    return _File(path, store.read_toml(path)).measurement()
+    return _File(path, store.read_toml(path), load).measurement()
 
 
 class _File:
     """A file of a published measurement."""
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+    def __init__(self, path: Path, content: dict[str, Any], load: Load) -> None:
         self.path = path
+        self.load = load
         self.top = Table(content, str(path), _TOP)
 
     def measurement(self) -> Measurement:
@@ -161,7 +165,7 @@ class _File:
                     f"'file' must be the .json file of a pyhf workspace beside this one; {file} is "
                     "none."
                 )
-            found = store.load(file)
+            found = self.load(file)
         else:
             name = table.text("set", "a data set")
             beside = self.path.parent / name
@@ -169,11 +173,11 @@ class _File:
             if name.endswith((".toml", ".json", ".gz")):
                 raise table.fail("'set' must be a data set or its directory, not a file.")
             if beside.is_dir() and not (embedded and self.path.parent != store.EMBEDDED):
-                found = store.load(beside)
+                found = self.load(beside)
             elif embedded or not Path(name).is_dir():
-                found = store.load(name)
+                found = self.load(name)
             else:
-                found = store.load(Path(name))
+                found = self.load(Path(name))
             if not found.workspace:
                 raise table.fail(f"{name!r} holds results, not a workspace; use it beside this.")
         whole = str(found.metadata.get("part_of", found.name))

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bknn import reading
 from bknn.channels import CHANNELS
 from bknn.data.count_tables import Production, parents
 from bknn.data.entries import Table, endpoint
@@ -21,6 +20,7 @@ from bknn.data.limits import LEVEL, LimitCurve, limit_to_normal
 from bknn.data.measurement import Result
 from bknn.data.official import read_table
 from bknn.errors import DataError
+from bknn.reading import user_files
 
 _RESULT = (
     "name", "channels", "observable", "q2", "resolution", "value", "events", "efficiency",
@@ -243,7 +243,7 @@ def _curve(table: Table, folder: Path, files: list[bytes]) -> LimitCurve:
         if "upper" in table:
             raise table.fail("'upper' stands in the file, too; leave it out here.")
         path = folder / table.text("file", "a table of masses and limits beside this file")
-        files.append(reading.content(path, "a table of masses and limits is expected"))
+        files.append(user_files.content(path, "a table of masses and limits is expected"))
         columns = read_table(files[-1], str(path))
         if columns.shape[1] != 2:
             raise table.fail(

@@ -12,17 +12,16 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.data import checks
 from bknn.data.measurement import Density, Measurement, Source
 from bknn.errors import DataError
-from bknn.pyhf_files import Patch, patched
+from bknn.reading import user_files
 
 DATA_FILE = "measurement.json.gz"
 METADATA_FILE = "metadata.toml"
@@ -32,9 +31,6 @@ FORMAT = 1
 
 #: Where the data sets of the package lie: directories, and TOML files.
 EMBEDDED = Path(__file__).parent
-
-#: How files of pyhf workspaces end.
-_WORKSPACES = (".json", ".json.gz")
 
 _T = TypeVar("_T")
 
@@ -48,73 +44,6 @@ def available() -> tuple[str, ...]:
     directories = (path.parent.name for path in EMBEDDED.glob(f"*/{METADATA_FILE}"))
     files = (path.stem for path in EMBEDDED.glob("*.toml"))
     return tuple(sorted({*directories, *files}))
-
-
-def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) -> Measurement:
-    """Return a data set, after comparing its content with its checksum.
-
-    Args:
-        name_or_path: a name from `available()`, a directory written by `bknn data import`, a TOML
-            file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`
-            or `.json.gz`), which then has no response: its signal can be scaled but not reshaped.
-            A name comes first; write `./name` for a directory of the same name.
-        patch: of a pyhf workspace: `patchset.json:NAME`, a file with a JSON patch, or the list of
-            its operations.
-
-    Raises:
-        UnknownNameError: neither a name nor a directory; close matches are named.
-        DataError: a file is missing, damaged or contradicts the other one; the content does not
-            have its checksum; the densities do not fit the workspace.
-
-    >>> load("belle2-2025").poi
-    'mu'
-    """
-    from bknn.data import published  # which reads data sets itself
-
-    text = os.fspath(name_or_path)
-    if patch is not None and not text.endswith(_WORKSPACES):
-        raise DataError(f"{text}: only files of pyhf workspaces (.json, .json.gz) take a patch.")
-    if isinstance(name_or_path, str) and text in available():
-        file = EMBEDDED / f"{text}.toml"
-        return published.read(file) if file.is_file() else read(EMBEDDED / text)
-    path = Path(text)
-    if path.is_dir():
-        return read(path)
-    if path.suffix == ".toml" and path.is_file() and path.name != METADATA_FILE:
-        return published.read(path)
-    if path.name.endswith(_WORKSPACES) and path.is_file():
-        return plain(path, patch)
-    if path.is_file():
-        raise DataError(
-            f"{path}: this is a file, and a data set is a directory with {DATA_FILE} and "
-            f"{METADATA_FILE}, or a .toml file of a published measurement. Turn official files "
-            "into one with 'bknn data import'."
-        )
-    if path.name != text or not isinstance(name_or_path, str):
-        raise DataError(
-            f"{path}: no such directory. A data set is a directory written by 'bknn data import', "
-            "a .toml file of a published measurement, or one of the embedded names: "
-            f"{', '.join(available())}."
-        )
-    raise errors.unknown("data set", text, available())
-
-
-def plain(path: Path, patch: Patch | None = None) -> Measurement:
-    """Return a pyhf workspace from a file as a measurement without response."""
-    raw = reading.content(path)
-    workspace = reading.from_json(raw, str(path))
-    if patch is not None:
-        workspace = patched(workspace, patch, str(path))
-    checks.check_workspace(workspace, str(path))
-    title = f"pyhf workspace {path.name}, without response"
-    name = path.name.removesuffix(".gz").removesuffix(".json")
-    metadata = {"path": str(path)}
-    if patch is not None:
-        raw = canonical_json(workspace)
-        if isinstance(patch, str | os.PathLike):
-            metadata["patch"] = os.fspath(patch)
-            title += f", with the patch {os.fspath(patch)}"
-    return Measurement(name, title, workspace, sha256=sha256(raw), metadata=metadata)
 
 
 def canonical_json(value: Any) -> bytes:
@@ -257,7 +186,7 @@ def assemble(
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of the TOML file of a data set."""
-    return reading.read_toml(
+    return user_files.read_toml(
         path,
         f"a data set is a directory with {DATA_FILE} and {METADATA_FILE}, as 'bknn data import' "
         "writes it",
@@ -313,7 +242,7 @@ def _toml_value(item: Any) -> str:
 
 def _content(file: Path, expected: str) -> dict[str, Any]:
     """Return the parsed content of a data file whose checksum is right."""
-    raw = reading.content(
+    raw = user_files.content(
         file,
         f"{METADATA_FILE} lies beside its place; restore it, or import the official files again "
         "with 'bknn data import'",
@@ -325,7 +254,7 @@ def _content(file: Path, expected: str) -> dict[str, Any]:
             f"{expected}. One of the two files was changed, so the numbers cannot be trusted. "
             "Restore both, reinstall bknn, or import the official files again."
         )
-    content = reading.from_json(raw, str(file))
+    content = user_files.from_json(raw, str(file))
     if not isinstance(content, dict):
         raise DataError(f"{file}: not a data set of bknn: a JSON object is expected.")
     return content

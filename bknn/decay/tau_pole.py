@@ -16,14 +16,14 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn.decay.channels import Channel
+from bknn.channels import Channel
 from bknn.inputs import Inputs
 
 
 def branching_ratio(where: Channel, inputs: Inputs) -> Array:
     """Return BR(B+ -> tau+ nu) BR(tau+ -> K(*)+ nubar), the first from f_B and V_ub.
 
-    >>> from bknn.decay.channels import channel
+    >>> from bknn.channels import channel
     >>> from bknn.inputs import STANDARD
     >>> f"{float(branching_ratio(channel('B+ -> K+'), STANDARD)):.2e}"
     '6.07e-07'

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.form_factors.series import Series
 from bknn.form_factors.sets import covariance_of
+from bknn.reading import user_files
 
 _DATA = Path(__file__).parent / "data" / "constraints"
 
@@ -70,7 +71,7 @@ def load(name: str) -> Constraint:
     """
     if name not in available():
         raise errors.unknown("lattice constraint", name, available())
-    table = reading.read_toml(_DATA / f"{name}.toml")
+    table = user_files.read_toml(_DATA / f"{name}.toml")
     return Constraint(
         table["name"],
         table["transition"],

@@ -17,11 +17,12 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.form_factors.bsz import BSZ
 from bknn.form_factors.hpqcd2022 import BCL
 from bknn.form_factors.series import TRANSITIONS, Series
 from bknn.form_factors.simplified_series import SimplifiedSeries
+from bknn.reading import user_files
 
 #: The set of each transition unless another one is asked for.
 DEFAULTS = {
@@ -215,7 +216,7 @@ def read(path: str | os.PathLike[str]) -> FormFactorSet:
             those of its parametrisation.
         ParameterError, UnknownNameError: its numbers or names make no sense.
     """
-    table = reading.read_toml(Path(path))
+    table = user_files.read_toml(Path(path))
     try:
         name, transition, source = (_text(table, k) for k in ("name", "transition", "source"))
         series = _series(table["parametrisation"], transition, str(path))

@@ -9,19 +9,38 @@ long as the rates: a parameter either acts on many bins ("shared", a dense colum
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bknn.likelihood.cells import Cells
 from bknn.likelihood.interpolation import asymmetric_part, multiplicative
 from bknn.likelihood.products import product, products_of_others
 from bknn.likelihood.sparse import collect, padded, place, sum_padded, take
 
-if TYPE_CHECKING:
-    from bknn.likelihood.histfactory import HistFactory
+
+class Rates(Protocol):
+    """What the derivatives need of a likelihood (`HistFactory`)."""
+
+    @property
+    def cells(self) -> Cells: ...
+    @property
+    def interpolation(self) -> dict[str, str]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def n_bins(self) -> int: ...
+    @property
+    def n_scales(self) -> int: ...
+    @property
+    def scale(self) -> np.ndarray: ...
+    def pieces(
+        self, vector: Array, scales: Array | None = None
+    ) -> tuple[Array, Array, Array, Array]: ...
+    def factors_of_groups(self, table: Array) -> Array: ...
 
 
 class Derivatives(NamedTuple):
@@ -59,7 +78,7 @@ class Structure:
     bin_cells: np.ndarray
 
     @classmethod
-    def of(cls, pdf: HistFactory) -> Structure:
+    def of(cls, pdf: Rates) -> Structure:
         """Sort the parameters of a model by where they act."""
         c = pdf.cells
         everywhere = {
@@ -106,7 +125,7 @@ class Structure:
 
 
 def derivatives(
-    pdf: HistFactory, structure: Structure, vector: Array, scales: Array | None
+    pdf: Rates, structure: Structure, vector: Array, scales: Array | None
 ) -> Derivatives:
     """Return rates and their derivatives at the flat vector (size,)."""
     c, n_cells = pdf.cells, len(pdf.cells.bin)
@@ -164,7 +183,7 @@ def derivatives(
     )
 
 
-def _factor_table(pdf: HistFactory, vector: Array) -> tuple[Array, Array]:
+def _factor_table(pdf: Rates, vector: Array) -> tuple[Array, Array]:
     """[1, scalar parameters, normsys factors], and the slopes of the latter."""
     c = pdf.cells
     alpha = jnp.asarray(take(vector, c.normsys_parameters))

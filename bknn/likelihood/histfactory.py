@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -35,7 +34,8 @@ from bknn.likelihood.terms import (
     normal_shape,
 )
 from bknn.likelihood.workspace import Workspace, parse
-from bknn.pyhf_files import Patch
+from bknn.precision import require_x64
+from bknn.reading.pyhf_files import Patch
 
 #: pyhf's choice: exponential inside and out of one sigma, joined smoothly; polynomial for shapes.
 DEFAULT_INTERPOLATION = {"normsys": "code4", "histosys": "code4p"}
@@ -471,12 +471,3 @@ class HistFactory:
 
 #: Name of the sample that `with_signal` adds.
 NEW_SIGNAL = "new signal"
-
-
-def require_x64() -> None:
-    """Raise PrecisionError unless JAX computes in double precision."""
-    if not jax.config.read("jax_enable_x64"):
-        raise errors.PrecisionError(
-            "JAX runs in single precision, in which likelihood differences of order 1 drown in "
-            "rounding; call bknn.enable_x64() before building anything."
-        )

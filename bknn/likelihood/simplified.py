@@ -8,7 +8,7 @@ bin i
 with normally distributed theta (a covariance for each process) and one factor tau for the size of
 each background. With the eigenvectors of a covariance as columns, theta = sum_k alpha_k e_k with
 independent standard normal alpha_k: a `histosys` modifier each, symmetric about the nominal yields
-and so linear under every interpolation code. This module holds the steps; `bknn.simplified` puts
+and so linear under every interpolation code. This module holds the steps; `derived.simplified` puts
 them together.
 """
 

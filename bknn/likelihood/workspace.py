@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bknn import errors, reading
-from bknn.pyhf_files import Patch, another_kind, patched
+from bknn import errors
+from bknn.reading import user_files
+from bknn.reading.pyhf_files import Patch, another_kind, patched
 
 MODIFIER_TYPES = (
     "histosys",
@@ -87,7 +88,7 @@ def read_json(path: str | Path, kind: str = "a pyhf workspace") -> Any:
     Raises:
         WorkspaceError: the file is missing, unreadable or not JSON; the sentence says where.
     """
-    return reading.read_json(
+    return user_files.read_json(
         Path(path), f"{kind} in JSON is expected; check the path", error=errors.WorkspaceError
     )
 
@@ -106,7 +107,7 @@ def parse(
         measurement: name of the measurement; the first one by default.
         channels: names of the channels to keep; all by default.
         label: what messages call a workspace that comes as a mapping.
-        patch: applied before anything else; see `bknn.pyhf_files.patched`.
+        patch: applied before anything else; see `bknn.reading.pyhf_files.patched`.
 
     Raises:
         DataError: a patch that cannot be read or does not fit.

@@ -12,29 +12,30 @@ leaves global settings behind, so it works in scripts, notebooks and threads ali
 
 from __future__ import annotations
 
-from bknn.plot.bins import bins
-from bknn.plot.calibration import calibration
-from bknn.plot.candidates import candidates
-from bknn.plot.chains import ranks, trace
-from bknn.plot.comparison import comparison_figures, over_q2, planes
-from bknn.plot.corner import corner
-from bknn.plot.evidence import evidence
-from bknn.plot.files import fit_figures, save
-from bknn.plot.forest import forest
-from bknn.plot.limits import acceptance, limits, scan
-from bknn.plot.marginal import marginal
-from bknn.plot.nuisances import nuisances
-from bknn.plot.outlook import exclusion, information, luminosity, outlook_figures
-from bknn.plot.posterior import posterior_figures
-from bknn.plot.prediction import prediction, prediction_figures
-from bknn.plot.predictive import predictive
-from bknn.plot.prior_posterior import prior_posterior
-from bknn.plot.profile import contours, profile
-from bknn.plot.ranking import ranking
-from bknn.plot.scenarios import coupling_regions, scenarios
-from bknn.plot.spectrum import spectrum
-from bknn.plot.style import STYLE
-from bknn.plot.toys import goodness_of_fit, significance, toys
+from bknn.plot.drawing.files import save
+from bknn.plot.drawing.style import STYLE
+from bknn.plot.fits.all_of_a_fit import fit_figures
+from bknn.plot.fits.bins import bins
+from bknn.plot.fits.candidates import candidates
+from bknn.plot.fits.nuisances import nuisances
+from bknn.plot.fits.ranking import ranking
+from bknn.plot.fits.spectrum import spectrum
+from bknn.plot.likelihoods.limits import acceptance, limits, scan
+from bknn.plot.likelihoods.outlook import exclusion, information, luminosity, outlook_figures
+from bknn.plot.likelihoods.profile import contours, profile
+from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
+from bknn.plot.likelihoods.toys import goodness_of_fit, significance, toys
+from bknn.plot.observables.comparison import comparison_figures, over_q2, planes
+from bknn.plot.observables.prediction import prediction, prediction_figures
+from bknn.plot.posteriors.calibration import calibration
+from bknn.plot.posteriors.chains import ranks, trace
+from bknn.plot.posteriors.corner import corner
+from bknn.plot.posteriors.evidence import evidence
+from bknn.plot.posteriors.forest import forest
+from bknn.plot.posteriors.marginal import marginal
+from bknn.plot.posteriors.posterior import posterior_figures
+from bknn.plot.posteriors.predictive import predictive
+from bknn.plot.posteriors.prior_posterior import prior_posterior
 
 __all__ = [
     "STYLE",

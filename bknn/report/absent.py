@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bknn.analysis import Analysis
+from bknn.analysis.analysis import Analysis
 
 
 def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bknn.inference.hypotheses import Comparison
+from bknn.inference.evidences.comparison import Comparison
 from bknn.report.heading import heading
 from bknn.report.numbers import in_digits, number
 from bknn.report.posterior import estimate_json, priors_json, wrapped
@@ -13,7 +13,7 @@ from bknn.report.provenance import provenance
 from bknn.tables import table
 
 if TYPE_CHECKING:
-    from bknn.analysis import Analysis
+    from bknn.analysis.analysis import Analysis
 
 
 def evidence_json(

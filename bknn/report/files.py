@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.io import netcdf_file
 
-from bknn.files import replacing
+from bknn.storage.files import replacing
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bknn.analysis import Analysis
-from bknn.inference.result import FitResult
+from bknn.analysis.analysis import Analysis
+from bknn.inference.fits.result import FitResult
 from bknn.report import files
 from bknn.report.absent import absent
 from bknn.report.absent import lines as absent_lines

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bknn.analysis import Analysis
+from bknn.analysis.analysis import Analysis
 from bknn.data import Measurement
-from bknn.inference.result import FitResult
+from bknn.inference.fits.result import FitResult
 from bknn.report.numbers import in_digits
 from bknn.tables import table
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.asymptotic import BAND
-from bknn.inference.feldman_cousins import FeldmanCousins
-from bknn.inference.limits import Limit, TwoSided
-from bknn.inference.result import FitResult
+from bknn.inference.fits.result import FitResult
+from bknn.inference.limits.asymptotic import BAND
+from bknn.inference.limits.feldman_cousins import FeldmanCousins
+from bknn.inference.limits.limit import Limit, TwoSided
 from bknn.report import files
 from bknn.report.absent import absent, on_grid
 from bknn.report.absent import lines as absent_lines

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bknn.analysis import Analysis
-from bknn.inference.marginal import Marginal
+from bknn.analysis.analysis import Analysis
+from bknn.inference.posteriors.marginal import Marginal
 from bknn.report import files
 from bknn.report.heading import counted, heading
 from bknn.report.numbers import in_digits, nested, number

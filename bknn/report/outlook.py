@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.outlook import Outlook
-from bknn.inference.power import Separation
-from bknn.projection import RULES
+from bknn.derived.luminosity import RULES
 from bknn.report import files
 from bknn.report.numbers import nested, number
 from bknn.report.posterior import wrapped
 from bknn.report.provenance import provenance
+from bknn.studies.outlook import Outlook
+from bknn.studies.power import Separation
 from bknn.tables import table
 
 #: Significances whose luminosity is told.

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bknn.analysis import Analysis
-from bknn.inference.posterior import LEAST_BFMI, Posterior
-from bknn.inference.predictive import Predictive
+from bknn.analysis.analysis import Analysis
+from bknn.inference.posteriors.posterior import LEAST_BFMI, Posterior
+from bknn.inference.posteriors.predictive import Predictive
 from bknn.report.absent import absent
 from bknn.report.heading import heading
 from bknn.report.numbers import in_digits, number

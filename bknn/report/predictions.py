@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.predictions import Predictions
-from bknn.inference.quantities import Quantity
-from bknn.inference.result import FitResult
+from bknn.inference.fits.result import FitResult
 from bknn.report import files
 from bknn.report.fit import content
 from bknn.report.heading import heading, parameters_table
 from bknn.report.numbers import in_digits, number
 from bknn.report.provenance import versions
+from bknn.studies.observables.predictions import Predictions
+from bknn.studies.observables.quantities import Quantity
 from bknn.tables import table
 
 #: How the ranges were found, in words.

@@ -13,7 +13,7 @@ from bknn.report.provenance import provenance
 from bknn.tables import table
 
 if TYPE_CHECKING:
-    from bknn.commands.prior_study import Studied
+    from bknn.studies.prior_study import Studied
 
 
 def prior_study_json(

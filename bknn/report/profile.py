@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference import newton
-from bknn.inference.contours import Contours
-from bknn.inference.intervals import Intervals
-from bknn.inference.profile import Profile
+from bknn.inference.fits import newton
+from bknn.inference.profiles.contours import Contours
+from bknn.inference.profiles.intervals import Intervals
+from bknn.inference.profiles.profile import Profile
 from bknn.report import files
 from bknn.report.absent import absent, on_grid
 from bknn.report.absent import lines as absent_lines

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from bknn.analysis import Analysis
+from bknn.analysis.analysis import Analysis
 
 
 def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.regions import Regions
-from bknn.inference.scenarios import RESCALED, ScenarioFit, Scenarios
 from bknn.report import files
 from bknn.report.numbers import in_digits, nested, number
 from bknn.report.posterior import wrapped
 from bknn.report.provenance import provenance
+from bknn.studies.regions import Regions
+from bknn.studies.scenarios import RESCALED, ScenarioFit, Scenarios
 from bknn.tables import table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.significance import Significance
+from bknn.inference.toys.significance import Significance
 from bknn.report.fit import content
 from bknn.report.heading import heading, parameters_table
 from bknn.report.numbers import number, short

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
-from bknn.inference.goodness import GoodnessOfFit
-from bknn.inference.result import FitResult
-from bknn.inference.studies import Bias, Coverage, Pulls, bias, coverage, pulls
-from bknn.inference.toys import Failures, Toys
+from bknn.inference.fits.result import FitResult
+from bknn.inference.toys.coverage import Bias, Coverage, Pulls, bias, coverage, pulls
+from bknn.inference.toys.goodness import GoodnessOfFit
+from bknn.inference.toys.toys import Failures, Toys
 from bknn.report.fit import content
 from bknn.report.heading import heading
 from bknn.report.numbers import in_digits, number, short

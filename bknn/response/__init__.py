@@ -5,7 +5,7 @@ for one null spectrum) is turned into an efficiency density, which folds any oth
 
 >>> import bknn
 >>> bknn.enable_x64()
->>> from bknn.decay.standard_model import dbr_dq2
+>>> from bknn.standard_model import dbr_dq2
 >>> from bknn.response import Response
 >>> from bknn.spectrum import Line, Spectrum
 >>> edges = np.linspace(0.0, 22.885, 101)

@@ -9,9 +9,10 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bknn import errors, reading
+from bknn import errors
 from bknn.commands.options import seed
-from bknn.user_functions import beside
+from bknn.reading import user_files
+from bknn.reading.user_functions import beside
 
 
 class Grid(str):
@@ -259,9 +260,9 @@ class Card:
             ParameterError: a value of the wrong kind, or one that is missing.
         """
         path = Path(path)
-        raw = reading.content(path, error=errors.RunError, most=reading.MOST_TOML)
-        text = reading.text(raw, str(path), error=errors.RunError)
-        content = reading.from_toml(raw, str(path), error=errors.RunError)
+        raw = user_files.content(path, error=errors.RunError, most=user_files.MOST_TOML)
+        text = user_files.text(raw, str(path), error=errors.RunError)
+        content = user_files.from_toml(raw, str(path), error=errors.RunError)
         for name, table in content.items():
             if name not in SECTIONS:
                 raise errors.unknown("section", name, SECTIONS, str(path))

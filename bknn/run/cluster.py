@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
-from bknn.analysis import Analysis
-from bknn.inference.work import Compute, Task
-from bknn.run.changes import changes
+from bknn.analysis.analysis import Analysis
+from bknn.inference.pieces import Compute, Task
+from bknn.storage.changes import changes
 
 #: Seconds to wait for a scheduler that does not answer.
 _PATIENCE = 30
 
 
 class Cluster:
-    """A `bknn.inference.work.Pool` of the workers of a Dask scheduler.
+    """A `bknn.inference.pieces.Pool` of the workers of a Dask scheduler.
 
     A piece whose worker was lost is computed again by another one. Results come back here; workers
     write nothing.
@@ -148,7 +148,7 @@ _ONE = threading.Lock()
 
 def _on_worker(content: bytes, compute: Compute, task: Task) -> dict[str, np.ndarray]:
     """Compute a piece on a worker; it compiles once for all pieces of an analysis."""
-    from bknn.commands.options import prepare
+    from bknn.precision import prepare
 
     with _ONE:
         prepare()

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bknn import errors, reading
+from bknn import errors
+from bknn.reading import user_files
 from bknn.run.card import Card, Task
-from bknn.run.checkpoints import Checkpoints, refused, write
 from bknn.run.folder import begin, logging
-from bknn.run.lock import Lock
+from bknn.storage.checkpoints import Checkpoints, refused, write
+from bknn.storage.lock import Lock
 
 
 def run(
@@ -49,7 +50,7 @@ def run(
         RunError: the run cannot begin, go on, or be written.
         BknnError: what a question of the card asks makes no sense.
     """
-    from bknn.commands.options import prepare
+    from bknn.precision import prepare
 
     asked = Card.read(card).with_functions(functions)
     folder = Path(asked.path.stem) if out is None else Path(out)
@@ -74,7 +75,7 @@ def run(
 
 def _tasks(result: Path) -> dict[str, dict[str, Any]]:
     """Return what the `result.json` of a run says about its tasks."""
-    content = reading.read_json(result, error=errors.RunError)
+    content = user_files.read_json(result, error=errors.RunError)
     try:
         return {
             name: {**task, "exit_code": int(task["exit_code"])}
@@ -89,7 +90,7 @@ def _tasks(result: Path) -> dict[str, dict[str, Any]]:
 
 def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
     """Ask one question after the other; return the exit code of each."""
-    from bknn.inference.work import Work
+    from bknn.inference.pieces import Work
 
     work = Work(Checkpoints(folder / "checkpoints"), pool)
     analyses: dict[Any, Any] = {}
@@ -146,7 +147,7 @@ def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any
 def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     """Return the content of the run's `result.json`: that of its tasks, side by side."""
     found = {
-        name: reading.read_json(folder / name / "result.json", error=errors.RunError)
+        name: user_files.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
     whole: dict[str, Any] = {"command": "run", "model": card.model.name}

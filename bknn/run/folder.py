@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from bknn import errors, reading
+from bknn import errors
+from bknn.reading import user_files
+from bknn.reading.user_functions import checksums
 from bknn.run.card import Card
-from bknn.run.changes import changes
-from bknn.run.checkpoints import refused, write
-from bknn.user_functions import checksums
+from bknn.storage.changes import changes
+from bknn.storage.checkpoints import refused, write
 
 #: What the run began with, for a resume to compare.
 BEGUN = "run.json"
@@ -54,7 +55,7 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
             "another --out."
         )
     try:
-        before = reading.read_json(path, error=errors.RunError)
+        before = user_files.read_json(path, error=errors.RunError)
         _compare(folder, card, before, now)
     except (KeyError, TypeError, AttributeError) as problem:
         raise errors.RunError(

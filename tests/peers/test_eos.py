@@ -15,7 +15,7 @@ import pytest
 
 import bknn
 from bknn import inputs, models, prediction
-from bknn.decay.channels import CHANNELS
+from bknn.channels import CHANNELS
 from bknn.form_factors import sets
 
 from . import eos_reference

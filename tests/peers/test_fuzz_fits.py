@@ -17,7 +17,7 @@ import pytest
 
 import bknn
 from bknn import inference, models
-from bknn.analysis import Data
+from bknn.analysis.analysis import Data
 from bknn.data import Measurement
 
 from .reference import Reference, pyhf, pyhf_speaks_softly

@@ -12,9 +12,9 @@ from scipy.stats import norm
 
 import bknn
 from bknn import inference, models
-from bknn.analysis import Data
-from bknn.inference.conditional import Conditional, Ensemble
-from bknn.inference.limits import BAND, limit
+from bknn.analysis.analysis import Data
+from bknn.inference.limits.conditional_fits import Conditional, Ensemble
+from bknn.inference.limits.limit import BAND, limit
 
 from .workspaces import Workspace, one_channel
 

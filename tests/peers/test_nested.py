@@ -12,7 +12,7 @@ from scipy import special
 
 import bknn
 from bknn import errors, inference, models
-from bknn.inference.nested import log_evidences, nested
+from bknn.inference.evidences.nested import log_evidences, nested
 
 CENTRES = np.array([[1.5, 0.0, 0.5, 0.0], [-1.5, 0.0, 0.5, 0.0]])
 WIDTHS = np.array([0.1, 0.2])

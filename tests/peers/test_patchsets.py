@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import bknn
-from bknn import json_patch
-from bknn.pyhf_files import patched
+from bknn.reading import json_patch
+from bknn.reading.pyhf_files import patched
 
 from .workspaces import GARBAGE, _at, _paths, generate
 

@@ -12,9 +12,10 @@ import pytest
 
 import bknn
 from bknn import models
-from bknn.inference.intervals import ONE_SIGMA, intervals
-from bknn.inference.points import Points
-from bknn.inference.profile import profile
+from bknn.inference.estimate import ONE_SIGMA
+from bknn.inference.profiles.held import Points
+from bknn.inference.profiles.intervals import intervals
+from bknn.inference.profiles.profile import profile
 
 from ..unit import small
 from .workspaces import belle2_workspace

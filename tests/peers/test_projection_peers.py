@@ -9,8 +9,8 @@ import pytest
 
 import bknn
 from bknn import inference, models
-from bknn.inference.power import Hypothesis, power
-from bknn.projection import RULES, project
+from bknn.derived.luminosity import RULES, project
+from bknn.studies.power import Hypothesis, power
 
 from ..unit import small
 

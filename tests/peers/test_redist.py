@@ -20,10 +20,10 @@ import pytest
 from scipy.integrate import quad
 
 from bknn import data
-from bknn.decay.standard_model import dbr_dq2
 from bknn.response import Response, breit_wigner
 from bknn.response.breit_wigner import bin_fractions
 from bknn.spectrum import Line, Spectrum
+from bknn.standard_model import dbr_dq2
 
 redist = pytest.importorskip("redist.modifier")
 

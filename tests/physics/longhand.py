@@ -1,6 +1,6 @@
 """Rates written out from papers in plain numpy, to compare models and predictions with.
 
-Only the form factors are bknn's (tests/unit/test_form_factors.py) and the numbers of a set of
+Only the form factors are bknn's (tests/unit/form_factors) and the numbers of a set of
 inputs. Widths and branching fractions, GeV; q2 in GeV^2, any shape.
 """
 

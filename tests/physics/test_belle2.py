@@ -81,7 +81,7 @@ def test_minimum_is_where_pyhf_found_it():
 
 def test_null_folds_to_the_templates(belle2):
     """The spectrum that made the templates gives them back, through the template and folded."""
-    from bknn.decay.standard_model import dbr_dq2
+    from bknn.standard_model import dbr_dq2
 
     whole = models.from_spectrum(lambda q2, mu: mu * dbr_dq2(q2), {"mu": 1.0})
     folded = bknn.Analysis(whole, belle2)

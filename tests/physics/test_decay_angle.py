@@ -9,7 +9,7 @@ the K*, distributed like
     F_L 3/2 cos^2 + (1 - F_L) 3/4 sin^2,
 
 from which F_L is fitted and compared with `bknn.predict`. Only the form factors are bknn's, tested
-in tests/unit/test_form_factors.py; B -> K* matrix elements as in arXiv:1310.3722.
+in tests/unit/form_factors/test_form_factors.py; B -> K* matrix elements as in arXiv:1310.3722.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ import pytest
 from scipy.integrate import quad
 
 from bknn import kinematics
-from bknn.decay.standard_model import dbr_dq2
 from bknn.form_factors.hpqcd2022 import f_plus
 from bknn.inputs import HPQCD_2022
+from bknn.standard_model import dbr_dq2
 
 # dBR/dq2 in 1e-7 GeV^-2, computed from the script of HEPData 10.17182/hepdata.166082, four digits.
 TABLE = {

@@ -9,8 +9,8 @@ import numpy as np
 
 import bknn
 from bknn import models
-from bknn.inference.minima import own_entries
-from bknn.inference.posterior import Mode, Posterior
+from bknn.inference.fits.secondary_minima import own_entries
+from bknn.inference.posteriors.posterior import Mode, Posterior
 
 from . import small
 

@@ -1,0 +1,1 @@
+"""A model and measurements, as one log density of a flat vector."""

@@ -1,0 +1,81 @@
+"""Data sets by name or file: embedded ones, directories, TOML files, pyhf workspaces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bknn import errors
+from bknn.data import checks, published, store
+from bknn.data.measurement import Measurement
+from bknn.errors import DataError
+from bknn.reading import user_files
+from bknn.reading.pyhf_files import Patch, patched
+
+#: How files of pyhf workspaces end.
+_WORKSPACES = (".json", ".json.gz")
+
+
+def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) -> Measurement:
+    """Return a data set, after comparing its content with its checksum.
+
+    Args:
+        name_or_path: a name from `available()`, a directory written by `bknn data import`, a TOML
+            file of a published measurement (docs/data.md), or a file of a pyhf workspace (`.json`
+            or `.json.gz`), which then has no response: its signal can be scaled but not reshaped.
+            A name comes first; write `./name` for a directory of the same name.
+        patch: of a pyhf workspace: `patchset.json:NAME`, a file with a JSON patch, or the list of
+            its operations.
+
+    Raises:
+        UnknownNameError: neither a name nor a directory; close matches are named.
+        DataError: a file is missing, damaged or contradicts the other one; the content does not
+            have its checksum; the densities do not fit the workspace.
+
+    >>> load("belle2-2025").poi
+    'mu'
+    """
+    text = os.fspath(name_or_path)
+    if patch is not None and not text.endswith(_WORKSPACES):
+        raise DataError(f"{text}: only files of pyhf workspaces (.json, .json.gz) take a patch.")
+    if isinstance(name_or_path, str) and text in store.available():
+        file = store.EMBEDDED / f"{text}.toml"
+        return published.read(file, load) if file.is_file() else store.read(store.EMBEDDED / text)
+    path = Path(text)
+    if path.is_dir():
+        return store.read(path)
+    if path.suffix == ".toml" and path.is_file() and path.name != store.METADATA_FILE:
+        return published.read(path, load)
+    if path.name.endswith(_WORKSPACES) and path.is_file():
+        return plain(path, patch)
+    if path.is_file():
+        raise DataError(
+            f"{path}: this is a file, and a data set is a directory with {store.DATA_FILE} and "
+            f"{store.METADATA_FILE}, or a .toml file of a published measurement. Turn official "
+            "files into one with 'bknn data import'."
+        )
+    if path.name != text or not isinstance(name_or_path, str):
+        raise DataError(
+            f"{path}: no such directory. A data set is a directory written by 'bknn data import', "
+            "a .toml file of a published measurement, or one of the embedded names: "
+            f"{', '.join(store.available())}."
+        )
+    raise errors.unknown("data set", text, store.available())
+
+
+def plain(path: Path, patch: Patch | None = None) -> Measurement:
+    """Return a pyhf workspace from a file as a measurement without response."""
+    raw = user_files.content(path)
+    workspace = user_files.from_json(raw, str(path))
+    if patch is not None:
+        workspace = patched(workspace, patch, str(path))
+    checks.check_workspace(workspace, str(path))
+    title = f"pyhf workspace {path.name}, without response"
+    name = path.name.removesuffix(".gz").removesuffix(".json")
+    metadata = {"path": str(path)}
+    if patch is not None:
+        raw = store.canonical_json(workspace)
+        if isinstance(patch, str | os.PathLike):
+            metadata["patch"] = os.fspath(patch)
+            title += f", with the patch {os.fspath(patch)}"
+    return Measurement(name, title, workspace, sha256=store.sha256(raw), metadata=metadata)

@@ -1,0 +1,1 @@
+"""Measurements made of others: simplified, projected to more data, in finer bins."""

@@ -1,0 +1,1 @@
+"""Figures of likelihoods: profiles, limits, toys, scenarios, projections."""

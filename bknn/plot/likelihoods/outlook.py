@@ -1,0 +1,248 @@
+"""What data to come would exclude, with how much of it, and what a measurement would tell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from bknn import errors
+from bknn.models.scenarios import SCENARIOS
+from bknn.plot.drawing.files import save
+from bknn.plot.drawing.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Caption,
+    plain,
+    style,
+    tint,
+)
+from bknn.studies.outlook import SM, Outlook
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+_STYLES = ("-", "--", "-.", ":")
+
+#: Beyond so many sigma the colour does not change, and curves leave their panel.
+_MOST, _HIGHEST = 8.0, 12.0
+
+
+def outlook_figures(found: Outlook, out_dir: str | os.PathLike[str]) -> list[Path]:
+    """Draw and write `exclusion`, with several luminosities `luminosity`, and `information`."""
+    folder = Path(out_dir)
+    paths = save(exclusion(found), folder / "exclusion")
+    if len(found.luminosities) > 1:
+        paths += save(luminosity(found), folder / "luminosity")
+    if found.worth:
+        paths += save(information(found), folder / "information")
+    return paths
+
+
+def exclusion(found: Outlook) -> Figure:
+    """Draw with how many sigma each scenario is expected to be excluded if another one is true, one
+    matrix a luminosity; the darker the further apart."""
+    n, m = len(found.names), len(found.luminosities)
+    columns = min(m, 2)
+    rows = -(-m // columns)
+    cell, left, gap, above, below = 0.42, 0.98, 0.16, 0.24, 0.52
+    width = left + columns * (n * cell + gap)
+    colours = LinearSegmentedColormap.from_list("sigma", [tint(BLUE, x) for x in (0.0, 0.75)])
+    with style():
+        head = "rows: true, columns: tested; expected exclusion in σ, bold from 5"
+        text = Caption(_words(found, head), width)
+        height = text.room + below + rows * (n * cell + above)
+        figure = Figure(figsize=(width, height))
+        for k, (x, power) in enumerate(zip(found.luminosities, found.powers, strict=True)):
+            row, column = divmod(k, columns)
+            x0 = left + column * (n * cell + gap)
+            y0 = height - (row + 1) * (n * cell + above)
+            ax = figure.add_axes((x0 / width, y0 / height, n * cell / width, n * cell / height))
+            ax.imshow(power.z, cmap=colours, vmin=0.0, vmax=_MOST, aspect="auto")
+            for i in range(n):
+                for j in range(n):
+                    z = power.z[i, j]
+                    shown = "" if i == j else f"{z:.1f}" if power.converged[i, j] else "?"
+                    bold = "bold" if z >= 5 else "normal"
+                    colour = "white" if z > 0.75 * _MOST else GREY if z < 3 else BLACK
+                    ax.text(
+                        j, i, shown, ha="center", va="center", fontsize=6.5, color=colour,
+                        fontweight=bold,
+                    )  # fmt: skip
+            ax.set_title(f"{x:g} ab$^{{-1}}$", pad=3)
+            ax.set_xticks(range(n), [_label(s) for s in found.names] if row == rows - 1 else [])
+            ax.set_yticks(range(n), [_label(s) for s in found.names] if column == 0 else [])
+            ax.tick_params(length=0)
+            for tick in ax.get_xticklabels():
+                tick.set(rotation=35, ha="right", rotation_mode="anchor")
+        text.write(figure)
+    return figure
+
+
+def luminosity(found: Outlook) -> Figure:
+    """Draw expected significances against the luminosity, one panel for each scenario that is true
+    and one line for each that is tested; dashed lines are 3 and 5 sigma.
+
+    Raises:
+        ParameterError: there is one luminosity only.
+    """
+    if len(found.luminosities) < 2:
+        raise errors.ParameterError(
+            "one luminosity makes no curve; ask for two or more, as in luminosities=(1, 5, 50)."
+        )
+    shown = [i for i, name in enumerate(found.names) if name != SM]
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    wide, tall, left, bottom, gap, above = 1.9, 1.55, 0.42, 0.34, 0.1, 0.24
+    legend = 0.08 + 0.14 * -(-len(found.names) // 3)
+    width = left + columns * (wide + gap)
+    most = min(float(found.z.max()) * 1.12, _HIGHEST)
+    with style():
+        text = Caption(_words(found, "expected significance of the exclusion"), width)
+        height = text.room + bottom + rows * (tall + above) + legend
+        figure = Figure(figsize=(width, height))
+        handles: dict[int, Line2D] = {}
+        for k, i in enumerate(shown):
+            row, column = divmod(k, columns)
+            x0 = left + column * (wide + gap)
+            y0 = height - legend - (row + 1) * (tall + above)
+            ax = figure.add_axes((x0 / width, y0 / height, wide / width, tall / height))
+            for z in (3, 5):
+                ax.axhline(z, color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
+            for j, name in enumerate(found.names):
+                if j == i:
+                    continue
+                (line,) = ax.plot(
+                    found.luminosities,
+                    found.z[:, i, j],
+                    marker="o",
+                    markersize=2.2,
+                    color=BLACK if name == SM else _COLOURS[(j - 1) % len(_COLOURS)],
+                    linestyle=_STYLES[j % len(_STYLES)],
+                )
+                handles.setdefault(j, line)
+            ax.set_xscale("log")
+            ax.set_ylim(0.0, most)
+            ax.set_title(f"true: {_label(found.names[i])}", pad=3)
+            ax.xaxis.set_major_locator(FixedLocator(found.luminosities.tolist()))
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.set_xticklabels([f"{x:g}" for x in found.luminosities])
+            ax.tick_params(top=True, right=True)
+            if column == 0:
+                ax.set_ylabel("significance [σ]")
+            else:
+                ax.set_yticklabels([])
+            if k + columns >= len(shown):
+                ax.set_xlabel("integrated luminosity [ab$^{-1}$]")
+            else:
+                ax.set_xticklabels([])
+        order = sorted(handles)
+        figure.legend(
+            [handles[j] for j in order],
+            [f"tested: {_label(found.names[j])}" for j in order],
+            loc="upper left",
+            bbox_to_anchor=(left / width, 1.0),
+            ncols=3,
+            borderaxespad=0.3,
+        )
+        text.write(figure)
+    return figure
+
+
+def information(found: Outlook) -> Figure:
+    """Draw what measurements to come would tell: about which scenario is true (bars), about
+    couplings and mass (open bars), and about the scenario for results of other precision.
+
+    Raises:
+        ParameterError: it was not computed.
+    """
+    if not found.worth:
+        raise errors.ParameterError(
+            "the worth of measurements was not computed; ask for it with worth_at= in ab^-1."
+        )
+    worth = found.worth[::-1]
+    n = len(worth)
+    tall = 0.19 * n
+    bar, curve, left, gap, right, bottom, above = 1.75, 1.85, 2.05, 0.12, 0.1, 0.36, 0.12
+    middle = left + 2 * bar + gap + 0.55
+    width = middle + curve + right
+    with style():
+        text = Caption(
+            _words(found, f"at {found.worth_at:g} ab$^{{-1}}$; nats"),
+            width,
+        )
+        height = text.room + bottom + tall + above
+        figure = Figure(figsize=(width, height))
+
+        def panel(x0: float, wide: float) -> Axes:
+            return figure.add_axes(
+                (x0 / width, (text.room + bottom) / height, wide / width, tall / height)
+            )
+
+        places = np.arange(n)
+        first = panel(left, bar)
+        values = [w.models.value for w in worth]
+        errors_ = [w.models.error for w in worth]
+        first.barh(places, values, xerr=errors_, color=tint(BLUE, 0.6), height=0.66, ecolor=GREY)
+        largest = float(np.log(len(found.today)))
+        first.axvline(largest, color=GREY, linewidth=0.6, linestyle=(0, (5, 4)))
+        first.set_xlim(0.0, 1.08 * largest)
+        first.set_yticks(places, [_measurement(w.name) for w in worth])
+        first.set_xlabel("which scenario [nats]")
+        second = panel(left + bar + gap, bar)
+        second.barh(
+            places, [w.mean for w in worth], facecolor="white", edgecolor=VERMILLION, height=0.66
+        )
+        second.set_yticks(places, [""] * n)
+        second.set_xlim(0.0)
+        second.set_xlabel("couplings and mass [nats]")
+        third = panel(middle, curve)
+        colours = (BLUE, VERMILLION, GREEN)
+        for k, (name, (sigma, told)) in enumerate(found.precision.items()):
+            at = sigma[len(sigma) // 2]
+            label = f"{plain(name)}: {_width(name, at)}"
+            third.plot(sigma / at, told, color=colours[k], linestyle=_STYLES[k], label=label)
+        third.axhline(largest, color=GREY, linewidth=0.6, linestyle=(0, (5, 4)))
+        third.set_xscale("log")
+        third.set_ylim(0.0, 1.08 * largest)
+        third.set_xlabel("σ / expected σ")
+        third.set_ylabel("which scenario [nats]")
+        third.legend(loc="upper right", fontsize=5.8, bbox_to_anchor=(1.0, 0.93), handlelength=1.4)
+        for ax in (first, second, third):
+            ax.tick_params(top=True, right=ax is third)
+        for ax in (first, second):
+            ax.tick_params(axis="y", length=0)
+        text.write(figure)
+    return figure
+
+
+def _label(name: str) -> str:
+    return "SM" if name == SM else SCENARIOS[name].label
+
+
+def _measurement(name: str) -> str:
+    """Shorter where it is known what it is."""
+    return plain(name).replace(" and ", ",\n") if len(name) > 34 else plain(name)
+
+
+def _width(name: str, sigma: float) -> str:
+    return (
+        f"{sigma:.2f}" if name.startswith("F_L") else f"{1e6 * sigma:.2g}$\\,\\times\\,10^{{-6}}$"
+    )
+
+
+def _words(found: Outlook, head: str) -> str:
+    data = " + ".join(plain(m.name) for m in found.measurements)
+    more = f" with {', '.join(plain(x) for x in found.expected)}" if found.expected else ""
+    return f"{head}; {data}{more} projected; systematic uncertainties: {found.systematics}"

@@ -1,0 +1,229 @@
+"""Scenarios side by side over their masses, and regions of two couplings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from bknn.plot.drawing.scale import Scale
+from bknn.plot.drawing.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Caption,
+    plain,
+    style,
+    tint,
+)
+from bknn.studies.regions import COMBINED, Regions
+from bknn.studies.scenarios import RESCALED, ScenarioFit, Scenarios
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+_STYLES = ("-", "--", "-.", ":")
+
+# Inches.
+_TALL, _LEFT, _RIGHT, _BOTTOM, _TOP = 3.3, 0.6, 1.75, 0.36, 0.12
+
+
+def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure:
+    """Draw -2 ln(L / L_SM) of scenarios over the mass of their particle.
+
+    Dashed lines are 1, 2, 3, ... sigma of one parameter. The standard model rescaled, which has no
+    mass, is a grey line. Dots are the best masses. More scenarios than one panel holds get a
+    panel for each final state.
+
+    Args:
+        found: from `studies.scenarios`.
+        names: which of them; all by default.
+    """
+    fits = {n: found[n] for n in names or found.fits}
+    panels = _panels(fits)
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    wide, tall, right = (3.25, _TALL, _RIGHT) if columns == 1 else (2.35, 2.1, 0.95)
+    across, width = _LEFT + wide + right, columns * (_LEFT + wide + right)
+    lowest = min(f.delta for f in fits.values())
+    bottom = 1.15 * min(lowest, -1.0)
+    last = max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0)
+    data = plain(" + ".join(m.name for m in found.measurements))
+    with style():
+        text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", width)
+        height = text.room + rows * (_BOTTOM + tall + _TOP)
+        figure = Figure(figsize=(width, height))
+        for k, panel in enumerate(panels):
+            row, column = divmod(k, columns)
+            x0 = column * across + _LEFT
+            y0 = height - (row + 1) * (_BOTTOM + tall + _TOP) + _BOTTOM
+            ax = figure.add_axes((x0 / width, y0 / height, wide / width, tall / height))
+            ax.set_xlim(0.0, last)
+            ax.set_ylim(bottom, max(1.0, -0.06 * bottom))
+            _curves(ax, panel)
+        text.write(figure)
+    return figure
+
+
+#: Curves that can be told apart in one panel, and what is too few for one.
+_MOST, _FEW = 12, 3
+
+
+def _panels(fits: Mapping[str, ScenarioFit]) -> list[dict[str, ScenarioFit]]:
+    """Return what is drawn in each panel with the reference: all, or one final state (those with
+    few scenarios together)."""
+    if len(fits) <= _MOST:
+        return [dict(fits)]
+    others = {name: fit for name, fit in fits.items() if name != RESCALED}
+    size = Counter(fit.scenario.model for fit in others.values())
+    found: dict[str, dict[str, ScenarioFit]] = {}
+    for name, fit in others.items():
+        model = fit.scenario.model
+        found.setdefault(model if size[model] > _FEW else "", {})[name] = fit
+    reference = {RESCALED: fits[RESCALED]} if RESCALED in fits else {}
+    return [reference | panel for panel in found.values()]
+
+
+def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
+    """Draw scenarios in one panel, whose limits are set."""
+    for n in range(1, int(np.sqrt(-ax.get_ylim()[0])) + 1):
+        ax.axhline(-(n**2), color=GREY, linewidth=0.5, linestyle=(0, (5, 4)))
+        ax.annotate(
+            f"{n}σ",
+            (1.0, -(n**2)),
+            (-3, 1),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=6.5,
+            ha="right",
+            color=GREY,
+        )
+    flat = iter(("-", "--", ":"))
+    k = 0
+    for name, fit in fits.items():
+        if fit.curve is None:
+            rescaled = name == RESCALED
+            ax.axhline(
+                fit.delta,
+                color=GREY if rescaled else BLACK,
+                linestyle="-" if rescaled else next(flat, "-."),
+                label=fit.scenario.label,
+            )
+            continue
+        colour = _COLOURS[k % len(_COLOURS)]
+        line = _STYLES[(k // len(_COLOURS) + k) % len(_STYLES)]
+        (mass,) = fit.curve.axes
+        ax.plot(mass, fit.deltas, line, color=colour, label=fit.scenario.label)
+        best = float(fit.best.params["mass"])
+        ax.plot(best, fit.delta, "o", color=colour, markersize=3)
+        k += 1
+    ax.set_xlabel("$m_X$ [GeV]")
+    ax.set_ylabel(r"$-2\,\ln(L_{\mathrm{SM}+X}\,/\,L_{\mathrm{SM}})$")
+    ax.tick_params(top=True, right=True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+
+
+def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
+    """Draw where two couplings may be: each data set in a colour, all together in black.
+
+    Full lines are the innermost contours (68.3%), dashed ones the next (95.4%); what all data
+    allow is filled.
+
+    Args:
+        found: from `studies.coupling_regions`.
+        mirrored: draw other signs of the couplings too, where the grid begins at 0 and the expected
+            counts do not change with the sign.
+    """
+    first = next(iter(found.contours.values()))
+    target = first.profile.target
+    x_axis, y_axis = first.profile.axes
+    wide, tall = 3.0, 3.0
+    width = _LEFT + 0.15 + wide + 1.75
+    held = ", ".join(f"{plain(n)} = {v:g}" for n, v in found.fixed.items() if v)
+    levels = ", ".join(f"{n:g}" for n in first.lines)
+    with style():
+        text = Caption(
+            f"{plain(target.model.name)}{f', {held}' if held else ''}; contours of {levels} sigma "
+            "of two parameters, all else fitted",
+            width,
+        )
+        height = text.room + _BOTTOM + tall + _TOP + 0.1
+        figure = Figure(figsize=(width, height))
+        ax = figure.add_axes(
+            (
+                (_LEFT + 0.15) / width,
+                (text.room + _BOTTOM) / height,
+                wide / width,
+                tall / height,
+            )
+        )
+        signs = _signs(found) if mirrored else [(1.0, 1.0)]
+        drawn = [
+            np.concatenate([s[a] * axis for s in signs]) for a, axis in enumerate((x_axis, y_axis))
+        ]
+        scales = [Scale(target, *one) for one in zip(found.parameters, drawn, strict=True)]
+        handles = []
+        for k, (name, contour) in enumerate(found.contours.items()):
+            combined = name == COMBINED or len(found.contours) == 1
+            colour = BLACK if combined else _COLOURS[k % len(_COLOURS)]
+            for sign in signs:
+                axes = [
+                    scale(s * axis)
+                    for scale, s, axis in zip(scales, sign, (x_axis, y_axis), strict=True)
+                ]
+                if combined:
+                    heights = sorted(contour.levels.values())
+                    fills = [tint(GREY, 0.35), tint(GREY, 0.18), tint(GREY, 0.1)][: len(heights)]
+                    levels_of = [-1.0, *heights[: len(fills)]]
+                    ax.contourf(*axes, contour.profile.delta.T, levels_of, colors=fills)
+                for j, lines in enumerate(contour.lines.values()):
+                    for line in lines:
+                        x, y = (scales[a](sign[a] * line[:, a]) for a in (0, 1))
+                        ax.plot(x, y, color=colour, linestyle=_STYLES[j % 4], linewidth=0.9)
+            handles.append(Line2D([], [], color=colour, label=plain(name)))
+        ax.set_xlabel(scales[0].label)
+        ax.set_ylabel(scales[1].label)
+        ends = [scale(np.array([x.min(), x.max()])) for scale, x in zip(scales, drawn, strict=True)]
+        ax.set_xlim(*ends[0])
+        ax.set_ylim(*ends[1])
+        for across, (low, high) in zip((ax.axvline, ax.axhline), ends, strict=True):
+            if low < 0.0 < high:
+                across(0.0, color=GREY, linewidth=0.4)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.tick_params(top=True, right=True)
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        text.write(figure)
+    return figure
+
+
+def _signs(found: Regions) -> list[tuple[float, float]]:
+    """Return the signs of both couplings that a region is drawn with."""
+    last = list(found.contours.values())[-1].profile
+    target, axes = last.target, last.axes
+    where = [target.index(name) for name in found.parameters]
+    vector = np.array(target.init_vector)
+    for name, value in found.fixed.items():
+        vector[target.index(name)] = value
+    # Far from 0, and no ratio that could hide an interference.
+    vector[where] = [0.9 * axes[0][-1], 0.7 * axes[1][-1]]
+    rates = jax.jit(target.rates)
+    expected = np.asarray(rates(vector))
+    signs = [(1.0, 1.0)]
+    for sign in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
+        # The rest of the plane is not on the grid already.
+        elsewhere = any(s < 0 and axis[0] >= 0 for s, axis in zip(sign, axes, strict=True))
+        there = vector.copy()
+        there[where] *= sign
+        if elsewhere and np.allclose(rates(there), expected, rtol=1e-9):
+            signs.append(sign)
+    return signs

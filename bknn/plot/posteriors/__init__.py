@@ -1,0 +1,1 @@
+"""Figures of posteriors, and whether to believe them."""

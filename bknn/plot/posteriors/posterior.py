@@ -1,0 +1,58 @@
+"""All figures of a posterior."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bknn.inference.posteriors.predictive import Predictive
+from bknn.inference.posteriors.reweight import Reweighted
+from bknn.plot.drawing.files import save
+from bknn.plot.fits.nuisances import constraints
+from bknn.plot.posteriors.chains import ranks, trace
+from bknn.plot.posteriors.corner import corner
+from bknn.plot.posteriors.forest import forest
+from bknn.plot.posteriors.predictive import predictive
+from bknn.plot.posteriors.prior_posterior import prior_posterior
+
+if TYPE_CHECKING:
+    from bknn.inference.posteriors.posterior import Posterior
+
+
+def posterior_figures(
+    posterior: Posterior,
+    out_dir: str | os.PathLike[str],
+    *,
+    predicted: Sequence[Predictive] = (),
+    others: Mapping[str, Reweighted] | None = None,
+    marks: Mapping[str, Mapping[str, float]] | None = None,
+) -> list[Path]:
+    """Draw everything that there is to draw of a posterior, and write it.
+
+    Args:
+        posterior: from `sample`.
+        out_dir: folder for `corner`, `trace`, `prior_posterior` (of the model's own parameters, if
+            any floated), `ranks`, `forest` (if anything is constrained), and `prior_predictive` or
+            `posterior_predictive`, each as PDF and PNG.
+        predicted: from `prior_predictive`, `posterior_predictive`.
+        others: {label: posterior with other priors}, drawn into `prior_posterior`.
+        marks: points for `corner`, {label: {name: value}}.
+
+    Returns:
+        The paths written.
+    """
+    folder = Path(out_dir)
+    paths: list[Path] = []
+    if posterior.own:
+        paths += save(corner(posterior, marks=marks), folder / "corner")
+        paths += save(trace(posterior), folder / "trace")
+        paths += save(prior_posterior(posterior, others=others), folder / "prior_posterior")
+    paths += save(ranks(posterior), folder / "ranks")
+    index, _, _ = constraints(posterior.analysis, posterior.analysis.data)
+    if posterior.moving[index].any():
+        paths += save(forest(posterior), folder / "forest")
+    for found in predicted:
+        paths += save(predictive(found), folder / f"{found.kind}_predictive")
+    return paths

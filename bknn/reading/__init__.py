@@ -1,0 +1,1 @@
+"""What users hand in: their files, pyhf workspaces and their patches, functions of their own."""

@@ -1,0 +1,1 @@
+"""Observables that a fit or a posterior predicts, with their uncertainties."""

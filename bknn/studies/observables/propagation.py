@@ -1,0 +1,96 @@
+"""Functions of a model's parameters, as functions of what a fit or a posterior knows of them.
+
+Form factors that the data do not depend on (those of B -> K* in a fit of B -> K) enter with the
+Gaussian of their own fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bknn.analysis.analysis import Analysis
+from bknn.inference.fits.result import FitResult
+from bknn.inference.posteriors.posterior import Posterior
+from bknn.inference.samplers.whitening import in_pieces
+from bknn.parameters import Parameter
+from bknn.studies.observables.quantities import Quantity, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """A function of the parameters of a model, as one of what an analysis knows of them.
+
+    Attributes:
+        analysis: whose parameters.
+        channels: decay channels that the function depends on.
+        function: of {name: value}, of all parameters of the model; returns (n,).
+    """
+
+    analysis: Analysis
+    channels: tuple[str, ...]
+    function: Callable[[Mapping[str, Any]], Array]
+
+    @cached_property
+    def others(self) -> tuple[Parameter, ...]:
+        """Constrained parameters that the data do not depend on: form factors of other decays."""
+        model = self.analysis.model
+        if not hasattr(model, "nuisances"):
+            return ()
+        own = {p.name for p in self.analysis.parameters} | set(self.analysis.constants)
+        return tuple(p for p in model.nuisances(self.channels) if p.name not in own)
+
+    def __call__(self, physics: Array, others: Array) -> Array:
+        """Return the values (n,) at the parameters of the analysis that are not nuisances of its
+        measurements, and at `others`."""
+        params: dict[str, Any] = dict(self.analysis.constants)
+        params |= {p.name: physics[i] for i, p in enumerate(self.analysis.parameters)}
+        params |= {p.name: others[i] for i, p in enumerate(self.others)}
+        return self.function(params)
+
+    def of_fit(self, result: FitResult) -> tuple[np.ndarray, np.ndarray]:
+        """Return values (n,) and their covariance (n, n) at a fit."""
+        n = len(self.analysis.parameters)
+        centre = np.array([p.constraint[0] for p in self.others if p.constraint], float)
+        width = np.array([p.constraint[1] for p in self.others if p.constraint], float)
+
+        @jax.jit
+        def both(physics: Array, others: Array) -> tuple[Array, tuple[Array, Array]]:
+            return self(physics, others), jax.jacfwd(self, (0, 1))(physics, others)
+
+        values, (slopes, more) = both(jnp.asarray(result.vector[:n]), jnp.asarray(centre))
+        slopes, more = np.asarray(slopes), np.asarray(more) * width
+        covariance = np.asarray(result.covariance)[:n, :n]
+        # What nothing depends on may be undetermined.
+        used = np.any(slopes != 0, axis=0)
+        within = slopes[:, used] @ covariance[np.ix_(used, used)] @ slopes[:, used].T
+        return np.asarray(values), within + more @ more.T
+
+    def of_draws(self, posterior: Posterior, seed: int) -> np.ndarray:
+        """Return values (draws, n) of a posterior, each with a draw of the other parameters."""
+        n = len(self.analysis.parameters)
+        random = np.random.default_rng(seed)
+        others = [
+            p.constraint[0] + p.constraint[1] * random.standard_normal(len(posterior.flat))
+            for p in self.others
+            if p.constraint
+        ]
+        rows = np.column_stack([posterior.flat[:, :n], *others])
+        return in_pieces(jax.vmap(lambda row: self(row[:n], row[n:])))(rows)
+
+
+def push(analysis: Analysis, quantities: Sequence[Quantity]) -> Push:
+    """Return quantities as a function."""
+    channels = tuple(dict.fromkeys(q.channel for q in quantities))
+
+    def function(params: Mapping[str, Any]) -> Array:
+        return evaluate(analysis.model, quantities, params)
+
+    return Push(analysis, channels, function)

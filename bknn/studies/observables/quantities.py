@@ -1,0 +1,208 @@
+"""Observables to be predicted: which, of what decay, in which range of q2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors, prediction
+from bknn.channels import channel as find_channel
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An observable of a decay.
+
+    Attributes:
+        observable: one of `bknn.prediction.OBSERVABLES`.
+        channel: one of `bknn.channels.CHANNELS`.
+        q2: a bin (lower, upper) or, for "dbr_dq2" and "f_l", a point, GeV^2; None is all.
+        around: half of the width, GeV^2, of a bin around the square of the mass of the model,
+            wherever the fit puts it; in place of `q2`.
+        part: "all", or "new" for the new state alone, without the standard model.
+
+    >>> str(Quantity("f_l", "B0 -> K*0", around=1.0))
+    'f_l, B0 -> K*0, mass^2 -+ 1 GeV^2'
+    """
+
+    observable: str = "branching_ratio"
+    channel: str = "B+ -> K+"
+    q2: tuple[float, float] | float | None = None
+    around: float | None = None
+    part: str = "all"
+
+    def edges(self, params: Mapping[str, ArrayLike]) -> Any:
+        """Return the bin, GeV^2: two numbers, or an array (2,); None for a point."""
+        if self.around is not None:
+            place = jnp.asarray(params["mass"]) ** 2
+            return jnp.stack([jnp.maximum(place - self.around, 0.0), place + self.around])
+        if self.q2 is None:
+            return 0.0, np.inf
+        return self.q2 if isinstance(self.q2, tuple) else None
+
+    def check(self, model: Any) -> Quantity:
+        """Return it if the model predicts it.
+
+        Raises:
+            UnknownNameError, ParameterError: as for `bknn.predict`; a bin around a mass that the
+                model does not have.
+        """
+        q2: Any = self.q2
+        if self.around is not None:
+            if self.q2 is not None:
+                raise errors.ParameterError(
+                    f"{self.observable!r} of {self.channel!r} is asked for in the bin {self.q2} "
+                    "and in one around a mass; leave one of them out."
+                )
+            if not self.around > 0:
+                raise errors.ParameterError(
+                    f"a bin around a mass needs a positive half width in GeV^2, not {self.around}."
+                )
+            values = {p.name: p.init for p in model.parameters}
+            if "mass" not in values or not _has_lines(model, values, self.channel):
+                raise errors.ParameterError(
+                    f"model {model.name!r} has no narrow line in q2, so there is no bin around "
+                    "its mass; give the bin itself."
+                )
+            q2 = (1.0, 2.0)
+        prediction.check(model, self.observable, self.channel, q2, part=self.part)
+        return self
+
+    def defined(self, model: Any, params: Mapping[str, ArrayLike]) -> None:
+        """Refuse a polarisation or a ratio where nothing decays, at values of all parameters.
+
+        Raises:
+            UndefinedError: as for `bknn.predict`.
+        """
+        if self.observable in ("branching_ratio", "dbr_dq2"):
+            return
+        if self.around is None and self.part == "all":
+            return  # known beforehand
+        q2: Any = self.q2
+        if self.around is not None:
+            q2 = tuple(float(x) for x in self.edges(params))
+        nuisances = model.nuisances([self.channel]) if hasattr(model, "nuisances") else ()
+        known = {p.name for p in (*model.parameters, *nuisances)}
+        own = {name: x for name, x in params.items() if name in known}
+        prediction.predict(model, self.observable, self.channel, own, q2, part=self.part)
+
+    @property
+    def what(self) -> str:
+        """The observable in words."""
+        return self.observable if self.part == "all" else f"{self.observable} ({self.part})"
+
+    @property
+    def where(self) -> str:
+        """The region of q2 in words."""
+        if self.around is not None:
+            return f"mass^2 -+ {self.around:g}"
+        if self.q2 is None:
+            return "all"
+        if isinstance(self.q2, tuple):
+            return f"{self.q2[0]:g} ... {self.q2[1]:g}"
+        return f"{self.q2:g}"
+
+    def __str__(self) -> str:
+        unit = "" if self.where == "all" else " GeV^2"
+        return f"{self.what}, {self.channel}, {self.where}{unit}"
+
+
+def in_bins(
+    model: Any,
+    channel: str,
+    params: Mapping[str, ArrayLike],
+    bins: Sequence[Any],
+    *,
+    part: str = "all",
+    polarised: bool = True,
+) -> tuple[Array, Array]:
+    """Return branching fractions in bins (n,), and those of a vector meson in helicity 0 alone.
+
+    The same as `bknn.prediction.value`, one by one, in a smaller program: spectra are made once.
+
+    Args:
+        model, channel, params, part: as for `bknn.prediction.value`.
+        bins: lower and upper edge of each, GeV^2; from 0 to infinity is all.
+        polarised: whether helicity 0 is asked for; else it is the same as all.
+    """
+
+    def amounts(longitudinal: bool) -> Array:
+        spectrum = prediction.spectrum_of(
+            model, params, channel, longitudinal=longitudinal, part=part
+        )
+
+        def one(low: Any, high: Any) -> Array:
+            found = prediction.branching_ratio(model, channel, spectrum, q2=(low, high))
+            return jnp.asarray(found)
+
+        # What is a sum of fixed shapes is integrated beforehand, where the edges are known.
+        shapes = all(c.as_shapes() is not None for c in spectrum.continua)
+        known = [shapes and isinstance(x, tuple) for x in bins]
+        found = [one(*x) if k else None for x, k in zip(bins, known, strict=True)]
+        if others := [jnp.asarray(x) for x, k in zip(bins, known, strict=True) if not k]:
+            more = iter(jax.vmap(one)(*jnp.stack(others).T))
+            found = [next(more) if x is None else x for x in found]
+        return jnp.stack([x for x in found if x is not None])
+
+    whole = amounts(False)
+    return whole, (amounts(True) if polarised and find_channel(channel).vector else whole)
+
+
+def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, ArrayLike]) -> Array:
+    """Return what a model predicts for quantities (n,), a pure JAX function of all its parameters.
+
+    Bins of one channel are computed together. Where nothing decays polarisations and ratios are 0;
+    `Quantity.defined` refuses them.
+    """
+    found: dict[Quantity, Array] = {}
+    for channel, part in dict.fromkeys((q.channel, q.part) for q in quantities):
+        own = [q for q in quantities if (q.channel, q.part) == (channel, part)]
+        edges = {q: e for q in own if (e := q.edges(params)) is not None}
+        if edges:
+            bins = list(edges.values())
+            polarised = any(q.observable.endswith("f_l") for q in edges)
+            both = in_bins(model, channel, params, bins, part=part, polarised=polarised)
+            null: tuple[Array, Array] | None = None
+            if any(q.observable.startswith("r_") for q in edges):
+                other, others = prediction.null_of(model, params)
+                null = in_bins(other, channel, others, bins, polarised=polarised)
+            for i, q in enumerate(edges):
+                found[q] = observable_of(q.observable, (both[0][i], both[1][i]))
+                if q.observable.startswith("r_"):
+                    assert null is not None
+                    below = observable_of(q.observable, (null[0][i], null[1][i]))
+                    found[q] = _ratio(found[q], below)
+        for q in own:
+            if q not in edges:
+                found[q] = prediction.value(model, q.observable, channel, params, q.q2, part=part)
+    return jnp.stack([found[q] for q in quantities])
+
+
+def observable_of(name: str, amounts: tuple[Array, Array]) -> Array:
+    """Return a branching fraction or a polarisation from all decays and longitudinal ones."""
+    whole, part = amounts
+    if not name.endswith("f_l"):
+        return whole
+    return _ratio(part, whole)
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
+
+
+def _has_lines(model: Any, values: Mapping[str, float], channel: str) -> bool:
+    found: list[bool] = []
+
+    def look(x: Array) -> Array:
+        found.append(bool(model.spectrum(values, channel).lines))
+        return x
+
+    jax.eval_shape(look, jnp.zeros(()))
+    return found[0]

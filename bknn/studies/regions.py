@@ -1,0 +1,97 @@
+"""Regions of two couplings: each data set alone, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis
+from bknn.data import Measurement
+from bknn.inference.pieces import Progress
+from bknn.inference.profiles.contours import Contours, contours
+
+#: What the region of all data sets together is called.
+COMBINED = "combined"
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Contours of the same two parameters from several sets of data.
+
+    Attributes:
+        parameters: the two names.
+        fixed: {name: value} of what did not float.
+        contours: by name of the data set; `COMBINED` is all of them, if there are several.
+    """
+
+    parameters: tuple[str, str]
+    fixed: Mapping[str, float]
+    contours: Mapping[str, Contours]
+
+    def __getitem__(self, name: str) -> Contours:
+        return self.contours[name]
+
+    def __repr__(self) -> str:
+        return f"Regions({' x '.join(self.parameters)}; {', '.join(self.contours)})"
+
+
+def coupling_regions(
+    model: Any,
+    measurements: Sequence[Measurement],
+    over: Mapping[str, ArrayLike],
+    *,
+    fixed: Mapping[str, float] | None = None,
+    free: Sequence[str] = (),
+    sigmas: Sequence[float] = (1, 2),
+    like: Regions | None = None,
+    progress: Progress | None = None,
+) -> Regions:
+    """Return where two couplings may be, for each data set and for all together.
+
+    All other parameters that float, nuisances among them, are minimised over. The contours are
+    those of two parameters, 68.3% and 95.4% by default, from -2 log L above its lowest value
+    anywhere; a data set that only has limits allows a region around 0.
+
+    Args:
+        model: from `bknn.models.load`.
+        measurements: from `bknn.data.load`, at least one.
+        over: {name: values} of two parameters: the grid on which contours are looked for.
+        fixed: {name: value} of parameters that do not float, often the mass.
+        free: names of other parameters that shall float; those of `over` and `fixed` do so anyway.
+        sigmas: of which contours.
+        like: other regions of the same model and data, whose couplings floated then, too: nothing
+            is compiled anew. Couplings that are not in `over` are kept by `fixed`.
+        progress: is called with the number of points of the grid that have been done.
+
+    Raises:
+        ParameterError: not two parameters, or no measurement.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import models, studies
+        >>> belle2 = bknn.data.load("belle2-2025")
+        >>> grid = {"g_S": [0.0, 1e-8, 2e-8], "g_P": [-1e-7, 0.0, 1e-7]}
+        >>> found = studies.coupling_regions(
+        ...     models.load("scalar"), [belle2], grid, fixed={"mass": 2.1}
+        ... )  # doctest: +SKIP
+    """
+    if not measurements:
+        raise errors.ParameterError("regions need at least one measurement; give some.")
+    held = dict(fixed or {})
+    own = {p.name for p in model.parameters if p.fixed}
+    floats = [name for name in dict.fromkeys([*over, *free, *held]) if name in own]
+    sets: dict[str, tuple[Measurement, ...]] = {m.name: (m,) for m in measurements}
+    if len(measurements) > 1:
+        sets[COMBINED] = tuple(measurements)
+    found: dict[str, Contours] = {}
+    for name, data in sets.items():
+        same = None if like is None else like[name].profile.target
+        analysis = same or Analysis(model, data, free=floats)
+        found[name] = contours(analysis, over, fixed=held, sigmas=sigmas, progress=progress)
+    names = tuple(over)
+    return Regions((names[0], names[1]), {k: float(np.asarray(v)) for k, v in held.items()}, found)

@@ -1,0 +1,3 @@
+"""The version of bknn."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,1 @@
+"""Evidences of models, and hypotheses side by side."""

@@ -1,0 +1,1 @@
+"""The best fit of a likelihood, and of many side by side."""

@@ -1,0 +1,90 @@
+"""Nuisances of single bins, solved for exactly.
+
+The finite size of a simulated sample gives each of its bins a factor g_s of its own, constrained to
+a_s +- sigma_s. With everything else fixed the rate of a bin is rate = r + sum_s c_s g_s, and the
+best factors are, with u = 1 - n/rate for n counts,
+
+    g_s = a_s - sigma_s^2 c_s u,   clipped to their bounds,
+
+so the rate solves a quadratic equation (Barlow and Beeston 1993, Conway arXiv:1103.0354; here with
+several factors a bin). Clipped factors join r, which may need a few rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bknn.analysis.analysis import Analysis, Data
+from bknn.likelihood.sparse import padded
+
+#: Rounds in which factors may reach their bounds or leave them.
+_ROUNDS = 2
+
+
+def settled(analysis: Analysis) -> np.ndarray:
+    """Return the positions, among the local entries of the structure, that can be solved for."""
+    structure = analysis.structure
+    return np.flatnonzero(structure.linear & np.isin(structure.local, analysis.normal[0]))
+
+
+def settler(analysis: Analysis) -> Callable[[Array, Data, Array], Array]:
+    """Return the function (vector, data, moving) -> vector with these nuisances at their best.
+
+    All arguments are those of one fit: (size,), data, (size,) of bool.
+    """
+    which = settled(analysis)
+    structure = analysis.structure
+    local = structure.local[which]
+    if not local.size:
+        return lambda vector, data, moving: vector
+    index, _, widths = analysis.normal
+    position = {int(p): i for i, p in enumerate(index)}
+    measured = np.array([position[int(p)] for p in local])
+    variance = widths[measured] ** 2
+    lower, upper = analysis.bounds[local].T
+    # One row a bin, padded; the last entry of each list stands for "none".
+    table = padded(structure.local_bin[which], analysis.n_bins)
+    # And back: where each entry of the vector stands in [table, vector].
+    back = table.size + np.arange(analysis.size)
+    filled = np.flatnonzero(table.reshape(-1) < len(local))
+    back[local[table.reshape(-1)[filled]]] = filled
+
+    def by_bin(values: np.ndarray, none: float = 0.0) -> np.ndarray:
+        return np.append(values, none)[table]
+
+    v, low, high = by_bin(variance), by_bin(lower), by_bin(upper)
+    of_slopes, of_vector = by_bin(which).astype(int), by_bin(local).astype(int)
+    of_data, present = by_bin(measured).astype(int), by_bin(np.ones(len(local)))
+
+    def settle(vector: Array, data: Data, moving: Array) -> Array:
+        rates, slopes = analysis.local_derivatives(vector)
+        c, now = slopes[of_slopes] * present, vector[of_vector]
+        a = jnp.asarray(data.normal)[of_data]
+        n = jnp.asarray(data.counts)[:, None]
+        floats = moving[of_vector]
+        r = rates[:, None] - jnp.sum(c * now, axis=1, keepdims=True)
+        # Where they were, as a guess of which are at their bounds.
+        free = floats & (now > low) & (now < high)
+        value = jnp.where(floats, jnp.clip(now, low, high), now)
+        for _ in range(_ROUNDS):
+            spread = jnp.sum(jnp.where(free, c**2 * v, 0.0), axis=1, keepdims=True)
+            # rate^2 - b rate - spread n = 0
+            b = r - spread + jnp.sum(c * jnp.where(free, a, value), axis=1, keepdims=True)
+            root = jnp.sqrt(b**2 + 4 * spread * n)
+            # The larger root, without cancellation.
+            rate = jnp.where(b >= 0, 0.5 * (b + root), _ratio(2 * spread * n, root - b))
+            u = jnp.where(n == 0, 1.0, 1.0 - _ratio(n, rate))
+            wanted = a - v * c * u
+            value = jnp.where(floats, jnp.clip(wanted, low, high), now)
+            free = floats & (wanted == value)
+        return jnp.concatenate([value.reshape(-1), vector])[back]
+
+    return settle
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), 0.0)

@@ -1,0 +1,1 @@
+"""Upper limits and Feldman-Cousins intervals, by asymptotic formulas, toys and exact sums."""

@@ -1,0 +1,476 @@
+"""Upper limits and two-sided intervals of one parameter, at one point or versus a grid.
+
+The test statistic is q~ of arXiv:1007.1727, eq. (16): with the best fit of the parameter mu and of
+all others at mu_hat >= background,
+
+    q~(mu) = -2 ln L(mu) / L(mu_hat)  for mu_hat <= mu,  0 otherwise.
+
+A value of mu is excluded where CLs = p(s+b) / p(b), the probabilities of a larger q~ with the
+signal and without, is less than 1 - cl. `asymptotic` and `by_toys` compute them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+from scipy.special import ndtri
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis, Data
+from bknn.inference import few_events
+from bknn.inference.limits.asymptotic import BAND, EVERYTHING, Asymptotic
+from bknn.inference.limits.by_toys import ToyScan, scan
+from bknn.inference.limits.conditional_fits import Conditional
+from bknn.inference.limits.roots import BEYOND, EDGE, LOST, crossings
+from bknn.inference.pieces import Compute, Progress, Work
+
+_STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
+
+_OK = "found"
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """Upper limits of a parameter at the n points of a grid (n = 1 without one).
+
+    A limit is inf where it lies beyond the upper bound of the parameter, and NaN where a fit it
+    needs failed; `status` says so. Nothing is interpolated between points.
+
+    Attributes:
+        parameter: which one is limited.
+        cl: confidence level.
+        background: value of the parameter that stands for no signal.
+        method, statistic: how it was computed.
+        grid: {name: (n,)}.
+        observed: upper limits (n,).
+        expected: {N: (n,)} for background fluctuations of N = -2 ... 2 standard deviations.
+        best: best fit of the parameter, not below `background` (n,).
+        status: one sentence a point; "found" where nothing is to be said.
+        observed_error, expected_error: from the finite number of toys; 0 without toys.
+        toys: thrown for each tested value; 0 without toys.
+        failed: toys whose fits failed, at each point (n,); they are left out of the fractions.
+        scans: what the toys say, at each point, None where there is nothing to scan; empty without
+            toys.
+        label, units: model and data, and {name: unit}, for figures.
+    """
+
+    parameter: str
+    cl: float
+    background: float
+    method: str
+    statistic: str
+    grid: dict[str, np.ndarray]
+    observed: np.ndarray
+    expected: dict[int, np.ndarray]
+    best: np.ndarray
+    status: tuple[str, ...]
+    observed_error: np.ndarray
+    expected_error: dict[int, np.ndarray]
+    toys: int = 0
+    failed: np.ndarray = field(default_factory=lambda: np.zeros(1, int))
+    scans: tuple[ToyScan | None, ...] = ()
+    label: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> np.ndarray:
+        """Whether all six limits were found (n,)."""
+        return np.asarray(np.isfinite([self.observed, *self.expected.values()]).all(axis=0))
+
+    @property
+    def sentence(self) -> str:
+        """What was found, and where it was not."""
+        return _summary(self.status, "limit")
+
+    def __repr__(self) -> str:
+        what = {"cls": "CLs", "clsb": "CLs+b"}[self.statistic]
+        head = f"{what} upper limit of {self.parameter} at {100 * self.cl:g}% ({self.method})"
+        if len(self.observed) > 1:
+            return f"Limit({head} at {len(self.observed)} points; {self.sentence})"
+        low, median, high = (f"{self.expected[n][0]:.4g}" for n in (-1, 0, 1))
+        return (
+            f"Limit({head}: observed {self.observed[0]:.4g}, expected {median} "
+            f"[{low}, {high}]; {self.sentence})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSided:
+    """Likelihood intervals of a parameter at the n points of a grid (n = 1 without one).
+
+    Attributes:
+        parameter, cl, grid: as of `Limit`.
+        best: best fit (n,).
+        low, high: ends of the interval (n,), NaN where a fit failed.
+        low_at_bound, high_at_bound: whether an end is the bound of the parameter (n,) of bool.
+        status: one sentence a point.
+    """
+
+    parameter: str
+    cl: float
+    grid: dict[str, np.ndarray]
+    best: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    low_at_bound: np.ndarray
+    high_at_bound: np.ndarray
+    status: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, and where it was not."""
+        return _summary(self.status, "interval")
+
+    def __repr__(self) -> str:
+        head = f"{100 * self.cl:g}% interval of {self.parameter}"
+        if len(self.best) > 1:
+            return f"TwoSided({head} at {len(self.best)} points; {self.sentence})"
+        return f"TwoSided({head}: [{self.low[0]:.4g}, {self.high[0]:.4g}]; {self.sentence})"
+
+
+def limit(
+    analysis: Analysis,
+    poi: str,
+    *,
+    over: Mapping[str, ArrayLike] | None = None,
+    cl: float = 0.95,
+    background: float = 0.0,
+    method: str = "asymptotic",
+    statistic: str = "cls",
+    toys: int = 1000,
+    seed: int = 0,
+    fixed: Mapping[str, ArrayLike] | None = None,
+    data: Data | None = None,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> Limit:
+    """Upper limits of a parameter, observed and expected, at all points of a grid at once.
+
+    Args:
+        analysis: model and measurements.
+        poi: name of the parameter.
+        over: {name: values (n,)}: one limit for each; several names are varied together.
+        cl: confidence level.
+        background: value of the parameter without signal. Best fits below it are replaced by it.
+        method: "asymptotic" (arXiv:1007.1727), or "toys": thrown at the tested values and at the
+            background, with all other parameters as they fit the data best there.
+        statistic: "cls" (A. L. Read, J. Phys. G 28 (2002) 2693), or "clsb" without division.
+        toys: number for the background, and for each tested value.
+        seed: of the toys.
+        fixed: {name: value} of parameters that do not float.
+        data: one data set in place of the observation.
+        progress: is called with the number of fits that have been done since the last call.
+        work: keeps what is done, or has it done elsewhere: 64 points at a time, or the toys thrown
+            at one value.
+
+    Returns:
+        Limits to 1e-6 of their distance from the background; from toys with the error that their
+        number leaves (which the asymptotic limits around which they are thrown do not enter).
+
+    Raises:
+        UnknownNameError, ParameterError: names, values or options that make no sense.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
+        >>> found = inference.limit(analysis, "mu")
+        >>> print(f"mu < {found.observed[0]:.2f}, expected {found.expected[0][0]:.2f}")
+        mu < 6.84, expected 2.51
+    """
+    if statistic not in _STATISTICS:
+        raise errors.unknown("statistic", statistic, _STATISTICS)
+    if method not in _METHODS:
+        raise errors.unknown("method", method, _METHODS)
+    _check_level(cl)
+    if method == "toys" and toys < 2:
+        raise errors.ParameterError(f"{toys} toys were asked for; throw at least two.")
+    work = work or Work()
+    scans: list[ToyScan | None] = []
+    if work and method == "asymptotic":
+        options = {"poi": poi, "background": background, "statistic": statistic, "cl": cl}
+        found = _in_pieces(work, _piece, analysis, over, fixed, data, options, progress)
+        grid, limits, best, status = (
+            found["grid"],
+            found["limits"].T,
+            found["best"],
+            found["status"],
+        )
+        errors_of = np.zeros_like(limits)
+    else:
+        rows = 7 if method == "asymptotic" else max(7, toys)
+        fits = Conditional(
+            analysis, poi, over, fixed, lowest=background, rows=rows, progress=progress, work=work
+        )
+        search = Asymptotic(fits, fits.observation(data), 1 - cl, statistic)
+        limits, outcome = search.run()
+        errors_of = np.zeros_like(limits)
+        status = [_status(search, i, outcome[:, i], limits[:, i]) for i in range(fits.n)]
+        for i in range(fits.n) if method == "toys" else ():
+            scanned = scan(search, i, limits[:, i], toys, seed) if search.both_ok[i] else None
+            if scanned is not None:
+                limits[:, i], errors_of[:, i] = scanned.limits, scanned.errors
+                status[i] = scanned.status(fits.poi, fits.bound_high)
+            else:
+                limits[:, i] = np.nan
+                if status[i].startswith(_OK):
+                    status[i] = "failed: no fit at the tested values converged."
+            scans.append(scanned)
+        grid = fits.grid
+        best = np.where(search.best.ok, search.best.vector[:, fits.index], np.nan)
+    return Limit(
+        parameter=poi,
+        cl=cl,
+        background=float(background),
+        method=method,
+        statistic=statistic,
+        grid=grid,
+        observed=limits[0],
+        expected={sigma: limits[i + 1] for i, sigma in enumerate(BAND)},
+        best=best,
+        status=tuple(status),
+        observed_error=errors_of[0],
+        expected_error={sigma: errors_of[i + 1] for i, sigma in enumerate(BAND)},
+        toys=toys if method == "toys" else 0,
+        failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
+        scans=tuple(scans),
+        label=f"{analysis.model.name}, {' + '.join(m.name for m in analysis.measurements)}",
+        units={p.name: p.unit for p in analysis.parameters if p.unit},
+    )
+
+
+#: Points of a grid whose limits are kept together.
+_PIECE = 64
+
+
+def _in_pieces(
+    work: Work,
+    compute: Compute,
+    analysis: Analysis,
+    over: Mapping[str, ArrayLike] | None,
+    fixed: Mapping[str, ArrayLike] | None,
+    data: Data | None,
+    options: Mapping[str, Any],
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Return what is found at the points of a grid, a few of them at a time."""
+    grid = {name: np.atleast_1d(np.asarray(x, float)) for name, x in (over or {}).items()}
+    n = max((len(values) for values in grid.values()), default=1)
+    held = {name: np.asarray(value, float).tolist() for name, value in (fixed or {}).items()}
+    tasks = [
+        {
+            **options,
+            "over": {name: values[i : i + _PIECE].tolist() for name, values in grid.items()},
+            "fixed": held,
+            "data": data,
+        }
+        for i in range(0, n, _PIECE)
+    ]
+    sizes = [min(_PIECE, n - i) for i in range(0, n, _PIECE)]
+    parts = work.run(compute, analysis, tasks, sizes=sizes, progress=progress)
+    found: dict[str, Any] = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+    return {**found, "grid": grid, "status": found["status"].tolist()}
+
+
+def _piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
+    found = limit(analysis, **options)
+    limits = np.stack([found.observed, *found.expected.values()], axis=1)
+    return {"limits": limits, "best": found.best, "status": np.array(found.status)}
+
+
+def two_sided(
+    analysis: Analysis,
+    poi: str,
+    *,
+    over: Mapping[str, ArrayLike] | None = None,
+    cl: float = 0.95,
+    fixed: Mapping[str, ArrayLike] | None = None,
+    data: Data | None = None,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> TwoSided:
+    """Two-sided intervals from the profile likelihood, at all points of a grid at once.
+
+    The ends are where -2 ln L is above its minimum by the quantile of chi^2 with one degree of
+    freedom: the interval that holds the best fit, closed by the bounds of the parameter.
+
+    Args, Raises: as `limit`.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
+        >>> found = inference.two_sided(analysis, "mu")
+        >>> print(f"{found.low[0]:.2f} < mu < {found.high[0]:.2f}")
+        2.00 < mu < 7.29
+    """
+    _check_level(cl)
+    if work:
+        options = {"poi": poi, "cl": cl}
+        found = _in_pieces(work, _two_sided_piece, analysis, over, fixed, data, options, progress)
+        return TwoSided(poi, cl, **{**found, "status": tuple(found["status"])})
+    fits = Conditional(analysis, poi, over, fixed, rows=2, progress=progress)
+    observation = fits.observation(data)
+    n, everything = fits.n, np.arange(fits.n)
+    best = fits.free(everything, observation, np.zeros((n, 0, analysis.size)))
+    target = -ndtri((1 - cl) / 2)
+    points = np.tile(everything, 2)
+    side = np.repeat([-1.0, 1.0], n)
+    for _ in range(3):
+        warm = best.vector[points]
+        centre = warm[:, fits.index]
+        improved = np.zeros(n, bool)
+
+        def function(lanes: np.ndarray, x: np.ndarray, warm: np.ndarray = warm) -> np.ndarray:
+            i = points[lanes]
+            found = fits.at(i, x, observation, warm[lanes])
+            warm[lanes[found.ok]] = found.vector[found.ok]
+            above = found.twice_nll - best.twice_nll[i]
+            lower = found.ok & (above < -1e-7)
+            improved[i[lower]] = True  # noqa: B023
+            above = np.sqrt(np.maximum(above, 0.0))
+            return np.where(found.ok & best.ok[i], above - target, np.nan)
+
+        guess = np.concatenate([fits.distance(best.vector, target, s) for s in (-1.0, 1.0)])
+        ends, outcome = crossings(
+            function,
+            centre,
+            np.full(2 * n, -target),
+            centre + side * guess,
+            np.repeat([fits.bound_low, fits.bound_high], n),
+        )
+        if not improved.any():
+            break
+        # The best fit was none: from the lowest point that was met, once more.
+        again = fits.free(everything, observation, np.stack([warm[:n], warm[n:]], axis=1))
+        for old, new in zip(best, again, strict=True):
+            old[improved] = new[improved]
+    at_bound = (outcome == BEYOND).reshape(2, n)
+    bounds = np.array([[fits.bound_low], [fits.bound_high]])
+    low, high = np.where(at_bound, bounds, ends.reshape(2, n))
+    status = []
+    for i in range(n):
+        if not best.ok[i]:
+            status.append("failed: the best fit did not converge.")
+        elif (outcome.reshape(2, n)[:, i] == LOST).any():
+            status.append("failed: a fit on the way to an end did not converge.")
+        elif improved[i]:
+            status.append("doubtful: the likelihood has lower minima than the best fit found.")
+        else:
+            ends_at = [w for w, at in zip(("lower", "upper"), at_bound[:, i], strict=True) if at]
+            text = f"; the {' and '.join(ends_at)} end is a bound" if ends_at else ""
+            edge = outcome.reshape(2, n)[:, i] == EDGE
+            if edge.any():
+                which = " and ".join(
+                    w for w, at in zip(("lower", "upper"), edge, strict=True) if at
+                )
+                text += f"; at the {which} end an expected count vanishes, beyond it is negative"
+            finite = [x for x in (low[i], high[i]) if np.isfinite(x)]
+            events = [_events(fits, observation, best.vector[i], x)[1] for x in finite]
+            few = few_events.remark(min(events, default=np.inf))
+            status.append(_OK + text + (f"; {few}" if few else ""))
+    return TwoSided(
+        poi,
+        cl,
+        fits.grid,
+        np.where(best.ok, best.vector[:, fits.index], np.nan),
+        low,
+        high,
+        at_bound[0],
+        at_bound[1],
+        tuple(status),
+    )
+
+
+def _two_sided_piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
+    found = two_sided(analysis, **options)
+    names = ("best", "low", "high", "low_at_bound", "high_at_bound", "status")
+    return {name: np.asarray(getattr(found, name)) for name in names}
+
+
+def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray) -> str:
+    fits = search.fits
+    if not search.null_ok[i]:
+        return f"failed: the fit at {fits.poi} = {fits.lowest:g} did not converge."
+    words = []
+    names = ("observed", *(f"expected {sigma:+d} sigma" for sigma in BAND))
+    names = tuple(n.replace("expected +0 sigma", "expected median") for n in names)
+
+    def those(code: int) -> str:
+        return ", ".join(n for n, o in zip(names, outcome, strict=True) if o == code)
+
+    if not search.best.ok[i]:
+        words.append("failed (observed): the best fit did not converge.")
+    elif which := those(LOST):
+        words.append(f"failed ({which}): a fit on the way to the limit did not converge.")
+    if which := those(BEYOND):
+        words.append(
+            f"no limit ({which}): {fits.poi} = {fits.bound_high:g}, its upper bound, is not "
+            "excluded."
+        )
+    if which := those(EDGE):
+        words.append(
+            f"found; where the likelihood ends ({which}): larger values of {fits.poi} make an "
+            "expected count negative."
+        )
+    if which := those(EVERYTHING):
+        words.append(
+            f"everything above {fits.poi} = {fits.lowest:g} is excluded ({which}): such data "
+            "lie so far below the background."
+        )
+    if not words:
+        words.append(_OK)
+    lowest = min(limits[np.isfinite(limits)], default=fits.lowest)
+    few = few_events.remark(min(_events(fits, search.data, search.null.vector[i], lowest)))
+    if few:
+        words[-1] = f"{words[-1].rstrip('.')}; {few}"
+    analysis = fits.analysis
+    floating = [p.name for p in analysis.parameters if p.starts and fits.floats(p.name)]
+    if floating:
+        words[-1] = words[-1].rstrip(".")
+        words.append(
+            f"({', '.join(floating)} floats and the likelihood has several minima in it, so the "
+            "asymptotic formulas need not hold: put it on the grid, or throw toys)"
+        )
+    return " ".join(words)
+
+
+def _events(fits: Conditional, data: Data, here: np.ndarray, value: float) -> tuple[float, float]:
+    """Return how many events tell a point (size,) from a value of the parameter; see
+    `few_events`."""
+    there = np.array(here)
+    there[fits.index] = value
+    return few_events.events(fits.analysis, data, fits.floating, fits.index, here, there)
+
+
+def _check_level(cl: float) -> None:
+    if not 0 < cl < 1:
+        raise errors.ParameterError(
+            f"the confidence level is {cl:g}; give a number between 0 and 1, as 0.95."
+        )
+
+
+def _summary(status: tuple[str, ...], what: str) -> str:
+    n = len(status)
+    good = sum(s.startswith(_OK) for s in status)
+    if n == 1:
+        return status[0]
+    if good == n:
+        few = [i for i, s in enumerate(status) if few_events.TOO_FEW in s]
+        if not few:
+            return f"all {n} {what}s found."
+        return (
+            f"all {n} {what}s found; at {len(few)} of them few events, the first is {few[0]}: "
+            f"{status[few[0]]}"
+        )
+    first = next(i for i, s in enumerate(status) if not s.startswith(_OK))
+    return (
+        f"{n - good} of {n} points have no complete {what}; the first is {first}: {status[first]}"
+    )
+
+
+__all__ = ["Limit", "ToyScan", "TwoSided", "limit", "two_sided"]

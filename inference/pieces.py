@@ -1,0 +1,171 @@
+"""Long computations in pieces: each is kept when it is complete, and may be done elsewhere.
+
+A piece is a function of an analysis and of numbers and of nothing else, so it does not matter when,
+where, or how often it is computed. How a computation is cut does not depend on what has been done
+or on who does it: an interrupted run that goes on, and one on a cluster, find what an undisturbed
+one finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis
+from bknn.storage.store import Arrays, Store
+
+#: Reports how much more is done.
+Progress = Callable[[int], None]
+
+#: compute(analysis, progress=..., **task) -> arrays; a function of a module.
+Compute = Callable[..., Arrays]
+
+#: The arguments of a piece: numbers, texts, None, arrays, and tables and lists of them.
+Task = Mapping[str, Any]
+
+
+class Pool(Protocol):
+    """Other processes that compute pieces."""
+
+    def each(
+        self, compute: Compute, analysis: Analysis, tasks: Sequence[Task]
+    ) -> Iterator[tuple[int, Arrays]]:
+        """Yield the number of a task and its result, in the order in which they are done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where pieces are kept and who computes them; with neither, they are computed here and now.
+
+    It is a `Store`, too, whose names begin with `place`.
+
+    Attributes:
+        store: keeps pieces that are complete.
+        pool: computes them.
+        place: what the names of the pieces begin with.
+    """
+
+    store: Store | None = None
+    pool: Pool | None = None
+    place: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether a computation is to be cut into pieces at all."""
+        return self.store is not None or self.pool is not None
+
+    def within(self, name: str) -> Work:
+        """Return the same for a part of the computation."""
+        return replace(self, place=f"{self.place}{name}/")
+
+    def get(self, name: str) -> dict[str, np.ndarray] | None:
+        return None if self.store is None else self.store.get(self.place + name)
+
+    def put(self, name: str, arrays: Arrays) -> None:
+        if self.store is not None:
+            self.store.put(self.place + name, arrays)
+
+    def run(
+        self,
+        compute: Compute,
+        analysis: Analysis,
+        tasks: Sequence[Task],
+        *,
+        sizes: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> list[dict[str, np.ndarray]]:
+        """Return the results of all tasks, in their order.
+
+        Args:
+            compute: computes one.
+            analysis: its first argument.
+            tasks: its other arguments.
+            sizes: what to report of each task that was not computed here; one each by default.
+            progress: is called with sizes, and by what is computed here.
+
+        Raises:
+            DataError: what is kept is of another computation.
+        """
+        labels = [_label(compute, analysis, task) for task in tasks] if self.store else []
+        results: dict[int, Arrays] = {}
+        for i, label in enumerate(labels):
+            kept = self.get(f"{i:05d}")
+            if kept is None:
+                continue
+            if bytes(kept.pop(_LABEL)) != label:
+                raise errors.DataError(
+                    f"what is kept as {self.place}{i:05d} is of another computation: of other "
+                    "data, another model, or other options. Keep every computation in a folder of "
+                    "its own."
+                )
+            results[i] = kept
+        sizes = [1] * len(tasks) if sizes is None else sizes
+        if progress is not None and results:
+            progress(sum(sizes[i] for i in results))
+        missing = [i for i in range(len(tasks)) if i not in results]
+        for i, found in self._computed(compute, analysis, tasks, missing, progress):
+            if labels:
+                self.put(f"{i:05d}", {**found, _LABEL: np.frombuffer(labels[i], np.uint8)})
+            results[i] = found
+            if self.pool is not None and progress is not None:
+                progress(sizes[i])
+        return [dict(results[i]) for i in range(len(tasks))]
+
+    def _computed(
+        self,
+        compute: Compute,
+        analysis: Analysis,
+        tasks: Sequence[Task],
+        missing: Sequence[int],
+        progress: Progress | None,
+    ) -> Iterator[tuple[int, Arrays]]:
+        if self.pool is None:
+            for i in missing:
+                yield i, compute(analysis, progress=progress, **tasks[i])
+        elif missing:
+            for k, found in self.pool.each(compute, analysis, [tasks[i] for i in missing]):
+                yield missing[k], found
+
+
+#: The name under which a piece says what it is a piece of.
+_LABEL = "_label"
+
+
+def _label(compute: Compute, analysis: Analysis, task: Task) -> bytes:
+    """Return a checksum of what a piece is a piece of.
+
+    Numbers count exactly; arrays, which earlier computations made, by their shape: elsewhere they
+    may differ in the last digit.
+    """
+    what = [compute.__module__, compute.__qualname__, identity(analysis), _plain(task)]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).digest()
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Mapping):
+        return {str(key): _plain(value) for key, value in x.items()}
+    if x is None or isinstance(x, str | int | float):
+        return x
+    if isinstance(x, list | tuple):
+        return [_plain(value) for value in x]
+    return ["array", *np.shape(x)]
+
+
+def identity(analysis: Analysis) -> str:
+    """Return a checksum of model, parameters and data: pieces and toys of the same fit together."""
+    content = [
+        analysis.model.name,
+        analysis.response,
+        repr(analysis.names),
+        repr(sorted(analysis.constants.items())),
+        repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
+        repr([np.asarray(x, float).tolist() for x in analysis.data]),
+        *([repr(sorted(analysis.given_bounds.items()))] if analysis.given_bounds else []),
+    ]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()

@@ -1,0 +1,494 @@
+"""The posterior of a few parameters on a grid, nuisances integrated out by Laplace's method.
+
+At each point of the grid the nuisances' posterior is taken for a normal one around its maximum. In
+coordinates in which their priors are standard normal (`coordinates`) that costs a few Fisher steps
+and the determinant of a matrix as small as there are bins:
+
+    log p(counts | theta) = log p(counts | theta, z) - z^2 / 2 - log det(1 + A A^T) / 2,
+
+A = sqrt(n) / r dr/dz at the maximum. Thousands of points take a second; chains say how good it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from scipy import special
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis
+from bknn.inference.estimate import Estimate
+from bknn.inference.fits import many
+from bknn.inference.fits.fit import starting_points
+from bknn.inference.fits.newton import inverse
+from bknn.inference.pieces import Progress
+from bknn.inference.posteriors.hdi import highest_density
+from bknn.inference.samplers.coordinates import Coordinates
+from bknn.inference.samplers.whitening import Slopes
+from bknn.priors import describe, log_density, support_bounds
+
+#: Points that are computed together.
+_TOGETHER = 64
+
+_STEPS = 40
+
+#: Parameters on a grid.
+_MOST = 3
+
+#: A density that is higher than this fraction of its maximum where the grid ends goes on there.
+_CUT = 1e-3
+
+#: Errors of the trapezoidal rule that are told: of the log evidence; of means, in widths.
+_COARSE = 0.1
+
+#: Cells between two points of the grid, where regions end.
+_CELLS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """A posterior density on a grid.
+
+    Attributes:
+        analysis: what was measured.
+        grid: {name: values (points,)}, in the order of the axes.
+        log_likelihood: log p(counts | theta), nuisances integrated out, at each point.
+        log_prior: log prior density of the parameters of the grid.
+        converged: whether the maximum over the nuisances was found.
+        fixed: {name: value} of what did not float.
+    """
+
+    analysis: Analysis
+    grid: Mapping[str, np.ndarray]
+    log_likelihood: np.ndarray
+    log_prior: np.ndarray
+    converged: np.ndarray
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """Of the trapezoidal rule, at each point."""
+        result = np.ones(self.log_likelihood.shape)
+        for axis, x in enumerate(self.grid.values()):
+            shape = [1] * result.ndim
+            shape[axis] = len(x)
+            result = result * _steps(x).reshape(shape)
+        return result
+
+    @cached_property
+    def log_evidence(self) -> float:
+        """Log of the integral of likelihood times priors over the grid."""
+        total = self.log_likelihood + self.log_prior
+        return float(special.logsumexp(total, b=self._weights))
+
+    @cached_property
+    def log_density(self) -> np.ndarray:
+        """Log of the posterior density at each point, normalised on the grid."""
+        return self.log_likelihood + self.log_prior - self.log_evidence
+
+    def density(self, *names: str) -> np.ndarray:
+        """Return the posterior density of parameters (points, ...), the others integrated out."""
+        axes = [self._axis(name) for name in names]
+        others = tuple(a for a in range(self.log_density.ndim) if a not in axes)
+        mass = np.sum(np.exp(self.log_density) * self._weights, axis=others)
+        # What is left is in the order of the grid.
+        mass = np.transpose(mass, [sorted(axes).index(a) for a in axes])
+        for k, name in enumerate(names):
+            shape = [-1 if axis == k else 1 for axis in range(len(names))]
+            mass = mass / _steps(self.grid[name]).reshape(shape)
+        return np.asarray(mass)
+
+    def _axis(self, name: str) -> int:
+        if name not in self.grid:
+            raise errors.unknown("parameter", name, self.grid, "the grid")
+        return list(self.grid).index(name)
+
+    @property
+    def mode(self) -> dict[str, float]:
+        """The point of the grid with the highest density."""
+        at = np.unravel_index(int(np.argmax(self.log_density)), self.log_density.shape)
+        return {name: float(x[i]) for i, (name, x) in zip(at, self.grid.items(), strict=True)}
+
+    def mean(self, name: str) -> float:
+        """Return the posterior mean of one parameter."""
+        x, density = self.grid[name], self.density(name)
+        return float(np.trapezoid(x * density, x) / np.trapezoid(density, x))
+
+    def deviation(self, name: str) -> float:
+        """Return the standard deviation of one parameter."""
+        x, density = self.grid[name], self.density(name)
+        square = np.trapezoid((x - self.mean(name)) ** 2 * density, x)
+        return float(np.sqrt(square / np.trapezoid(density, x)))
+
+    def quantile(self, name: str, probability: float) -> float:
+        """Return below which value a parameter lies with a probability."""
+        ends, mass, _ = self._cells(name)
+        return float(np.interp(probability, np.concatenate([[0.0], np.cumsum(mass)]), ends))
+
+    def median(self, name: str) -> float:
+        """Return the median of one parameter."""
+        return self.quantile(name, 0.5)
+
+    def highest_density(self, name: str, level: float) -> list[tuple[float, float]]:
+        """Return where the density is highest, intervals that hold `level` of it together."""
+        ends, mass, height = self._cells(name)
+        order = np.argsort(-height, kind="stable")
+        many = int(np.searchsorted(np.cumsum(mass[order]), level - 1e-12)) + 1
+        inside = np.zeros(len(mass) + 2, bool)
+        inside[1 + order[:many]] = True
+        edges = np.flatnonzero(np.diff(inside.astype(int)))
+        return [
+            (float(ends[a]), float(ends[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)
+        ]
+
+    def _cells(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ends (n + 1,), probability (n,) and density (n,) of cells; linear between the points."""
+        x, density = self.grid[name], self.density(name)
+        points = np.arange(len(x))
+        ends = np.interp(np.linspace(0, points[-1], _CELLS * points[-1] + 1), points, x)
+        y = np.interp(ends, x, density)
+        height = 0.5 * (y[1:] + y[:-1])
+        mass = height * np.diff(ends)
+        return ends, mass / mass.sum(), height
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """Return what is said of one parameter, as of draws.
+
+        "mode" is the point of the grid where all parameters of the grid together are most probable.
+        "hdi_68" and "hdi_95" are the shortest intervals [low, high], "regions_68" and "regions_95"
+        where the density is highest: several intervals, if it has several maxima.
+        """
+        ends, mass, _ = self._cells(name)
+        middle = 0.5 * (ends[1:] + ends[:-1])
+        found: dict[str, Any] = {}
+        for key, level in (("68", 0.6827), ("95", 0.95)):
+            regions = self.highest_density(name, level)
+            one = regions[0] if len(regions) == 1 else highest_density(middle, level, mass)
+            found |= {f"hdi_{key}": list(one), f"regions_{key}": regions}
+        return {
+            "mode": self.mode[name],
+            "marginal_mode": float(self.grid[name][int(np.argmax(self.density(name)))]),
+            "mean": self.mean(name),
+            "median": self.median(name),
+            **found,
+        }
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """What is wrong with the grid, in sentences."""
+        found = []
+        if not self.converged.all():
+            bad = int(np.sum(~self.converged))
+            many = "point" if bad == 1 else "points"
+            found.append(
+                f"at {bad} {many} of {self.converged.size} the maximum over the nuisances was not "
+                "found, so do not use these numbers"
+            )
+        coarse = self._coarse()
+        for name, x in self.grid.items():
+            prior = self.analysis.parameters[self.analysis.index(name)].distribution
+            density = self.density(name)
+            near = 1e-6 * (x[-1] - x[0])
+            for end, at, height in zip(
+                support_bounds(prior), (0, -1), density[[0, -1]], strict=True
+            ):
+                beyond = (x[at] - end) * (1 if at else -1)
+                which = "last" if at else "first"
+                if beyond > near:
+                    found.append(
+                        f"the grid of {name} goes on beyond its prior, {describe(prior)}; let it "
+                        f"end at {end:g}"
+                    )
+                elif beyond < -near and height > _CUT * density.max():
+                    found.append(
+                        f"at the {which} point of the grid, {name} = {x[at]:g}, the density is "
+                        f"{height / density.max():.1g} of its maximum, and the prior goes on; make "
+                        "the grid longer"
+                    )
+            shift = np.inf if coarse is None else abs(coarse.mean(name) - self.mean(name)) / 3.0
+            if coarse is not None and shift > _COARSE * self.deviation(name):
+                found.append(
+                    f"the grid is too coarse: without every second point the mean of {name} is "
+                    f"{coarse.mean(name):.4g}, not {self.mean(name):.4g}"
+                )
+        if coarse is not None and self.evidence.error > _COARSE:
+            found.append(
+                "the grid is too coarse: without every second point the log evidence is "
+                f"{coarse.log_evidence:.2f}, not {self.log_evidence:.2f}"
+            )
+        return found
+
+    @cached_property
+    def evidence(self) -> Estimate:
+        """Log evidence, and how far off the trapezoidal rule may be."""
+        coarse = self._coarse()
+        rough = np.nan if coarse is None else coarse.log_evidence
+        return Estimate(self.log_evidence, abs(rough - self.log_evidence) / 3.0, "laplace")
+
+    def savage_dickey(self, name: str, value: float) -> Estimate:
+        """Return the log Bayes factor of `name = value`: posterior over prior density there.
+
+        The error is that of the trapezoidal rule: the difference to every second point.
+
+        Raises:
+            ParameterError: the value is no point of the grid.
+        """
+        x = self.grid[name]
+        at = np.flatnonzero(np.isclose(x, value, rtol=0, atol=1e-9 * (x[-1] - x[0])))
+        if not at.size:
+            raise errors.ParameterError(
+                f"{name} = {value:g} is no point of the grid; put it into `over`."
+            )
+        prior = self.prior(name)[at[0]]
+        found = float(np.log(self.density(name)[at[0]]) - prior)
+        rough = self._every_second(name, int(at[0])) - prior
+        return Estimate(found, abs(found - rough) / 3.0, "laplace")
+
+    def prior(self, name: str) -> np.ndarray:
+        """Return the log prior density of one parameter at its points."""
+        prior = self.analysis.parameters[self.analysis.index(name)].distribution
+        return np.asarray(log_density(prior, jnp.asarray(self.grid[name])))
+
+    def _every_second(self, name: str, at: int) -> float:
+        coarse = self._coarse({name: at % 2})
+        if coarse is None:
+            return float("nan")
+        near = int(np.argmin(np.abs(coarse.grid[name] - self.grid[name][at])))
+        return float(np.log(coarse.density(name)[near]))
+
+    def _coarse(self, start: Mapping[str, int] | None = None) -> Marginal | None:
+        """The same of every second point, and of both ends; None where nothing is left."""
+        kept = {}
+        for name, x in self.grid.items():
+            own = np.arange((start or {}).get(name, 0), len(x), 2)
+            kept[name] = np.union1d(own, [0, len(x) - 1])
+        if min(len(k) for k in kept.values()) < 3:
+            return None
+        index = np.ix_(*kept.values())
+        return Marginal(
+            self.analysis,
+            {name: x[kept[name]] for name, x in self.grid.items()},
+            self.log_likelihood[index],
+            self.log_prior[index],
+            self.converged[index],
+        )
+
+
+def _steps(x: np.ndarray) -> np.ndarray:
+    """Weights of the trapezoidal rule."""
+    own = np.zeros(len(x))
+    own[:-1] += 0.5 * np.diff(x)
+    own[1:] += 0.5 * np.diff(x)
+    return own
+
+
+def marginal(
+    analysis: Analysis,
+    over: Mapping[str, ArrayLike],
+    *,
+    fixed: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> Marginal:
+    """Compute the posterior of a few parameters on a grid, the others integrated out.
+
+    Args:
+        analysis: what was measured.
+        over: {name: values (points,)} of one to three parameters of the model; the grid should
+            cover where the prior and the likelihood have their weight.
+        fixed: {name: value} of parameters that do not float.
+        progress: is called with the number of points that are done.
+
+    Raises:
+        UnknownNameError, ParameterError: names or values that do not fit.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> import numpy as np
+        >>> from bknn import inference, models
+        >>> belle2 = bknn.data.load("belle2-2025")
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), belle2)
+        >>> found = inference.marginal(analysis, {"mu": np.linspace(-2, 12, 57)})
+        >>> round(found.mean("mu"), 1)
+        4.5
+    """
+    grid = {name: np.sort(np.asarray(values, float)) for name, values in over.items()}
+    if not grid:
+        raise errors.ParameterError("no parameter was given to scan; give `over` at least one.")
+    index = [analysis.index(name) for name in grid]
+    if len(grid) > _MOST:
+        raise errors.ParameterError(
+            f"the grid has {len(grid)} parameters ({', '.join(grid)}); it may have {_MOST}. Fix "
+            "some, leave them to Laplace's method, or draw chains."
+        )
+    for name, values in grid.items():
+        if name in (fixed or {}):
+            raise errors.ParameterError(f"{name} is fixed and on the grid; leave one out.")
+        if len(np.unique(values)) < max(len(values), 3):
+            raise errors.ParameterError(
+                f"the grid of {name} has {len(np.unique(values))} different values of "
+                f"{len(values)}; give at least 3, and each of them once."
+            )
+    points = np.stack([x.reshape(-1) for x in np.meshgrid(*grid.values(), indexing="ij")], axis=1)
+    known = {p.name: p for p in analysis.parameters}
+    for name, values in grid.items():
+        if name not in known or known[name].constraint is not None:
+            raise errors.ParameterError(
+                f"{name!r} has a constraint instead of a prior; grids are over parameters of the "
+                "model that have none."
+            )
+        known[name].check(values[0])
+        known[name].check(values[-1])
+    held = {**(fixed or {}), **{name: float(known[name].init) for name in grid}}
+    starts, moving, _ = starting_points(analysis, held, {})
+    coordinates = Coordinates(analysis, moving, starts[0, 0])
+    cache = analysis.__dict__.setdefault("_marginals", {})
+    key = (tuple(index), tuple(coordinates.index), tuple(starts[0, 0]))
+    if key not in cache:
+        cache[key] = _program(coordinates, np.array(index))
+    program = cache[key]
+    parts = [
+        np.minimum(np.arange(first, first + _TOGETHER), len(points) - 1)
+        for first in range(0, len(points), _TOGETHER)
+    ]
+
+    def one(part: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
+        value, matrix, done, z = program(points[part], np.tile(start, (len(part), 1)))
+        # On the host: determinants of many small matrices may never end in XLA's threads.
+        found = np.asarray(value) - 0.5 * np.linalg.slogdet(np.asarray(matrix))[1]
+        if progress is not None:
+            progress(len(np.unique(part)))
+        return found, np.asarray(done), np.asarray(z)[int(np.argmax(found))]
+
+    # The middle first: where it ends, the others begin.
+    start = coordinates.standard(starts[0, 0], 3.0)
+    parts = sorted(parts, key=lambda part: abs(int(part[0]) - len(points) // 2))
+    results = [one(part, start) for part in parts[:1]]
+    with ThreadPoolExecutor(many.workers()) as pool:
+        results += pool.map(lambda part: one(part, results[0][2]), parts[1:])
+    order = np.argsort([part[0] for part in parts])
+    shape = tuple(len(x) for x in grid.values())
+    values, done = (
+        np.concatenate([results[k][field] for k in order])[: len(points)].reshape(shape)
+        for field in (0, 1)
+    )
+    values = values - float(analysis.outcomes.norm(np.asarray(analysis.data.counts)))
+    prior = np.zeros(shape)
+    for axis, (i, x) in enumerate(zip(index, grid.values(), strict=True)):
+        distribution = analysis.parameters[i].distribution
+        if distribution is None:
+            raise errors.ParameterError(
+                f"parameter {analysis.names[i]!r} has no proper prior; give it one."
+            )
+        own = np.asarray(log_density(distribution, jnp.asarray(x)))
+        prior = prior + own.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    fixed_too = {
+        name: float(x)
+        for i, (name, x, moves) in enumerate(zip(analysis.names, starts[0, 0], moving, strict=True))
+        if not moves and i not in index
+    }
+    found = Marginal(analysis, grid, values, prior, done, fixed_too)
+    if not np.isfinite(found.log_evidence):
+        raise errors.ParameterError(
+            "the posterior has no finite integral over the grid: the prior vanishes on all of it, "
+            "or has a pole at one of its points; choose another grid, or another prior."
+        )
+    return found
+
+
+def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
+    """The compiled maximum over the nuisances, for points side by side."""
+    counts = jnp.asarray(coordinates.analysis.data.counts)
+    n_bins = coordinates.analysis.n_bins
+    slopes = Slopes(coordinates)
+
+    def look(point: Array, z: Array) -> tuple[Array, ...]:
+        """-log posterior, the step to its minimum and what that promises, A, rates."""
+
+        def placed(z: Array) -> tuple[Array, Array]:
+            vector, weight = coordinates.natural(z)
+            return vector.at[own].set(point), weight
+
+        value, gradient, columns, local, rates = slopes.at(placed, counts, z)
+        # (1 + A^T A)^-1 by Woodbury.
+        solved = inverse(slopes.squared(columns, local)) @ slopes.forth(columns, local, gradient)
+        move = slopes.back(columns, local, solved) - gradient
+        return value, move, -jnp.sum(gradient * move), columns, local, rates
+
+    over_points = jax.vmap(look)
+
+    def program(points: Array, start: Array) -> tuple[Array, Array, Array, Array]:
+        n_points = len(points)
+
+        def step(carry: tuple[Array, _Climb]) -> tuple[Array, _Climb]:
+            count, s = carry
+            new = s.z + s.length[:, None] * s.move
+            value, move, promise, columns, local, rates = over_points(points, new)
+            ok = (value <= s.value - 1e-4 * s.length * s.promise) | jnp.isinf(s.value)
+            # A normal number changes by two at most.
+            reach = 2.0 / jnp.max(jnp.abs(move), axis=1, initial=1e-9)
+            length = jnp.minimum(1.0, reach)
+
+            def pick(new: Array, old: Array) -> Array:
+                return jnp.where(ok.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+            found = _Climb(new, value, move, promise, columns, local, rates, length)
+            failed = s._replace(length=0.5 * s.length)
+            return count + 1, _Climb(*(pick(x, y) for x, y in zip(found, failed, strict=True)))
+
+        def going(carry: tuple[Array, _Climb]) -> Array:
+            count, s = carry
+            return (count < _STEPS) & jnp.any((s.promise > _TINY) & (s.length > _SHORT))
+
+        # The first step stays where it is.
+        none = jnp.zeros(n_points)
+        state = _Climb(
+            start,
+            none + jnp.inf,
+            jnp.zeros_like(start),
+            none + jnp.inf,
+            jnp.zeros((n_points, n_bins, len(slopes.shared))),
+            jnp.zeros((n_points, len(slopes.local))),
+            jnp.ones((n_points, n_bins)),
+            none + 1.0,
+        )
+        _, s = jax.lax.while_loop(going, step, (jnp.zeros((), int), state))
+        # The observed information, not the expected one.
+        outcomes = coordinates.analysis.outcomes
+        ratio = jax.vmap(
+            lambda rates: (
+                jnp.sqrt(outcomes.information(counts, rates, 1e-12))
+                * outcomes.resolution(rates, 1e-12)
+            )
+        )(s.rates)
+        matrix = jax.vmap(slopes.squared)(
+            s.columns * ratio[:, :, None], s.local * ratio[:, slopes.bin]
+        )
+        return -s.value, matrix, (s.promise < 1e-4) | (s.length <= _SHORT), s.z
+
+    return jax.jit(program)
+
+
+class _Climb(NamedTuple):
+    """Of points side by side: where each is, and the step it will try."""
+
+    z: Array
+    value: Array
+    move: Array
+    promise: Array
+    columns: Array
+    local: Array
+    rates: Array
+    length: Array
+
+
+#: A step that promises less, or is shorter, is the last.
+_TINY, _SHORT = 1e-6, 1e-6

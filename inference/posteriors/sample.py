@@ -1,0 +1,515 @@
+"""Draws of a posterior: chains in whitened coordinates, from all modes, that can be taken up again.
+
+`sample` finds the modes, whitens (`whitening`), and runs chains in groups: by the no-U-turn sampler
+(`nuts`), or, where there are several modes, by a tempered ladder (`tempering`). A group of chains
+is a function of the analysis and a few numbers, whoever computes it and whenever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from numpyro.diagnostics import effective_sample_size
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.estimate import Estimate
+from bknn.inference.fits import many
+from bknn.inference.fits.fit import starting_points
+from bknn.inference.fits.secondary_minima import own_entries
+from bknn.inference.pieces import Work, identity
+from bknn.inference.posteriors.posterior import LARGEST_R_HAT, LEAST_ESS, Mode, Posterior
+from bknn.inference.samplers.coordinates import Coordinates
+from bknn.inference.samplers.nuts import SEGMENT, Nuts, Segment, packed, unpacked
+from bknn.inference.samplers.peaks import Peaks, peaks
+from bknn.inference.samplers.tempering import Ladder, stepping_stone
+from bknn.inference.samplers.whitening import Target, linearisation
+from bknn.storage.store import Memory, Store
+
+METHODS = ("auto", "nuts", "tempered")
+
+#: Draws of each chain, at least, and minutes, at most, unless one says otherwise.
+DRAWS, MINUTES = 1000, 30.0
+
+#: Steps of the warm-up.
+_WARMUP = 300
+
+#: Rungs of the ladder, and of one that reaches down to where the posterior is e^-1e4 of its height.
+_RUNGS, _MANY_RUNGS, _DEEP = 8, 16, 1e4
+
+#: How often a place is drawn from the prior where the likelihood does not vanish.
+_TRIES = 20
+
+#: With a target of effective draws, at most so many times the draws asked for.
+_ROUNDS = 20
+
+
+def sample(
+    analysis: Analysis,
+    *,
+    fixed: Mapping[str, float] | None = None,
+    chains: int = 4,
+    draws: int | None = None,
+    warmup: int | None = None,
+    seed: int = 0,
+    method: str = "auto",
+    target_ess: float | None = None,
+    minutes: float = MINUTES,
+    data: Data | None = None,
+    store: Store | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Posterior:
+    """Draw from the posterior of all parameters, nuisances included.
+
+    Args:
+        analysis: what is sampled; its priors are those of its parameters, uniform within their
+            bounds by default. Nuisances have their constraints as priors.
+        fixed: {name: value} of parameters that are not sampled.
+        chains: how many, at least two to see whether they agree.
+        draws: of each chain. By default 1000, and more until the chains have converged; see
+            `target_ess`. If a number is given, exactly so many.
+        warmup: steps before the first draw, 300 by default.
+        seed: of the random numbers; with the same seed the same draws.
+        method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
+            crosses between modes and gives the evidence as well), or "auto": tempered for more than
+            one parameter of the model, whose posterior may be bent, for one with several starts,
+            and where several modes are found.
+        target_ess: go on until every parameter has so many effective draws, in bulk and tails, and
+            R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
+        minutes: no more rounds of draws are begun that would end later; the status says so.
+        data: counts and auxiliary data; the observation by default.
+        store: keeps what is done; a run with the same arguments and the same store goes on where it
+            stopped, to the same draws.
+        progress: is called with the number of draws that have been done since the last call.
+
+    Raises:
+        UnknownNameError, ParameterError: names or values that do not fit, or a parameter without a
+            proper prior.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> belle2 = bknn.data.load("belle2-2025")
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), belle2)
+        >>> posterior = inference.sample(analysis, draws=200, warmup=200)  # doctest: +SKIP
+        >>> posterior.summary("mu")["hdi_68"]  # doctest: +SKIP
+    """
+    if draws is None:
+        draws = DRAWS
+        target_ess = LEAST_ESS if target_ess is None else target_ess
+    for name, number, least in (("chains", chains, 1), ("draws", draws, 4)):
+        if number < least:
+            raise errors.ParameterError(f"{number} {name} were asked for; take at least {least}.")
+    if not minutes > 0:
+        raise errors.ParameterError(f"{minutes:g} minutes are no time; give a positive number.")
+    begin = time.perf_counter()
+    method = which_method(analysis, method, fixed or {}, data)
+    plan = Plan.of(analysis, fixed, chains, warmup, seed, method)
+    groups = range(-(-chains // together(chains)))
+    # Without a store of one's own, too, a second round goes on where the first ended.
+    work = store if isinstance(store, Work) else Work(Memory() if store is None else store)
+    sampler = None
+    if work.pool is None:
+        sampler = Sampler(analysis, plan, data)
+    seconds_compile = time.perf_counter() - begin
+    begin = time.perf_counter()
+    segments = -(-draws // SEGMENT)
+    done, goal = 0, segments
+    while True:
+        if sampler is None:
+            tasks = [{"plan": asdict(plan), "group": g, "segments": goal} for g in groups]
+            arrays = work.within(f"{goal:05d}").run(group, analysis, tasks, progress=progress)
+            found = [_unstacked(a) for a in arrays]
+        else:
+            function = partial(
+                run_group, sampler, work, segments=goal, progress=progress, reported=done
+            )
+            found = [natural(sampler, s) for s in side_by_side(function, groups)]
+        spent = time.perf_counter() - begin
+        posterior = _posterior(
+            analysis,
+            plan,
+            found,
+            draws if target_ess is None else None,
+            (seconds_compile, spent),
+            _known(analysis, plan, data),
+        )
+        if target_ess is None or _enough(posterior, target_ess):
+            break
+        least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
+        # As many as it looks like, but not more than twice what there is; half as many again where
+        # there are enough and the chains still disagree.
+        more = min(2.0, 1.1 * target_ess / max(least, 1.0)) if least < target_ess else 1.5
+        wanted = int(np.ceil(goal * more))
+        in_time = int(goal * 60 * minutes / spent)
+        following = min(max(goal + 1, wanted), _ROUNDS * segments, in_time)
+        if following <= goal:
+            limit = (
+                f"{minutes:g} minutes, the time allowed"
+                if in_time <= goal
+                else f"{posterior.n_draws} draws of each chain, {_ROUNDS} times what was asked for"
+            )
+            stopped = f"sampling was stopped after {limit}."
+            return replace(posterior, stopped=stopped)
+        done, goal = goal, following
+    return posterior
+
+
+def _enough(posterior: Posterior, target: float) -> bool:
+    """Whether there are as many effective draws as are wanted, and chains that agree."""
+    least = min(np.nanmin(posterior.ess_bulk), np.nanmin(posterior.ess_tail))
+    # NaN of a single chain: nothing to compare.
+    return bool(least >= target) and not np.any(posterior.r_hat > LARGEST_R_HAT)
+
+
+def _known(analysis: Analysis, plan: Plan, data: Data | None) -> tuple[Mode, ...]:
+    """Return the modes that were looked for before."""
+    found = modes(analysis, plan.fixed, data)
+    _, moving = start(analysis, plan.fixed)
+    own = own_entries(analysis, moving)
+    return tuple(
+        Mode({analysis.names[i]: float(vector[i]) for i in own}, float(share))
+        for vector, share in zip(found.vectors, found.shares, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the draws of a chain, besides the analysis; of its priors, in words."""
+
+    fixed: Mapping[str, float]
+    chains: int
+    warmup: int
+    seed: int
+    method: str
+    priors: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        analysis: Analysis,
+        fixed: Mapping[str, float] | None,
+        chains: int,
+        warmup: int | None,
+        seed: int,
+        method: str,
+    ) -> Plan:
+        """Return the plan of some chains."""
+        held = {name: float(value) for name, value in (fixed or {}).items()}
+        priors = {p.name: p.prior_with_range for p in analysis.parameters}
+        return cls(held, chains, warmup_steps(warmup), seed, method, priors)
+
+
+def group(
+    analysis: Analysis,
+    *,
+    plan: Mapping[str, Any],
+    group: int,
+    segments: int,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the draws of one group of chains, as a piece of work that may be done anywhere."""
+    sampler = Sampler(analysis, Plan(**plan), None)
+    found = run_group(sampler, Work(), group, segments=segments, progress=progress)
+    found = natural(sampler, found)
+    return {"draws": found.draws, **found.stats}
+
+
+def natural(sampler: Sampler, segment: Segment) -> Segment:
+    """Return draws in whitened coordinates as parameter vectors."""
+    return segment._replace(draws=sampler.target.vectors(segment.draws))
+
+
+def _unstacked(arrays: Mapping[str, np.ndarray]) -> Segment:
+    return Segment(arrays["draws"], {k: v for k, v in arrays.items() if k != "draws"})
+
+
+def devices() -> list[Any]:
+    """Devices that groups of chains are shared among; cores of a processor share by themselves."""
+    return [None] if jax.default_backend() == "cpu" else list(jax.devices())
+
+
+def together(chains: int) -> int:
+    """How many chains are one computation: two cost a core little more than one, and all of them
+    little more on an accelerator."""
+    return 2 if devices() == [None] else -(-chains // len(devices()))
+
+
+def side_by_side(function: Callable[[int], Segment], groups: range) -> list[Segment]:
+    """Return the draws of all groups, on all cores or devices."""
+    with ThreadPoolExecutor(max(many.workers(), len(devices()))) as pool:
+        return list(pool.map(function, groups))
+
+
+def warmup_steps(asked: int | None) -> int:
+    """Steps of the warm-up in whole segments, so that it ends with one."""
+    return -(-(_WARMUP if asked is None else asked) // SEGMENT) * SEGMENT
+
+
+class Sampler:
+    """Target and compiled programs of a plan.
+
+    Attributes:
+        target: the whitened posterior.
+        own: coordinates of the model's own parameters, nuisances left out.
+    """
+
+    def __init__(self, analysis: Analysis, plan: Plan, data: Data | None) -> None:
+        self.plan = plan
+        vector, moving = start(analysis, plan.fixed)
+        if not moving.any():
+            raise errors.ParameterError(
+                "every parameter is kept, so there is nothing to sample; let one float."
+            )
+        frame = coordinates(analysis, moving, vector, data)
+        found = modes(analysis, plan.fixed, data)
+        self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
+        loose = self.own if plan.method == "tempered" else None
+        self.target = Target(frame, found.z[0], data=data, loose=loose)
+        self.key = _digest(asdict(plan), identity(analysis), data)
+
+        rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
+
+        def programs() -> Nuts | Ladder:
+            if plan.method == "nuts":
+                return Nuts(self.target.weight, warmup=plan.warmup)
+            return Ladder(
+                self.target.weight,
+                self.target.size,
+                warmup=plan.warmup,
+                rungs=rungs,
+                stiffness=self.target.stiffness,
+            )
+
+        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness, rungs)
+        self.sampler = _kept(analysis, what, programs)
+        random = np.random.default_rng(plan.seed)
+        self.begin = random.standard_normal((plan.chains, self.target.size))
+        if plan.method == "nuts":
+            self.begin += self.target.whitened(self._centres(found.z, random))
+        # Here, so that its time counts as compilation.
+        state = self.state(0)
+        self.sampler.advance(state, self.target.frame)
+        self.target.vectors(self.begin[:1])
+
+    def _centres(self, modes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return z (chains, n) about which chains begin: every second one at a mode, each in turn,
+        the others where the prior has the model's own parameters, wherever that is.
+
+        A ladder needs no such care: its rungs all begin at the prior.
+        """
+        chains = self.plan.chains
+        result = modes[(np.arange(chains) + 1) // 2 % len(modes)]
+        linearise = linearisation(self.target.coordinates, self.target.data.counts)
+        for chain in range(1, chains, 2):
+            for _ in range(_TRIES):
+                z = np.array(self.target.mode)
+                z[self.own] = random.standard_normal(len(self.own))
+                # Not where the likelihood vanishes: nothing leads away from there.
+                if np.isfinite(linearise(z)[0]):
+                    result[chain] = z
+                    break
+        return result
+
+    def state(self, group: int) -> Any:
+        """The state in which a group of chains begins."""
+        size = together(self.plan.chains)
+        rows = np.arange(group * size, (group + 1) * size) % self.plan.chains
+        key = jax.random.fold_in(jax.random.PRNGKey(self.plan.seed), group)
+        state = self.sampler.start(key, self.begin[rows], self.target.frame)
+        # In the form in which later states are: another would be compiled anew.
+        return unpacked(packed(state), state)
+
+
+def _digest(*what: Any) -> str:
+    """Return a short name of numbers, texts and arrays."""
+
+    def plain(x: Any) -> Any:
+        return [plain(y) for y in x] if isinstance(x, tuple | list) else np.asarray(x).tolist()
+
+    text = json.dumps([x if isinstance(x, str | dict) else plain(x) for x in what if x is not None])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _kept(analysis: Analysis, what: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what was made for the same purpose before: compiling takes longer than sampling."""
+    cache = analysis.__dict__.setdefault("_samplers", {})
+    key = _digest(*what)
+    if key not in cache:
+        cache[key] = make()
+    return cache[key]
+
+
+def run_group(
+    sampler: Sampler,
+    work: Work,
+    group: int,
+    *,
+    segments: int,
+    progress: Callable[[int], None] | None,
+    reported: int = 0,
+) -> Segment:
+    """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over.
+
+    Progress has been told of so many segments that were `reported`.
+    """
+    with jax.default_device(devices()[group % len(devices())]):
+        return _drawn(sampler, work, group, segments, progress, reported)
+
+
+def _drawn(
+    sampler: Sampler,
+    work: Work,
+    group: int,
+    segments: int,
+    progress: Callable[[int], None] | None,
+    reported: int,
+) -> Segment:
+    first = state = sampler.state(group)
+    before = sampler.plan.warmup // SEGMENT
+    done: list[Segment] = []
+    kept: list[dict[str, np.ndarray]] = []
+    for i in range(before + segments):
+        if (arrays := work.get(_name(sampler, group, i))) is None:
+            break
+        kept.append(arrays)
+    if kept:
+        state = unpacked(kept[-1], first)
+        for arrays in kept[before:]:
+            found = {k[5:]: v for k, v in arrays.items() if k.startswith("stat_")}
+            done.append(Segment(arrays["draws"], found))
+    size = together(sampler.plan.chains)
+    chains = min(size, sampler.plan.chains - group * size)
+    if progress is not None and len(done) > reported:
+        progress(chains * SEGMENT * (len(done) - reported))
+    for i in range(len(kept), before + segments):
+        state, segment = sampler.sampler.advance(state, sampler.target.frame)
+        # Through the form in which it is kept, so that it is the same whether it was.
+        arrays = packed(state)
+        state = unpacked(arrays, first)
+        if i >= before:
+            done.append(segment)
+        stats = {f"stat_{k}": v for k, v in segment.stats.items()}
+        work.put(_name(sampler, group, i), {**arrays, "draws": segment.draws, **stats})
+        if progress is not None and i >= before:
+            progress(chains * SEGMENT)
+            if hasattr(progress, "say") and (i - before) % _SAY == 0:
+                groups = -(-sampler.plan.chains // size)
+                progress.say(f"{groups * _effective(done):.0f} effective")
+    draws = np.concatenate([s.draws for s in done], axis=1)[:chains]
+    stats = {k: np.concatenate([s.stats[k] for s in done], axis=1)[:chains] for k in done[0].stats}
+    if isinstance(state, tuple) and hasattr(state, "betas"):
+        stats["betas"] = np.tile(np.asarray(state.betas), (chains, 1))
+    return Segment(draws, stats)
+
+
+def _effective(done: list[Segment]) -> float:
+    """Return the fewest effective draws of all coordinates so far, roughly."""
+    draws = np.concatenate([s.draws for s in done], axis=1)
+    return float(np.min(effective_sample_size(draws)))
+
+
+#: After so many segments the progress says how many draws are effective.
+_SAY = 5
+
+
+def _name(sampler: Sampler, group: int, segment: int) -> str:
+    """Under which a segment is kept: that of other priors, or another plan, has another name."""
+    return f"chains-{sampler.key}-{group:02d}-{segment:05d}"
+
+
+def _posterior(
+    analysis: Analysis,
+    plan: Plan,
+    found: list[Segment],
+    draws: int | None,
+    seconds: tuple[float, float],
+    known: tuple[Mode, ...],
+) -> Posterior:
+    _, moving = start(analysis, plan.fixed)
+    values = np.concatenate([s.draws for s in found])[:, :draws]
+    stats = {k: np.concatenate([s.stats[k] for s in found]) for k in found[0].stats}
+    evidence = None
+    if plan.method == "tempered":
+        evidence = ladder_evidence(stats["log_weight"], stats["betas"])
+    kept = ("diverging", "energy", "n_steps", "accept_prob")
+    return Posterior(
+        analysis,
+        values,
+        {k: np.asarray(stats[k])[:, :draws] for k in kept},
+        moving,
+        plan.method,
+        plan.seed,
+        plan.warmup,
+        *seconds,
+        log_evidence=evidence,
+        modes=known,
+    )
+
+
+#: Parts of a chain that are taken for independent, for the error of its evidence.
+_BLOCKS = 4
+
+
+def ladder_evidence(log_weight: np.ndarray, betas: np.ndarray) -> Estimate:
+    """Return the log evidence of the rungs of all chains (chains, draws, rungs)."""
+    parts = [
+        stepping_stone(block, ladder)
+        for chain, ladder in zip(log_weight, betas, strict=True)
+        for block in np.array_split(chain, _BLOCKS)
+    ]
+    return Estimate(
+        float(np.mean(parts)), float(np.std(parts, ddof=1) / np.sqrt(len(parts))), "tempering"
+    )
+
+
+# Modes ---------------------------------------------------------------------------------------
+
+
+def start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the search for modes begins (size,), and which parameters move."""
+    starts, moving, _ = starting_points(analysis, fixed, {})
+    return starts[0, 0], moving
+
+
+def which_method(
+    analysis: Analysis, method: str, fixed: Mapping[str, float], data: Data | None = None
+) -> str:
+    """Return the method that "auto" stands for."""
+    if method not in METHODS:
+        raise errors.unknown("method", method, METHODS)
+    if method != "auto":
+        return method
+    starts, moving, _ = starting_points(analysis, fixed, {})
+    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
+    if several or not moving.any():
+        return "tempered"
+    return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
+
+
+def modes(analysis: Analysis, fixed: Mapping[str, float], data: Data | None = None) -> Peaks:
+    """Return the modes of the posterior, looked for once."""
+    vector, moving = start(analysis, fixed)
+    what = ("modes", moving, vector, data)
+    return _kept(
+        analysis,
+        what,
+        lambda: peaks(analysis, fixed, coordinates(analysis, moving, vector, data), data),
+    )
+
+
+def coordinates(
+    analysis: Analysis, moving: np.ndarray, vector: np.ndarray, data: Data | None
+) -> Coordinates:
+    """Return the coordinates of what moves; programs are kept with them."""
+    what = ("coordinates", moving, vector, data)
+    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data, straight=True))

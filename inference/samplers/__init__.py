@@ -1,0 +1,1 @@
+"""How draws of a posterior come about: coordinates, modes, the no-U-turn sampler, tempering."""

@@ -1,0 +1,1 @@
+"""Toys: simulated data sets, fitted; what they say of coverage, goodness of fit, significance."""

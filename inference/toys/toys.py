@@ -1,0 +1,471 @@
+"""Toys: fits of data as they could have come out, main counts and auxiliary data alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from scipy.io import netcdf_file
+
+from bknn import errors
+from bknn.analysis.analysis import Analysis, Data, Parameters
+from bknn.inference.datasets import saturated, taken, throw
+from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
+from bknn.inference.pieces import Progress, Work, identity
+from bknn.inference.toys.lowest_minima import Search
+from bknn.storage.files import replacing
+
+
+def toys(
+    analysis: Analysis,
+    params: Parameters,
+    n: int,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    hypotheses: Mapping[str, Mapping[str, float]] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    uncertainties: bool = False,
+    progress: Progress | None = None,
+    work: Work | None = None,
+) -> Toys:
+    """Throw toys and fit each of them freely, and once for every hypothesis.
+
+    Args:
+        analysis: what is measured.
+        params: {name: value} or the flat vector (size,): the truth.
+        n: how many toys.
+        seed: of the random numbers.
+        first: number of the first toy. Toy i of a seed is the same in every job, so that jobs with
+            different `first` can be merged.
+        hypotheses: {label: {name: value}}; the parameters of each are fixed there.
+        fixed: {name: value} of parameters that float in no fit.
+        uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; about
+            10 ms a toy.
+        progress: is called with the number of toys that have been done since the last call.
+        work: keeps toys that are done, or has them done elsewhere, 512 at a time.
+
+    Fits begin at the truth. Parameters with several `starts` would make them miss the lowest
+    minimum of one toy in five; if they mean nothing at the null, a scan from there finds where to
+    begin (`position_scan`), otherwise fits begin at all starts. Only summaries are kept:
+    memory does not grow with n, but for some numbers a toy.
+
+    Raises:
+        UnknownNameError, ParameterError: as for `fit`.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import inference, models
+        >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
+        >>> toys = inference.toys(analysis, analysis.init, 50, hypotheses={"SM": {"mu": 1.0}})
+        >>> toys.estimates["mu"].shape, bool((toys.statistic("SM") >= 0).all())
+        ((50,), True)
+        >>> print(toys.failed)
+        none of 50 toys failed
+    """
+    if n < 1:
+        raise errors.ParameterError(f"{n} toys were asked for; fit at least one.")
+    truth = np.asarray(analysis.flatten(params))
+    options: dict[str, Any] = {
+        "truth": truth,
+        "hypotheses": {label: dict(values) for label, values in (hypotheses or {}).items()},
+        "fixed": dict(fixed or {}),
+        "seed": seed,
+        "uncertainties": uncertainties,
+    }
+    work = work or Work()
+    size = _PIECE if work else n
+    tasks = [
+        {**options, "first": i, "n": min(size, first + n - i)}
+        for i in range(first, first + n, size)
+    ]
+    sizes = [task["n"] for task in tasks]
+    parts = work.run(_piece, analysis, tasks, sizes=sizes, progress=progress)
+    return Toys.merge(*(_assembled(analysis, options, part) for part in parts))
+
+
+#: Toys that are kept together.
+_PIECE = 512
+
+
+def _piece(
+    analysis: Analysis,
+    *,
+    truth: np.ndarray,
+    hypotheses: Mapping[str, Mapping[str, float]],
+    fixed: Mapping[str, float],
+    seed: int,
+    first: int,
+    n: int,
+    uncertainties: bool,
+    progress: Progress | None,
+) -> dict[str, np.ndarray]:
+    """Throw and fit n toys."""
+    search = Search(analysis, truth, hypotheses, fixed)
+    parts = []
+    block = search.block if n > _PIECE else min(search.block, _PIECE)
+    for start in range(first, first + n, block):
+        # Blocks of one size, so that one program throws them all.
+        thrown = throw(analysis, truth, block, seed=seed, first=start)
+        count = min(block, first + n - start)
+        data = taken(thrown, slice(count))
+        parts.append(_summary(search, data, seed, start, uncertainties))
+        if progress is not None:
+            progress(count)
+    found = Toys.merge(*parts)
+    arrays = {name: getattr(found, name) for name in _LISTS}
+    for name in _TABLES:
+        arrays |= {f"{name}/{key}": values for key, values in getattr(found, name).items()}
+    return arrays
+
+
+def _assembled(
+    analysis: Analysis, options: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Toys:
+    """Return the toys of a piece."""
+    fields: dict[str, Any] = {name: {} for name in _TABLES}
+    for name, values in arrays.items():
+        table, _, key = name.partition("/")
+        if key:
+            fields[table][key] = values
+        else:
+            fields[name] = values
+    return Toys(
+        analysis=repr(analysis),
+        sha256=identity(analysis),
+        truth=dict(zip(analysis.names, options["truth"].tolist(), strict=True)),
+        fixed={k: float(v) for k, v in options["fixed"].items()},
+        hypotheses={
+            label: {k: float(v) for k, v in values.items()}
+            for label, values in options["hypotheses"].items()
+        },
+        **fields,
+    )
+
+
+def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: bool) -> Toys:
+    """Fit data sets and keep what is asked of them later."""
+    analysis = search.analysis
+    free, under = search.fit(data)
+    moving = search.moving
+    own = {p.name: i for i, p in enumerate(analysis.parameters) if not p.nuisance and moving[i]}
+    sigma: dict[str, np.ndarray] = {}
+    if uncertainties:
+        index = np.array(list(own.values()), int)
+        found = _uncertainties(analysis, index, free.vector, data, moving)
+        sigma = {name: found[:, i] for i, name in enumerate(own)}
+    outcome = np.array(free.outcome)
+    for minimum in under.values():
+        outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
+    n = len(outcome)
+    return Toys(
+        analysis=repr(analysis),
+        sha256=identity(analysis),
+        truth=dict(zip(analysis.names, search.truth.tolist(), strict=True)),
+        fixed=search.fixed,
+        hypotheses=search.hypotheses,
+        seeds=np.full(n, seed),
+        numbers=np.arange(first, first + n),
+        estimates={name: free.vector[:, i] for name, i in own.items()},
+        uncertainties=sigma,
+        twice_nll=2 * free.value,
+        hypothesis_twice_nll={label: 2 * m.value for label, m in under.items()},
+        saturated=saturated(analysis, data, vector=free.vector[0], moving=moving),
+        outcome=outcome,
+    )
+
+
+#: Toys whose uncertainties are computed together.
+_TOGETHER = 32
+
+
+def _uncertainties(
+    analysis: Analysis, own: np.ndarray, vectors: np.ndarray, data: Data, moving: np.ndarray
+) -> np.ndarray:
+    """Return the uncertainties of some entries (n, own) at the best fits (n, size) of data sets.
+
+    As those of a FitResult, but many at a time: parameters at a bound count as fixed and get 0;
+    where the Hessian is not positive definite all are NaN.
+    """
+    cache = analysis.__dict__.setdefault("_uncertainties", {})
+    key = tuple(own.tolist())
+    if key not in cache:
+        lower, upper = analysis.bounds.T
+        unit = np.eye(analysis.size)
+
+        def one(vector: Array, data: Data, moving: Array) -> Array:
+            hessian = jax.hessian(lambda v: -analysis.log_shape(v, data))(vector)
+            free = moving & (vector > lower) & (vector < upper)
+            # Unit diagonal: parameters of 1e-6 stand beside those of 1.
+            size = jnp.sqrt(jnp.abs(jnp.diag(hessian)))
+            size = jnp.where(free & (size > 0), size, 1.0)
+            both = free[:, None] & free[None, :]
+            matrix = jnp.where(both, hessian / size[:, None] / size[None, :], unit)
+            result = inverse(matrix)
+            # The nuisances have constraints; what is not positive shows in these entries.
+            variance = jnp.diag(result)
+            positive = jnp.all(variance > 0) & _positive(result[own[:, None], own[None, :]])
+            sigma = jnp.where(free, jnp.sqrt(jnp.abs(variance)) / size, 0.0)[own]
+            return jnp.where(positive, sigma, jnp.nan)
+
+        cache[key] = jax.jit(jax.vmap(one, in_axes=(0, 0, None)))
+    parts = []
+    for first in range(0, len(vectors), _TOGETHER):
+        rows = np.minimum(np.arange(first, first + _TOGETHER), len(vectors) - 1)
+        found = cache[key](vectors[rows], taken(data, rows), moving)
+        parts.append(np.asarray(found)[: len(vectors) - first])
+    return np.concatenate(parts)
+
+
+def _positive(matrix: Array) -> Array:
+    """Return whether a small symmetric matrix is positive definite, by Gauss's pivots."""
+    result = jnp.array(True)
+    for k in range(matrix.shape[0]):
+        pivot = matrix[k, k]
+        result &= pivot > 0
+        column = matrix[:, k] / jnp.where(pivot > 0, pivot, 1.0)
+        matrix = matrix - column[:, None] * matrix[k][None, :]
+    return result
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The toys whose fits failed.
+
+    Attributes:
+        toys: (seed, number) of each.
+        total: how many toys there are, these included.
+        causes: how many failed for which reason.
+    """
+
+    toys: tuple[tuple[int, int], ...]
+    total: int
+    causes: Mapping[str, int]
+
+    @property
+    def count(self) -> int:
+        return len(self.toys)
+
+    def __str__(self) -> str:
+        if not self.toys:
+            return f"none of {self.total} toys failed"
+        shown = ", ".join(f"number {number} of seed {seed}" for seed, number in self.toys[:5])
+        more = f" and {self.count - 5} more" if self.count > 5 else ""
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.causes.items())
+        return f"{self.count} of {self.total} toys failed ({causes}): {shown}{more}"
+
+
+_CAUSES = {
+    STALLED: "stalled",
+    EXHAUSTED: "not converged after all steps",
+    NOT_FINITE: "without a finite likelihood",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Toys:
+    """What the fits of n toys found.
+
+    Attributes:
+        analysis: what was fitted, in words.
+        sha256: checksum of model and data.
+        truth: {flat name: value} at which the toys were thrown.
+        fixed: {name: value} that floated in no fit.
+        hypotheses: {label: {name: value}} fixed in the fits of each hypothesis.
+        seeds, numbers: which toys these are (n,).
+        estimates: {name: (n,)} of the model's parameters in the free fit.
+        uncertainties: {name: (n,)}, NaN where the Hessian is not positive, 0 at a bound; empty if
+            they were not asked for.
+        twice_nll: -2 log L of the free fit (n,).
+        hypothesis_twice_nll: {label: (n,)}.
+        saturated: -2 log L_sat (n,), see `bknn.inference.datasets.saturated`.
+        outcome: code of `bknn.inference.fits.newton` (n,), of the first fit of the toy that failed.
+    """
+
+    analysis: str
+    sha256: str
+    truth: Mapping[str, float]
+    fixed: Mapping[str, float]
+    hypotheses: Mapping[str, Mapping[str, float]]
+    seeds: np.ndarray
+    numbers: np.ndarray
+    estimates: Mapping[str, np.ndarray]
+    uncertainties: Mapping[str, np.ndarray]
+    twice_nll: np.ndarray
+    hypothesis_twice_nll: Mapping[str, np.ndarray]
+    saturated: np.ndarray
+    outcome: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """How many toys, failed ones included."""
+        return len(self.numbers)
+
+    @cached_property
+    def good(self) -> np.ndarray:
+        """Which toys did not fail (n,)."""
+        finite = np.isfinite(self.twice_nll)
+        for values in self.hypothesis_twice_nll.values():
+            finite &= np.isfinite(values)
+        return (self.outcome == CONVERGED) & finite
+
+    @cached_property
+    def failed(self) -> Failures:
+        """Which toys failed, and why."""
+        bad = np.flatnonzero(~self.good)
+        causes: dict[str, int] = {}
+        for code in self.outcome[bad]:
+            cause = _CAUSES.get(int(code), _CAUSES[NOT_FINITE])
+            causes[cause] = causes.get(cause, 0) + 1
+        names = tuple((int(self.seeds[i]), int(self.numbers[i])) for i in bad)
+        return Failures(names, self.n, causes)
+
+    def statistic(self, hypothesis: str) -> np.ndarray:
+        """Return t = -2 log(L_hypothesis / L_best) of the toys that did not fail."""
+        if hypothesis not in self.hypothesis_twice_nll:
+            raise errors.unknown("hypothesis", hypothesis, self.hypothesis_twice_nll)
+        t = (self.hypothesis_twice_nll[hypothesis] - self.twice_nll)[self.good]
+        # Both fits are in the same minimum: what is below zero is rounding.
+        return np.maximum(t, 0.0)
+
+    @property
+    def goodness(self) -> np.ndarray:
+        """-2 log(L_best / L_sat) of the toys that did not fail."""
+        return (self.twice_nll - self.saturated)[self.good]
+
+    def __repr__(self) -> str:
+        fits = ", ".join(["free", *self.hypotheses])
+        return f"Toys({self.n} toys of {self.analysis}, fitted {fits}; {self.failed})"
+
+    @classmethod
+    def merge(cls, *parts: Toys) -> Toys:
+        """Return the toys of several jobs as one, in the order of seeds and numbers.
+
+        Raises:
+            DataError: they differ in model, data, truth or hypotheses, or a toy is there twice.
+        """
+        if not parts:
+            raise errors.DataError("there are no toys to merge; give at least one set.")
+        one = parts[0]
+        for other in parts[1:]:
+            one._check(other)
+        seeds = np.concatenate([p.seeds for p in parts])
+        numbers = np.concatenate([p.numbers for p in parts])
+        order = np.lexsort((numbers, seeds))
+        twice = (np.diff(seeds[order]) == 0) & (np.diff(numbers[order]) == 0)
+        if twice.any():
+            i = order[np.flatnonzero(twice)[0]]
+            raise errors.DataError(
+                f"{int(twice.sum())} toys are in more than one of the sets to merge, the first is "
+                f"number {int(numbers[i])} of seed {int(seeds[i])}; they would count twice. Give "
+                "every job a seed, or a `first`, of its own."
+            )
+
+        def joined(field: str) -> Any:
+            values = [getattr(p, field) for p in parts]
+            if isinstance(values[0], Mapping):
+                return {k: np.concatenate([v[k] for v in values])[order] for k in values[0]}
+            return np.concatenate(values)[order]
+
+        return replace(one, **{name: joined(name) for name in _ARRAYS})
+
+    def _check(self, other: Toys) -> None:
+        """Refuse to merge toys of different things."""
+
+        def refuse(what: str) -> errors.DataError:
+            return errors.DataError(
+                f"toys of {self.analysis} and of {other.analysis} do not merge: they differ in "
+                f"{what}."
+            )
+
+        if self.sha256 != other.sha256:
+            raise refuse("the model or the data (checksums)")
+        if self.fixed != other.fixed:
+            raise refuse("the parameters that are fixed")
+        if self.hypotheses != other.hypotheses:
+            raise refuse("the hypotheses that were fitted")
+        if set(self.uncertainties) != set(other.uncertainties):
+            raise refuse("the uncertainties, which only one of them has")
+        # The truth may come from fits on two machines, equal but for rounding.
+        for name, value in self.truth.items():
+            if not np.isclose(value, other.truth[name], rtol=1e-6, atol=1e-7):
+                raise refuse(
+                    f"the truth: {name} is {value:g} in one, {other.truth[name]:g} in the other"
+                )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the toys as NetCDF 3, for `Toys.load` and `xarray.open_dataset`.
+
+        A reader sees the old file or the new one, whole.
+        """
+        path = Path(path)
+        with replacing(path) as temporary, netcdf_file(temporary, "w") as file:
+            self._write(file)
+        return path
+
+    def _write(self, file: Any) -> None:
+        # NetCDF 3 has no strings and no dictionaries.
+        file.title = f"toys of {self.analysis}"
+        file.format = _FORMAT
+        file.settings = json.dumps(
+            {
+                "analysis": self.analysis,
+                "sha256": self.sha256,
+                "truth": dict(self.truth),
+                "fixed": dict(self.fixed),
+                "hypotheses": {k: dict(v) for k, v in self.hypotheses.items()},
+                **{name: list(getattr(self, name)) for name in _TABLES},
+            }
+        )
+        file.createDimension("toy", self.n)
+        for name in _LISTS:
+            file.createVariable(name, "d", ("toy",))[:] = getattr(self, name)
+        for name in _TABLES:
+            for i, values in enumerate(getattr(self, name).values()):
+                file.createVariable(f"{name}_{i}", "d", ("toy",))[:] = values
+
+    @classmethod
+    def load(cls, path: str | Path) -> Toys:
+        """Read toys that `save` wrote.
+
+        Raises:
+            DataError: the file is missing, damaged, or holds something else.
+        """
+        path = Path(path)
+        try:
+            with netcdf_file(path, "r", mmap=False) as file:
+                if getattr(file, "format", b"") != _FORMAT.encode():
+                    raise ValueError("it is NetCDF of something else")
+                settings = json.loads(file.settings)
+
+                def read(name: str) -> np.ndarray:
+                    return np.array(file.variables[name][:], float)
+
+                lists = {name: read(name) for name in _LISTS}
+                tables = {
+                    name: {k: read(f"{name}_{i}") for i, k in enumerate(settings.pop(name))}
+                    for name in _TABLES
+                }
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise errors.DataError(
+                f"{path} cannot be read as toys ({error or type(error).__name__}); give a file "
+                "that Toys.save wrote."
+            ) from None
+        for name in ("seeds", "numbers", "outcome"):
+            lists[name] = lists[name].astype(int)
+        arguments: dict[str, Any] = {**settings, **lists, **tables}
+        return cls(**arguments)
+
+
+_FORMAT = "bknn toys 1"
+_LISTS = ("seeds", "numbers", "twice_nll", "saturated", "outcome")
+_TABLES = ("estimates", "uncertainties", "hypothesis_twice_nll")
+_ARRAYS: Sequence[str] = (*_LISTS, *_TABLES)

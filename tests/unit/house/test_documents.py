@@ -1,0 +1,61 @@
+"""The Python in README.md, CONTRIBUTING.md, docs/ and notebooks/ runs, from top to bottom.
+
+A block that starts with three backquotes and `python` is run, one of another language is not.
+Files that an example writes go to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+ROOT = Path(__file__).parents[3]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [
+    page
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+    if page.is_file() and BLOCK.search(page.read_text(encoding="utf-8"))
+]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+#: Every figure there is, and everything that can be asked of a likelihood.
+LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md", "docs/simplified.md"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] * (name(p) in LONG), id=name(p)) for p in PAGES],
+)
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    names: dict[str, object] = {"__name__": page.stem}
+    for block in BLOCK.finditer(text):
+        # Empty lines in front, so that a traceback names the line of the page.
+        padding = "\n" * text.count("\n", 0, block.start(1))
+        exec(compile(padding + block.group(1), str(page), "exec"), names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.name)
+def test_notebook(path, tmp_path, monkeypatch):
+    """Every cell runs, and the stored outputs are there (the notebook was executed)."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": path.stem}
+    for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        if cell["cell_type"] != "code":
+            continue
+        assert cell["execution_count"], f"cell {i} was not executed before it was stored"
+        lines = "".join(cell["source"]).splitlines()
+        # Magics are for Jupyter alone.
+        code = "\n".join("" if line.startswith("%") else line for line in lines)
+        exec(compile(code, f"{path.name}, cell {i}", "exec"), names)

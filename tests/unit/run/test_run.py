@@ -1,0 +1,629 @@
+"""`bknn run`: cards, folders, and what survives a kill, a full disk, a damaged file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import errno
+import json
+import os
+import pickle
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import xarray
+
+import bknn
+from bknn import cli, errors
+from bknn.commands import options
+from bknn.inference.pieces import Work
+from bknn.run import card, cluster
+from bknn.storage import checkpoints, files, lock
+from bknn.storage.store import Memory
+
+from .. import small
+from ..questions.test_shell import refusal, run, strict_json
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+CARD = """\
+[run]
+seed = 3
+figures = false
+
+[model]
+name = "signal-strength"
+
+[data]
+sets = ["one.json"]
+
+[profile]
+over = {mu = "0:3:1100"}
+intervals = []
+
+[toys]
+set = {mu = 1.0}
+number = 3000
+uncertainties = false
+"""
+
+#: Chains take a few seconds to compile whenever they are resumed.
+CHAINS = """
+[priors]
+mu = "uniform(0, 10)"
+
+[sample]
+draws = 800
+predictive = 0
+"""
+
+#: Of programs that are started: as here.
+ENVIRONMENT = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_ENABLE_X64": "1"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, quick_compilation: None) -> Path:
+    path = tmp_path_factory.mktemp("run")
+    (path / "one.json").write_text(json.dumps(small.one_bin().workspace))
+    (path / "card.toml").write_text(CARD)
+    (path / "chains.toml").write_text(CARD + CHAINS)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once() -> Iterator[None]:
+    """Runs on the same data share an Analysis, and with it what was compiled."""
+    known: dict[Any, bknn.Analysis] = {}
+    build = options.analysis
+
+    def analysis(args: Any, named: Any, priors: Any = None) -> bknn.Analysis:
+        key = Path(args.data[0]).read_text(), str(args.patch), str(priors)
+        if key not in known:
+            known[key] = build(args, named, priors)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "analysis", analysis)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Path:
+    out = folder / "undisturbed"
+    code, text, err = run("run", folder / "card.toml", "--out", out)
+    assert (code, err) == (0, "")
+    assert text.splitlines()[-1] == f"complete         {out}/: result.json, profile/, toys/"
+    return out
+
+
+def content(out: Path) -> dict[str, Any]:
+    """All results, to the last bit."""
+    found: dict[str, Any] = {}
+    for path in out.rglob("*"):
+        name = path.relative_to(out).as_posix()
+        if path.is_dir() or name in ("log.txt", "run.json"):
+            continue
+        found[name] = path.read_bytes()
+        if path.suffix == ".json":  # but for how long it took
+            found[name] = re.sub(rb'"seconds_\w+": .*', b"", found[name])
+        if name.endswith("posterior.nc"):
+            found[name] = draws(path)
+    return found
+
+
+def draws(path: Path) -> dict[str, bytes]:
+    groups = ("posterior", "sample_stats")
+    parts = [xarray.load_dataset(path, group=group, engine="h5netcdf") for group in groups]
+    return {str(name): x.values.tobytes() for part in parts for name, x in part.items()}
+
+
+def resumed(folder: Path, out: Path, undisturbed: Path, name: str = "card.toml") -> str:
+    """Go on to the end, compare with the undisturbed run, and return what was said."""
+    code, _, err = run("run", folder / name, "--out", out, "--resume")
+    assert code == 0, err
+    assert content(out) == content(undisturbed)
+    return err
+
+
+def interrupted(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, out: Path, problem: BaseException, at: str
+) -> Any:
+    """A run that a problem meets when it writes a file."""
+    commit = files.commit
+
+    def fails(temporary: Path, path: Path) -> None:
+        if path.relative_to(out).as_posix() == at:
+            raise problem
+        commit(temporary, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "commit", fails)
+        return run("run", folder / "card.toml", "--out", out)
+
+
+# ---------------------------------------------------------------- cards
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "card.toml"
+    path.write_text(text)
+    return path
+
+
+MODEL = '[model]\nname = "sm"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (MODEL + "[profil]\n", "unknown section 'profil' in {}; did you mean 'profile' or"),
+        (MODEL + "[toys]\nnumbr = 3\n", "unknown key 'numbr' in [toys] of {}; did you mean 'num"),
+        (MODEL + "[toys]\nnumber = 2.5\n", "[toys] of {}: number is 2.5; it must be a whole num"),
+        (MODEL + "[toys]\nnumber = true\n", "[toys] of {}: number is true; it must be a whole n"),
+        (MODEL + '[toys]\nset = {mu = "1"}\n', "[toys] of {}: set.mu is '1'; it must be a numbe"),
+        (MODEL + "[fit]\nfix = [1]\n", "[fit] of {}: fix is [1]; it must be a table, as in {{"),
+        (MODEL + "[profile]\n", "[profile] of {}: over is missing; it must be a table, as in"),
+        (MODEL + "[profile]\nover = {mu = 3}\n", "[profile] of {}: over.mu is 3; it must be a gr"),
+        (MODEL + "[predict]\nq2 = [[1]]\n", "[predict] of {}: q2 is [1]; it must be a range [A,"),
+        (MODEL + '[data]\nsets = "a"\n[fit]\n', "[data] of {}: sets is 'a'; it must be a list of"),
+        (MODEL + "[priors]\nmass = 3\n[fit]\n", "[priors] of {}: mass is 3; it must be a text"),
+        ("[fit]\n", "[model] of {}: name is missing; it must be a text"),
+        (MODEL, "{}: asks nothing; add at least one of the sections [fit], [profile],"),
+        ("seed = 3\n" + MODEL, "unknown section 'seed' in {}"),
+        ("toys = 3\n" + MODEL, "{}: toys = 3 stands outside of a section; write [toys] and"),
+        ("[model\n", "{}, line 1: a syntax error of TOML ("),
+    ],
+)
+def test_a_card_that_cannot_be_read(text, sentence, tmp_path):
+    path = written(tmp_path, text)
+    with pytest.raises(errors.BknnError) as caught:
+        card.Card.read(path)
+    assert str(caught.value).startswith(sentence.format(path)), str(caught.value)
+
+
+def test_no_card(tmp_path):
+    assert "none.toml: no such file" in refusal("run", tmp_path / "none.toml")
+
+
+def test_values_of_a_card(tmp_path):
+    text = """
+        [model]
+        name = "resonance"
+        [limit]
+        over = {mass = [1, 2.5]}
+        fix = {width = 0}
+        [impacts]
+        groups = {theory = ["ff_*", "x"]}
+        [predict]
+        q2 = [[0, 4], 5]
+    """
+    read = card.Card.read(written(tmp_path, text))
+    assert list(read.tasks) == ["limit", "impacts", "predict"]
+    limit, impacts, predict = (task.options() for task in read.tasks.values())
+    assert (limit["over"], limit["fix"]) == (["mass=1.0,2.5"], ["width=0.0"])
+    assert (impacts["group"], impacts["no_refits"]) == (["theory=ff_*,x"], False)
+    assert predict["q2"] == ["0.0,4.0", "5.0"]
+
+
+#: But for prior studies, which are on cards alone.
+TASKS = [name for name, kind in card.SECTIONS.items() if issubclass(kind, card.Task)]
+TASKS.remove("prior_study")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_section_has_the_options_and_defaults_of_its_command(name):
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    (command,) = (c for c in cli.COMMANDS if c.__name__ == f"bknn.commands.{name}")
+    command.add(commands)
+    required = ["--over", "mu=0:1:2"] if name == "profile" else []
+    args = vars(parser.parse_args([name, "sm", *required]))
+    needed = {"over": {"mu": card.Grid("0:1:2")}} if required else {}
+    section = card.SECTIONS[name](**needed).options()
+    shared = {"model", "form_factors", "inputs", "basis", "long_distance", "wilson_coefficients"}
+    shared |= {"free", "data", "channels", "response", "seed", "prior", "out", "no_figures", "run"}
+    shared |= {"first", "merge", "resume", "functions", "bounds", "patch"}
+    assert set(section) == set(args) - shared
+    # How many toys there are depends on --merge, which cards do not have.
+    args["number"] = args.get("number") or 1000
+    assert {key: args[key] or None for key in section} == {k: v or None for k, v in section.items()}
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_card_of_the_documentation_has_all_keys_and_their_defaults(tmp_path):
+    page = (ROOT / "docs/runs.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    read = card.Card.read(written(tmp_path, text))
+    needed = {"model": {"name": read.model.name}, "profile": {"over": read.tasks["profile"].over}}
+    needed["prior_study"] = {"alternatives": read.tasks["prior_study"].alternatives}
+    shared = {"run": read.run, "model": read.model, "data": read.data}
+    for name, section in {**shared, **read.tasks}.items():
+        assert section == card.SECTIONS[name](**needed.get(name, {}))
+    for name, kind in card.SECTIONS.items():
+        own = text.split(f"[{name}]")[1].split("\n[")[0]
+        keys = re.findall(r"^(?:# )?(\w+) = ", own, re.MULTILINE)
+        assert keys == [f.name for f in dataclasses.fields(kind)] if name != "priors" else ["mass"]
+
+
+def test_the_card_to_begin_with():
+    read = card.Card.read(ROOT / "docs/resonance.toml")
+    assert list(read.tasks) == ["fit", "profile", "limit", "significance"]
+    known = {p.name for p in bknn.models.load(read.model.name).parameters}
+    assert {*read.tasks["profile"].over, read.tasks["limit"].poi} <= known
+
+
+# ---------------------------------------------------------------- folders
+
+
+def test_a_run(undisturbed, folder):
+    whole = strict_json(undisturbed / "result.json")
+    parts = {name: strict_json(undisturbed / name / "result.json") for name in ("profile", "toys")}
+    assert whole["command"] == "run"
+    assert whole["profile"] == parts["profile"]["profile"]
+    assert whole["toys"] == parts["toys"]["toys"]
+    assert whole["fit"] == parts["profile"]["fit"]
+    assert whole["tasks"] == {
+        "profile": {"exit_code": 0, "files": ["profile/profile.nc", "profile/result.json"]},
+        "toys": {"exit_code": 0, "files": ["toys/result.json", "toys/toys.nc"]},
+    }
+    assert whole["provenance"]["data_sha256"] == {"one": bknn.data.load(folder / "one.json").sha256}
+    assert whole["provenance"]["seed"] == 3
+    assert whole["provenance"]["settings"]["toys"]["number"] == 3000
+    assert (undisturbed / "card.toml").read_text() == CARD
+    assert "all 1100 fits converged" in (undisturbed / "log.txt").read_text()
+    assert {path.name for path in undisturbed.iterdir()} == {
+        *("card.toml", "run.json", "log.txt", "result.json", "profile", "toys"),
+    }
+
+
+def test_a_run_is_what_the_commands_find(undisturbed, folder, tmp_path):
+    words = ("--data", folder / "one.json", "--out", tmp_path, "--no-figures")
+    assert run("profile", "signal-strength", "--over", "mu=0:3:1100", "--intervals", *words)[0] == 0
+    alone, ours = (strict_json(p / "result.json") for p in (tmp_path, undisturbed / "profile"))
+    np.testing.assert_allclose(alone["profile"]["delta"], ours["profile"]["delta"], atol=1e-9)
+    own = [x["provenance"].pop("settings") for x in (alone, ours)]
+    assert own[0] == {**own[1], "seed": 0}
+
+
+def test_a_folder_is_used_once(undisturbed, folder, tmp_path):
+    sentence = refusal("run", folder / "card.toml", "--out", undisturbed)
+    assert sentence == (
+        f"{undisturbed} holds a run that is complete; go on with it by 'bknn run "
+        f"{folder / 'card.toml'} --out {undisturbed} --resume', or choose another --out."
+    )
+    code, out, err = run("run", folder / "card.toml", "--out", undisturbed, "--resume")
+    assert (code, out.split()[0], err) == (0, "complete", "")
+    (tmp_path / "thesis.tex").touch()
+    sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
+    assert "holds thesis.tex and no run" in sentence
+
+
+def test_a_question_that_makes_no_sense(folder, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(CARD.replace('mu = "0:3:1100"', 'nu = "0:1:2"').replace("one.json", "two.json"))
+    (tmp_path / "two.json").write_text((folder / "one.json").read_text())
+    code, _, err = run("run", path, "--out", tmp_path / "out")
+    assert code == 2
+    assert err.startswith(f"bknn: error: [profile] of {path}: unknown parameter 'nu'")
+
+
+def test_a_patched_workspace(folder, tmp_path):
+    shutil.copy(folder / "one.json", tmp_path)
+    patch = [{"op": "replace", "path": "/observations/0/data/0", "value": 60.0}]
+    (tmp_path / "more.json").write_text(json.dumps(patch))
+    path, out = tmp_path / "card.toml", tmp_path / "out"
+    data = '[data]\nsets = ["one.json"]\npatch = "more.json"\n'
+    path.write_text(f'[run]\nfigures = false\n[model]\nname = "signal-strength"\n{data}[fit]\n')
+    assert run("run", path, "--out", out)[0] == 0
+    patched = bknn.data.load(tmp_path / "one.json", patch=tmp_path / "more.json")
+    assert strict_json(out / "result.json")["provenance"]["data_sha256"] == {"one": patched.sha256}
+    best = bknn.inference.fit(bknn.Analysis(bknn.models.load("signal-strength"), [patched]))
+    found = strict_json(out / "fit" / "result.json")["fit"]["parameters"]["mu"]["value"]
+    assert found == pytest.approx(float(best.params["mu"]), rel=1e-9)
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+def test_an_interrupted_run_goes_on(undisturbed, folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    stopped = interrupted(monkeypatch, folder, out, KeyboardInterrupt(), _PIECE)
+    assert stopped.code == 130
+    command = f"bknn run {folder / 'card.toml'} --out {out}"
+    assert f"go on with: {command} --resume" in stopped.err
+    assert not (out / "lock").exists()
+    pieces = {str(p.relative_to(out / "checkpoints")) for p in out.rglob("*.ckpt")}
+    assert {"profile/done.ckpt", "toys/toys/00003.ckpt"} < pieces
+    assert "has not ended" in refusal("run", folder / "card.toml", "--out", out)
+    assert resumed(folder, out, undisturbed) == ""
+
+
+_PIECE = "checkpoints/toys/toys/00004.ckpt"
+
+
+@pytest.mark.parametrize("at", [_PIECE, "profile/profile.nc", "toys/result.json", "result.json"])
+def test_a_full_disk(undisturbed, folder, tmp_path, monkeypatch, at):
+    out = tmp_path / "out"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    code, _, err = interrupted(monkeypatch, folder, out, full, at)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "No space left on device" in err
+    assert (out / "log.txt").read_text().endswith(err)
+    assert not list(out.rglob("*.part"))
+    resumed(folder, out, undisturbed)
+
+
+def test_a_read_only_folder(folder, tmp_path, monkeypatch):
+    opened = Path.open
+
+    def refuses(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if path.parent == tmp_path and mode != "r":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuses)
+    sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
+    assert sentence.startswith(f"{tmp_path}/lock: cannot be written (Read-only file system).")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "changed"])
+def test_a_damaged_checkpoint(undisturbed, folder, tmp_path, monkeypatch, damage):
+    out = tmp_path / "out"
+    interrupted(monkeypatch, folder, out, KeyboardInterrupt(), _PIECE)
+    path = out / "checkpoints/toys/toys/00001.ckpt"
+    good = path.read_bytes()
+    bad = {"truncated": good[:1000], "empty": b"", "changed": good[:-9] + b"?" + good[-8:]}
+    path.write_bytes(bad[damage])
+    said = resumed(folder, out, undisturbed)
+    assert said == (
+        f"bknn: {path} is damaged (its checksum is wrong); what it held is computed again.\n"
+    )
+
+
+def test_checkpoints(tmp_path):
+    store = checkpoints.Checkpoints(tmp_path)
+    assert store.get("a/b") is None
+    arrays = {"x/y": np.arange(3.0), "text": np.array(["found", "lost"])}
+    store.put("a/b", arrays)
+    found = store.get("a/b")
+    assert {key: x.tolist() for key, x in found.items()} == {
+        "x/y": [0.0, 1.0, 2.0],
+        "text": ["found", "lost"],
+    }
+
+
+def squares(analysis: bknn.Analysis, *, n: int, start: Any, progress: Any) -> dict[str, np.ndarray]:
+    """What a piece may be."""
+    return {"squares": (np.asarray(start) + np.arange(n)) ** 2}
+
+
+def test_pieces():
+    analysis = bknn.Analysis(bknn.models.load("signal-strength"), small.one_bin())
+    store = Memory()
+    work = Work(store).within("a")
+    tasks = [{"n": n, "start": np.array([1.0])} for n in (2, 3)]
+    done: list[int] = []
+    first = work.run(squares, analysis, tasks, sizes=[2, 3], progress=done.append)
+    assert (sorted(store._kept), done) == (["a/00000", "a/00001"], [])
+    again = work.run(squares, analysis, tasks, sizes=[2, 3], progress=done.append)
+    assert [x["squares"].tolist() for x in first] == [[1.0, 4.0], [1.0, 4.0, 9.0]]
+    assert [x["squares"].tolist() for x in again] == [[1.0, 4.0], [1.0, 4.0, 9.0]]
+    assert done == [5]
+    with pytest.raises(errors.DataError, match="kept as a/00000 is of another computation"):
+        work.run(squares, analysis, [{**tasks[0], "n": 4}])
+
+
+# ---------------------------------------------------------------- locks
+
+
+def owner(**changes: Any) -> str:
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "since": "yesterday"}
+    return json.dumps({**own, "birth": lock._birth(os.getpid()), **changes})
+
+
+def test_a_folder_in_use(folder, tmp_path):
+    (tmp_path / "lock").write_text(owner())
+    sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
+    assert sentence == (
+        f"{tmp_path} is in use by process {os.getpid()} on {socket.gethostname()} since yesterday; "
+        "two would write over each other, so wait until it has ended, or choose another --out."
+    )
+    (tmp_path / "lock").write_text(owner(host="elsewhere"))
+    assert f"if it is gone, delete {tmp_path}/lock" in refusal(
+        "run", folder / "card.toml", "--out", tmp_path
+    )
+    (tmp_path / "lock").write_text("")
+    assert "a process that left no name" in refusal("run", folder / "card.toml", "--out", tmp_path)
+
+
+def gone() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    "text",
+    [owner(pid=gone()), owner(birth="long ago"), ""],
+    ids=["ended", "another with its number", "empty"],
+)
+def test_a_lock_that_was_left(text, tmp_path, capsys):
+    path = tmp_path / "lock"
+    path.write_text(text)
+    os.utime(path, (0, 0))
+    with lock.Lock(tmp_path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+    said = capsys.readouterr().err
+    assert said.startswith(f"bknn: {path} was left by ")
+    assert said.endswith("which is gone; the run goes on without it.\n")
+
+
+# ---------------------------------------------------------------- changes
+
+
+@pytest.fixture
+def unfinished(folder, tmp_path, monkeypatch) -> Path:
+    out = tmp_path / "out"
+    interrupted(monkeypatch, folder, out, KeyboardInterrupt(), "checkpoints/profile/done.ckpt")
+    return out
+
+
+def test_another_card(folder, unfinished, tmp_path):
+    other = tmp_path / "other.toml"
+    text = CARD.replace("3000", "4000").replace("uncertainties = false\n", "")
+    other.write_text(text.replace("one.json", str(folder / "one.json")).replace("seed = 3", ""))
+    said = run("run", other, "--out", unfinished, "--resume").err
+    assert said.startswith(f"bknn: error: {other} is not the card that the run in {unfinished} ")
+    assert "run.seed was 3 and is 0; data.sets was" in said
+    assert "toys.number was 3000 and is 4000; toys.uncertainties was false and is true." in said
+
+
+def test_what_does_not_matter(folder, unfinished, undisturbed):
+    """Comments, order of keys, and defaults that are written out."""
+    old = (folder / "card.toml").read_text()
+    (folder / "card.toml").write_text("# a comment\n" + old + "goodness_of_fit = false\n")
+    try:
+        resumed(folder, unfinished, undisturbed)
+    finally:
+        (folder / "card.toml").write_text(old)
+
+
+def test_other_data(folder, unfinished):
+    file = folder / "one.json"
+    old = file.read_text()
+    file.write_text(json.dumps(small.one_bin(13.0).workspace))
+    try:
+        said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
+    finally:
+        file.write_text(old)
+    assert "the data are not those that the run in" in said
+    assert "began with: the checksum of one was" in said
+
+
+def test_another_version(folder, unfinished):
+    begun = unfinished / "run.json"
+    state = json.loads(begun.read_text())
+    begun.write_text(json.dumps({**state, "version": "0.0.1"}))
+    said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
+    assert f"began with bknn 0.0.1, and this is {bknn.__version__};" in said
+    begun.write_text(json.dumps({**state, "packages": {**state["packages"], "jax": "0.1"}}))
+    said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
+    assert f'packages.jax was "0.1" and is "{jax.__version__}"; the last digits' in said
+    begun.write_text("[]")
+    assert "so nobody knows what was asked" in (
+        run("run", folder / "card.toml", "--out", unfinished, "--resume").err
+    )
+
+
+# ---------------------------------------------------------------- kill -9
+
+
+def started(folder: Path, name: str, out: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bknn.cli", "run", name, "--out", out, *words],
+        cwd=folder,
+        env={**os.environ, **ENVIRONMENT},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def killed(folder: Path, out: Path, after: float) -> None:
+    """A run that is killed some seconds after it began, or after it went on."""
+    log = out / "log.txt"
+    size = log.stat().st_size if log.exists() else -1
+    process = started(folder, "chains.toml", out, "--resume")
+    while process.poll() is None and (log.stat().st_size if log.exists() else -1) == size:
+        time.sleep(0.01)
+    time.sleep(after)
+    process.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, -signal.SIGKILL), said
+
+
+@pytest.fixture(scope="module")
+def with_chains(folder: Path) -> Path:
+    out = folder / "with chains"
+    code, _, err = run("run", folder / "chains.toml", "--out", out)
+    assert (code, err) == (0, "")
+    return out
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 11))]
+)
+def test_kill(with_chains, folder, tmp_path, seed):
+    """Twice at random moments each; nothing is lost but the piece that was being done."""
+    moments = random.Random(seed)
+    out = tmp_path / "out"
+    for _ in range(2):
+        killed(folder, out, moments.uniform(0.0, 6.0))
+    resumed(folder, out, with_chains, "chains.toml")
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def with_a_killed_worker(folder: Path, name: str, out: Path) -> None:
+    """Two worker processes, one of them killed in the middle."""
+    psutil = pytest.importorskip("psutil")
+    process = started(folder, name, out, "--scheduler", "local:2")
+    workers: list[Any] = []
+    while process.poll() is None and not (workers and list(out.rglob("*.ckpt"))):
+        found = psutil.Process(process.pid).children(recursive=True)
+        workers = [p for p in found if any("spawn_main" in word for word in p.cmdline())]
+        time.sleep(0.1)
+    workers[0].kill()
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+
+
+def test_a_killed_worker(undisturbed, folder, tmp_path):
+    with_a_killed_worker(folder, "card.toml", tmp_path / "out")
+    assert content(tmp_path / "out") == content(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_with_chains(with_chains, folder, tmp_path):
+    with_a_killed_worker(folder, "chains.toml", tmp_path / "out")
+    assert content(tmp_path / "out") == content(with_chains)
+
+
+def test_a_worker_with_other_versions(monkeypatch):
+    analysis = bknn.Analysis(bknn.models.load("signal-strength"), small.one_bin())
+    packages = cluster._packages()
+    content = pickle.dumps(({**packages, "jax": "0.1"}, cluster.recipe(analysis)))
+    with pytest.raises(errors.RunError, match=r'is not like the .* asks: jax was "0.1" and is "'):
+        cluster._on_worker(content, squares, {"n": 2, "start": 0})
+    content = pickle.dumps((packages, cluster.recipe(analysis)))
+    found = cluster._on_worker(content, squares, {"n": 3, "start": 0})
+    assert found["squares"].tolist() == [0, 1, 4]
+
+
+@pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])
+def test_a_scheduler_that_is_none(where):
+    with pytest.raises(errors.RunError, match="is neither 'local:N' with a number of processes"):
+        cluster.Cluster(where)
+
+
+def test_without_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(errors.RunError, match=r"install it with: pip install 'bknn\[distributed\]"):
+        cluster.Cluster("local:2")
