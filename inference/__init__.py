@@ -22,6 +22,7 @@ from bknn.inference.toys.coverage import bias, coverage, pulls
 from bknn.inference.toys.goodness import GoodnessOfFit, goodness_of_fit
 from bknn.inference.toys.significance import Significance, significance
 from bknn.inference.toys.toys import Toys, toys
+from bknn.inference.toys.truth import truth
 
 __all__ = [
     "BayesFactor",
@@ -70,6 +71,7 @@ __all__ = [
     "significance",
     "throw",
     "toys",
+    "truth",
     "two_sided",
 ]
 

@@ -73,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
     poi = options.of_interest(analysis, fixed, args.poi)
 
     from bknn import report
-    from bknn.inference import asimov, fit
+    from bknn.inference import asimov, fit, truth
     from bknn.inference.impacts import impacts
 
     out = output.directory(args.out)
     result = fit(analysis, fixed=fixed).check()
     if args.asimov:
-        at = options.truth(analysis, result, point, fixed, args.nominal)
+        at = truth(analysis, point, fixed=fixed, nominal=args.nominal, best=result)
         result = fit(analysis, fixed=fixed, data=asimov(analysis, at)).check()
     with progress.bar("refits") as done:
         found = impacts(

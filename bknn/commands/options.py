@@ -15,7 +15,6 @@ from bknn import errors, precision
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
     from bknn.data import Measurement
-    from bknn.inference import FitResult
     from bknn.inference.pieces import Work
     from bknn.models import Model
 
@@ -515,30 +514,6 @@ def point_of_truth(args: argparse.Namespace, fixed: Mapping[str, float]) -> dict
             "fit. Leave one out."
         )
     return point
-
-
-def truth(
-    analysis: Analysis,
-    result: FitResult,
-    point: Mapping[str, float],
-    fixed: Mapping[str, float],
-    nominal: bool,
-) -> dict[str, Any]:
-    """The point at which data are made up: everything that is neither of the point nor fixed as it
-    fits the data best, or nuisances nominal. Where the point names a coupling, others are 0."""
-    from bknn.inference import fit
-    from bknn.parameters import couplings_of
-
-    held = {**fixed, **point}
-    couplings = couplings_of(analysis.model)
-    if any(name in point for name in couplings):
-        own = {p.name for p in analysis.parameters} & set(couplings)
-        held = {n: float(x) for n, x in analysis.at(point).items() if n in own} | held
-    if nominal:
-        own = {p.name for p in analysis.parameters if not p.nuisance and p.constraint is None}
-        best = {name: value for name, value in result.params.items() if name in own}
-        return {**analysis.init, **best, **held}
-    return dict(fit(analysis, fixed=held).check().params) if held else dict(result.params)
 
 
 def of_interest(analysis: Analysis, fixed: Container[str], given: str | None) -> str:

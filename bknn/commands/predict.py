@@ -152,6 +152,7 @@ def _quantities(
     args: argparse.Namespace, regions: list[tuple[float, float] | float | None]
 ) -> list[Quantity]:
     """What is asked of a fit: every combination, or by default what tells scenarios apart."""
+    from bknn.studies.compare import TELLING
     from bknn.studies.observables.quantities import Quantity
 
     where: list[dict[str, Any]] = [{"q2": region} for region in regions]
@@ -162,7 +163,7 @@ def _quantities(
         for observable in args.observable or ["branching_ratio"]
     ]
     if args.channel is None and args.observable is None and not where:
-        pairs = list(predict_fit.DEFAULTS)
+        pairs = [(q.channel, q.observable) for q in TELLING]
     return [Quantity(o, c, part=args.part, **place) for c, o in pairs for place in where or [{}]]
 
 

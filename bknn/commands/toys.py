@@ -74,25 +74,23 @@ def run(args: argparse.Namespace) -> int:
     from bknn.inference import fit
     from bknn.inference.toys.goodness import goodness_of_fit
     from bknn.inference.toys.toys import Toys, toys
+    from bknn.inference.toys.truth import truth
 
     parts = [Toys.load(path) for path in args.merge]
     out, work = output.directory(args.out), options.work(args)
     result = fit(analysis, fixed=fixed).check()
     if number:
-        truth = options.truth(analysis, result, point, fixed, args.nominal)
-        own = [p.name for p in analysis.parameters if not p.nuisance and p.constraint is None]
-        # The likelihood ratios of the true values, for the coverage.
-        hypotheses = {name: {name: truth[name]} for name in own if name not in fixed}
+        at = truth(analysis, point, fixed=fixed, nominal=args.nominal, best=result)
         with progress.bar("toys", number, "toys") as done:
             thrown = toys(
                 analysis,
-                truth,
+                at,
                 number,
                 seed=args.seed,
                 first=args.first,
-                hypotheses=hypotheses,
                 fixed=fixed,
                 uncertainties=not args.no_uncertainties,
+                coverage=True,
                 progress=done,
                 work=work.within("toys"),
             )

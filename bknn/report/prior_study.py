@@ -39,8 +39,8 @@ def _json(x: Studied) -> dict[str, Any]:
         "log_ratio": None
         if weights is None
         else {"value": number(weights.log_ratio), "error": number(weights.log_ratio_error)},
-        "converged": bool(x.posterior.converged),
-        "status": _status(x),
+        "converged": x.converged,
+        "status": x.status,
         "posterior": {
             name: {
                 key: [number(y) for y in value] if isinstance(value, list) else number(value)
@@ -55,14 +55,6 @@ def _priors(x: Studied) -> dict[str, str]:
     new = {} if x.weights is None else x.weights.parameters
     found = priors_json(x.posterior.analysis, x.posterior.moving)
     return {**found, **{name: p.prior_text for name, p in new.items()}}
-
-
-def _status(x: Studied) -> str:
-    if x.weights is not None:
-        return x.weights.status
-    if not x.why:
-        return x.posterior.status
-    return f"{x.posterior.status} Chains were run, because weights would not do: {x.why}"
 
 
 def prior_study_table(found: Mapping[str, Studied]) -> str:
@@ -82,6 +74,6 @@ def prior_study_table(found: Mapping[str, Studied]) -> str:
         lines += [table(head, rows), ""]
     for label, x in found.items():
         lines += textwrap.wrap(
-            f"{label:<16} {_status(x)}", 95, subsequent_indent=" " * 17, break_long_words=False
+            f"{label:<16} {x.status}", 95, subsequent_indent=" " * 17, break_long_words=False
         )
     return "\n".join(lines)

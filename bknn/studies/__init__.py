@@ -1,29 +1,39 @@
 """Studies of several models or data sets: what fits of one alone do not answer."""
 
+from bknn.studies.compare import Compared, compare
+from bknn.studies.hypotheses import Hypothesis, evidences, hypotheses
 from bknn.studies.observables.predictions import Band, Predictions, band, predictions
 from bknn.studies.observables.profiled import predicted_regions
 from bknn.studies.observables.quantities import Quantity
 from bknn.studies.outlook import Outlook, outlook
-from bknn.studies.power import Hypothesis, Power, power, separation
+from bknn.studies.power import Power, power, separation
+from bknn.studies.prior_study import PriorStudy, Studied, prior_study
 from bknn.studies.regions import Regions, coupling_regions
 from bknn.studies.scenarios import ScenarioFit, Scenarios, scenarios
 
 __all__ = [
     "Band",
+    "Compared",
     "Hypothesis",
     "Outlook",
     "Power",
     "Predictions",
+    "PriorStudy",
     "Quantity",
     "Regions",
     "ScenarioFit",
     "Scenarios",
+    "Studied",
     "band",
+    "compare",
     "coupling_regions",
+    "evidences",
+    "hypotheses",
     "outlook",
     "power",
     "predicted_regions",
     "predictions",
+    "prior_study",
     "scenarios",
     "separation",
 ]

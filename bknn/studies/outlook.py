@@ -26,8 +26,9 @@ from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
 from bknn.models import load
 from bknn.models.scenarios import Scenario, scenario
+from bknn.studies.hypotheses import Hypothesis
 from bknn.studies.information import Outcome, about_models, about_parameters, outcome
-from bknn.studies.power import Hypothesis, Power, luminosity_for, power
+from bknn.studies.power import Power, luminosity_for, power
 
 #: The standard model as a hypothesis.
 SM = "sm"

@@ -14,8 +14,8 @@ with toys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,40 +26,13 @@ from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.fit import fit
 from bknn.inference.fits.least_squares import minimise
 from bknn.inference.toys.lowest_minima import Search
+from bknn.studies.hypotheses import Hypothesis
 
 #: A fit whose next step promises less than this of -2 log L need not go on.
 _CLOSE = 1e-4
 
 #: Relative change of -2 log L at which fits of very many counts end.
 _PRECISE = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Hypothesis:
-    """A model that may be true, and is tested.
-
-    Attributes:
-        name: for tables.
-        analysis: of the data to come.
-        truth: {name: value} of parameters where the model is true; all others are at their start,
-            couplings 0 once one is there (`Analysis.at`), nuisances where their constraints have
-            them.
-        fixed: {name: value} of what does not float when the hypothesis is tested.
-    """
-
-    name: str
-    analysis: Analysis
-    truth: Mapping[str, float]
-    fixed: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def vector(self) -> np.ndarray:
-        """The truth as a flat vector (size,)."""
-        known = set(self.analysis.init)
-        for name in self.truth:
-            if name not in known:
-                raise errors.unknown("parameter", name, known, f"hypothesis {self.name!r}")
-        return np.asarray(self.analysis.flatten(self.analysis.at(self.truth)))
 
 
 @dataclass(frozen=True, eq=False)

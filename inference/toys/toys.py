@@ -34,6 +34,7 @@ def toys(
     hypotheses: Mapping[str, Mapping[str, float]] | None = None,
     fixed: Mapping[str, float] | None = None,
     uncertainties: bool = False,
+    coverage: bool = False,
     progress: Progress | None = None,
     work: Work | None = None,
 ) -> Toys:
@@ -41,7 +42,7 @@ def toys(
 
     Args:
         analysis: what is measured.
-        params: {name: value} or the flat vector (size,): the truth.
+        params: {name: value} or the flat vector (size,): the truth (`inference.truth`).
         n: how many toys.
         seed: of the random numbers.
         first: number of the first toy. Toy i of a seed is the same in every job, so that jobs with
@@ -50,6 +51,9 @@ def toys(
         fixed: {name: value} of parameters that float in no fit.
         uncertainties: whether to compute the uncertainties of the free fit, from its Hessian; about
             10 ms a toy.
+        coverage: whether to fit each parameter of the model that floats at its true value, too, for
+            `inference.coverage` of likelihood intervals; these hypotheses are called as the
+            parameters.
         progress: is called with the number of toys that have been done since the last call.
         work: keeps toys that are done, or has them done elsewhere, 512 at a time.
 
@@ -74,9 +78,13 @@ def toys(
     if n < 1:
         raise errors.ParameterError(f"{n} toys were asked for; fit at least one.")
     truth = np.asarray(analysis.flatten(params))
+    hypotheses = {
+        **(_at_truth(analysis, truth, fixed or {}) if coverage else {}),
+        **(hypotheses or {}),
+    }
     options: dict[str, Any] = {
         "truth": truth,
-        "hypotheses": {label: dict(values) for label, values in (hypotheses or {}).items()},
+        "hypotheses": {label: dict(values) for label, values in hypotheses.items()},
         "fixed": dict(fixed or {}),
         "seed": seed,
         "uncertainties": uncertainties,
@@ -90,6 +98,14 @@ def toys(
     sizes = [task["n"] for task in tasks]
     parts = work.run(_piece, analysis, tasks, sizes=sizes, progress=progress)
     return Toys.merge(*(_assembled(analysis, options, part) for part in parts))
+
+
+def _at_truth(
+    analysis: Analysis, truth: np.ndarray, fixed: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return the hypotheses, one a parameter of the model, that have its true value."""
+    own = [p.name for p in analysis.parameters if not p.nuisance and p.constraint is None]
+    return {n: {n: float(truth[analysis.index(n)])} for n in own if n not in fixed}
 
 
 #: Toys that are kept together.

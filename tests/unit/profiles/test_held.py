@@ -11,11 +11,11 @@ import pytest
 
 import bknn
 from bknn import errors, inference, models, studies
-from bknn.commands.predict_fit import DEFAULTS, existing
 from bknn.data import Measurement, Result
 from bknn.inputs import STANDARD
 from bknn.parameters import couplings_of, point
 from bknn.prediction import value
+from bknn.studies.compare import TELLING, existing
 from bknn.studies.observables.quantities import Quantity
 
 from ...physics.longhand import Decay
@@ -244,7 +244,7 @@ def test_quantities_that_are_not_defined():
 
 def test_quantities_that_exist():
     """What `bknn predict --fit` asks for by default, of a model of one decay."""
-    wanted = [Quantity(observable, channel) for channel, observable in DEFAULTS]
+    wanted = list(TELLING)
     found, absent = existing(load("resonance"), wanted)
     assert found == wanted[:1]
     assert list(absent) == wanted[1:]

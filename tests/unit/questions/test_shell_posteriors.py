@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import bknn
-from bknn import errors, report
+from bknn import errors, report, studies
 from bknn.commands import checkpoints, evidence, options, progress, sample
 from bknn.inference.evidences.comparison import BayesFactor, Comparison
 from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 # Modules whose names their functions have, too.
 SAMPLE = importlib.import_module("bknn.inference.posteriors.sample")
-EVIDENCE = importlib.import_module("bknn.inference.evidences.evidence")
+HYPOTHESES = importlib.import_module("bknn.studies.hypotheses")
 
 PRIORS = {"mass": "uniform(1.5, 3.0)", "branching_ratio": "uniform(0, 24e-6)"}
 
@@ -236,7 +236,7 @@ def weighed(monkeypatch) -> dict[str, dict[str, Any]]:
         seen[f"{target.model.name} {given['fixed']}"] = {"analysis": target, **given}
         return found_evidence(-100.0 - 2 * len(seen))
 
-    monkeypatch.setattr(EVIDENCE, "evidence", fake)
+    monkeypatch.setattr(HYPOTHESES, "evidence", fake)
     return seen
 
 
@@ -300,7 +300,7 @@ def test_evidence_refuses(weighed, words, problem):
 def test_methods_that_differ(analysis, capsys):
     comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0, agreed=False)})
     assert not comparison.agreed
-    asked = [evidence.Hypothesis(name, f"it is {name}", analysis, {}) for name in "ab"]
+    asked = [studies.Hypothesis(name, analysis, meaning=f"it is {name}") for name in "ab"]
     assert evidence.report(comparison, asked, None, {}) == 1
     captured = capsys.readouterr()
     assert "methods differ" in captured.out

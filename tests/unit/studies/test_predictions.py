@@ -9,11 +9,11 @@ import pytest
 
 import bknn
 from bknn import errors, inference, models, studies
-from bknn.commands.predict_fit import read
 from bknn.data import Measurement, Result
 from bknn.plot import planes
 from bknn.prediction import value
 from bknn.report import comparison_table, measured_json, measured_table, write_measured
+from bknn.studies.compare import read
 from bknn.studies.observables.predictions import Predictions
 from bknn.studies.observables.propagation import push
 from bknn.studies.observables.quantities import Quantity, evaluate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import bknn
-from bknn.commands import sample
+from bknn import inference
 
 from .. import made_up, small
 from ..questions.test_shell import Run, run, strict_json
@@ -32,10 +33,13 @@ wide = {mu = "uniform(-5, 10)"}
 """
 
 
-def drawn(analysis: bknn.Analysis, settings: sample.Settings, work: Any = None) -> sample.Sampled:
+STUDY = importlib.import_module("bknn.studies.prior_study")
+
+
+def drawn(analysis: bknn.Analysis, **options: Any) -> inference.Posterior:
     """What sampling would give, if the data said mu = 4 +- 1."""
     values = np.random.default_rng(0).normal(4.0, 1.0, (4, 500))
-    return sample.Sampled(made_up.posterior(analysis, {"mu": np.clip(values, 0.1, 9.9)}), ())
+    return made_up.posterior(analysis, {"mu": np.clip(values, 0.1, 9.9)})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     (folder / "small.json").write_text(json.dumps(small.workspace()))
     (folder / "card.toml").write_text(CARD)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "compute", drawn)
+        patch.setattr(STUDY, "sample", drawn)
         return run("run", folder / "card.toml", "--out", folder / "out"), folder / "out"
 
 
@@ -89,4 +93,4 @@ def test_a_word_that_is_taken(tmp_path):
     (tmp_path / "card.toml").write_text(CARD.replace("normal =", "given ="))
     code, _, err = run("run", tmp_path / "card.toml", "--out", tmp_path / "out")
     assert code == 2
-    assert "'given' is what the priors of [priors] are called" in err
+    assert "'given' is what the priors to begin with are called" in err
