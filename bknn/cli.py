@@ -1,4 +1,4 @@
-"""The command line. `bknn.commands` has a file for each command; here they meet."""
+"""The command line. `bknn.questions` and `bknn.commands` have a file for each command."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from bknn import errors
-from bknn.commands import (
-    data,
-    evidence,
-    export,
+from bknn.commands import data, evidence, export, models, predict, predict_fit, run
+from bknn.precision import prepare
+from bknn.questions import (
     fit,
     impacts,
     limit,
-    models,
-    predict,
-    predict_fit,
     profile,
     project,
     regions,
-    run,
     sample,
     scenarios,
     significance,
     toys,
 )
-from bknn.precision import prepare
 
 __all__ = ["main", "prepare"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
-from bknn.commands import checkpoints, options, output, progress
+from bknn.questions.shared import options, output, progress, resume
 
 if TYPE_CHECKING:
     from bknn.inference.evidences.comparison import Comparison
@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="of each chain and hypothesis (default 1000); more of them, smaller errors",
     )
-    checkpoints.add(parser)
+    resume.add(parser)
     options.add_output(parser)
 
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     )
     out = output.directory(args.out)
     with (
-        checkpoints.kept(args, analysis, record, out) as work,
+        resume.kept(args, analysis, record, out) as work,
         progress.bar("evidences", unit="draws") as done,
     ):
         found = evidences(
@@ -106,7 +106,7 @@ def report(
     figures: bool = True,
 ) -> int:
     """Print what was found, write it, and return the exit code: 1 if it is not to be believed."""
-    from bknn import report
+    from bknn.questions import evidence as report
 
     analysis = asked[0].analysis
     meanings = {h.name: h.meaning for h in asked}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bknn import errors
-from bknn.commands import options, output
+from bknn.questions.shared import files, options, output
 
 
 def add(commands: Any) -> None:
@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the workspace."""
-    from bknn import report
+    from bknn.questions.predict import point_table
 
     point = options.values(args.set, "--set")
     out = Path(args.out)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     values = analysis.at(point)
     workspace = analysis.to_workspace(values)
     with output.writing(out):
-        report.write_json(workspace, out)
-    print(report.point_table(analysis.model, {**analysis.constants, **{n: values[n] for n in own}}))
+        files.write_json(workspace, out)
+    print(point_table(analysis.model, {**analysis.constants, **{n: values[n] for n in own}}))
     print(f"\nwritten          {out}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.commands import options
+from bknn.questions.shared import options
 
 #: Models with more parameters are listed without the entries of their matrices.
 _MANY_PARAMETERS = 30

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors, precision
-from bknn.commands import options, output, predict_fit
+from bknn.commands import predict_fit
+from bknn.questions.shared import options, output
 
 if TYPE_CHECKING:
     from bknn.studies.observables.quantities import Quantity
@@ -102,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
     channels, observables = args.channel or ["B+ -> K+"], args.observable or ["branching_ratio"]
 
     precision.prepare()
-    from bknn import report
     from bknn.parameters import point as values_at
     from bknn.prediction import predict
+    from bknn.questions import predict as report
 
     model = options.model(args)
     rows: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
-from bknn.commands import options, output, progress
+from bknn.questions.shared import options, output, progress
 
 if TYPE_CHECKING:
     from bknn.inference.fits.result import FitResult
@@ -83,7 +83,7 @@ def measured(args: argparse.Namespace, quantities: Sequence[Quantity]) -> int:
     args.data, args.patch, args.channels, args.response = args.fit, None, None, "smooth"
     analysis = options.analysis(args, point)
 
-    from bknn import report
+    from bknn.questions import compare as report
     from bknn.studies.compare import existing, fitted
 
     quantities, absent = existing(analysis.model, quantities)
@@ -124,7 +124,7 @@ def run_compare(args: argparse.Namespace) -> int:
     """Fit scenarios, predict, print, write: `bknn compare`."""
     kept = options.values(args.set, "--set")
     precision.prepare()
-    from bknn import report
+    from bknn.questions import compare as report
     from bknn.studies.compare import compare
 
     out = output.directory(args.out)

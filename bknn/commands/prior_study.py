@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bknn.commands import options, output, progress, sample
+from bknn.questions import sample
+from bknn.questions.shared import options, output, progress
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     tables = {label: options.called(args, t) for label, t in args.alternatives.items()}
     out, work = output.directory(args.out), options.work(args)
 
-    from bknn import report
+    from bknn.questions import prior_study as report
     from bknn.studies.prior_study import prior_study
 
     with progress.bar("sampling", None, "draws") as done:

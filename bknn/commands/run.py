@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.commands import options
+from bknn.questions.shared import options
 
 _EXAMPLES = """\
 examples:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bknn import errors
-from bknn.commands.options import seed
+from bknn.questions.shared.options import seed
 from bknn.reading import user_files
 from bknn.reading.user_functions import beside
 

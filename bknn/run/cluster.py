@@ -126,7 +126,7 @@ class Cluster:
 
 def _packages() -> dict[str, str]:
     """Return the versions on which numbers depend."""
-    from bknn.report.provenance import versions
+    from bknn.questions.shared.provenance import versions
 
     found = versions()
     return {"bknn": found["version"], **found["packages"]}

@@ -104,7 +104,8 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
             continue
         print(f"{name:<16} begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         args = _arguments(card, name, task, folder)
-        command = importlib.import_module(f"bknn.commands.{name}")
+        room = "commands" if name in ("evidence", "predict", "prior_study") else "questions"
+        command = importlib.import_module(f"bknn.{room}.{name}")
         try:
             codes[name] = int(command.run(argparse.Namespace(**args, work=own, analyses=analyses)))
         except errors.BknnError as problem:

@@ -67,7 +67,7 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
 def _state(card: Card) -> dict[str, Any]:
     """Return what results depend on."""
     from bknn import data
-    from bknn.report.provenance import versions
+    from bknn.questions.shared.provenance import versions
 
     wanted = any(task.needs_data for task in card.tasks.values())
     sets = card.data.sets if wanted else ()

@@ -10,8 +10,8 @@ import pytest
 
 import bknn
 from bknn import errors, inference, models
-from bknn.commands import options
 from bknn.inference.samplers.coordinates import Coordinates
+from bknn.questions.shared import options
 from bknn.run.card import Card
 from bknn.run.cluster import recipe
 from bknn.run.execute import _arguments

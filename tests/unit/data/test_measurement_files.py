@@ -17,7 +17,7 @@ from bknn.analysis.results import Results, over_width
 from bknn.channels import spelled
 from bknn.data import LimitCurve, Measurement, Result
 from bknn.likelihood.histfactory import HistFactory
-from bknn.report.absent import absent, on_grid
+from bknn.questions.shared.absent import absent, on_grid
 from bknn.spectrum import Line, Spectrum
 
 #: Files that went wrong; README.md beside them says what is right.

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import bknn
-from bknn import errors, inference, models, report
+from bknn import errors, inference, models
 from bknn.analysis.analysis import Data
+from bknn.questions.fit import fit_json, fit_table
 
 from .. import small
 
@@ -310,11 +311,11 @@ def test_a_downward_fluctuation_ends_at_the_bound(nothing_new):
 def test_the_bound_stands_in_table_and_json(nothing_new):
     (row,) = (
         line
-        for line in report.fit_table(nothing_new, nothing_new).splitlines()
+        for line in fit_table(nothing_new, nothing_new).splitlines()
         if line.startswith("branching_ratio")
     )
     assert row.split() == ["branching_ratio", "0", "at", "its", "bound"]
-    content = report.fit_json(nothing_new, nothing_new, command="fit", settings={})
+    content = fit_json(nothing_new, nothing_new, command="fit", settings={})
     found = content["fit"]["parameters"]["branching_ratio"]
     assert found == {"value": 0.0, "uncertainty": None, "fixed": False}
     assert "branching_ratio lies at its bound" in content["fit"]["status"]
@@ -344,12 +345,12 @@ def test_a_start_without_rate_is_not_finite(one):
     assert np.isnan(result.uncertainties["mu"])
     with pytest.raises(errors.FitError, match="not finite at the start"):
         result.check()
-    content = report.fit_json(result, result, command="fit", settings={})
+    content = fit_json(result, result, command="fit", settings={})
     assert content["fit"]["twice_nll"] is None
     assert content["twice_delta_nll"] is None
     assert content["fit"]["converged"] is False
     assert content["fit"]["parameters"]["mu"]["uncertainty"] is None
-    report.fit_table(result, result)
+    fit_table(result, result)
 
 
 def test_a_batch_says_which_fit_failed(one):
@@ -377,11 +378,11 @@ def test_directions_that_the_data_do_not_determine():
     # The sum is determined: 12 events.
     assert float(analysis.rates(result.vector)[0]) == pytest.approx(12.0, rel=1e-5)
     assert all(np.isnan(s) or s > 1e-5 for s in result.uncertainties.values())
-    table = report.fit_table(result, result)
+    table = fit_table(result, result)
     if np.isnan(result.uncertainty_vector).any():
         assert "uncertainty unknown" in table
         assert "does not rise from here" in table
-    content = report.fit_json(result, result, command="fit", settings={})
+    content = fit_json(result, result, command="fit", settings={})
     for found in content["fit"]["parameters"].values():
         assert found["uncertainty"] is None or found["uncertainty"] > 1e-5
 

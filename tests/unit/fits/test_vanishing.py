@@ -11,11 +11,12 @@ from scipy.optimize import minimize
 from scipy.stats import chi2, poisson
 
 import bknn
-from bknn import inference, models, report
+from bknn import inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.limits.roots import EDGE, crossings
 from bknn.likelihood import HistFactory
+from bknn.questions.fit import fit_table
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -94,7 +95,7 @@ def test_the_best_fit_is_where_the_expected_count_vanishes(one, method):
     assert "converged" in best.status
     assert "the expected count of SR bin 0 vanishes there" in best.status
     assert best.uncertainties["mu"] == 0.0
-    assert "at an edge" in report.fit_table(best, best)
+    assert "at an edge" in fit_table(best, best)
 
 
 def test_coverage_of_likelihood_intervals_by_exact_sums(one):

@@ -14,7 +14,7 @@ from scipy import integrate, stats
 
 import bknn
 from bknn import errors, models, priors
-from bknn.commands import options
+from bknn.questions.shared import options
 from bknn.run.card import Card
 
 from .. import small

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bknn import cli, data, errors, form_factors, priors
-from bknn.commands import options
 from bknn.data import official
 from bknn.likelihood import workspace
 from bknn.models import wcxf
+from bknn.questions.shared import options
 from bknn.reading import user_files
 from bknn.run import execute
 from bknn.run.card import Card

@@ -16,8 +16,9 @@ import xarray
 from scipy import stats
 
 import bknn
-from bknn import errors, inference, plot, report
+from bknn import errors, inference, plot
 from bknn.inference.posteriors.marginal import Marginal
+from bknn.questions.marginal import marginal_table
 from bknn.run import card
 
 from .. import made_up, small
@@ -257,7 +258,7 @@ def test_too_many_parameters():
 
 
 def test_table(plane):
-    text = report.marginal_table(plane, 1.5)
+    text = marginal_table(plane, 1.5)
     (line,) = (x for x in text.splitlines() if x.startswith("mass"))
     # Both regions have two parts.
     assert line.count(" and ") == 2

@@ -22,7 +22,8 @@ import pytest
 import xarray
 
 import bknn
-from bknn import cli, inference, models, report
+from bknn import cli, inference, models
+from bknn.questions.shared.files import write_json
 
 from .. import small
 
@@ -441,18 +442,18 @@ def test_nothing_is_made_for_a_command_that_is_refused(tmp_path, folder):
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
-    report.write_json({"a": 1}, path)
+    write_json({"a": 1}, path)
 
     def interrupt(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        report.write_json({"a": 2}, path)
+        write_json({"a": 2}, path)
     assert strict_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
     with pytest.raises(ValueError, match="JSON compliant"):
-        report.write_json({"a": math.nan}, path)
+        write_json({"a": math.nan}, path)
     assert strict_json(path) == {"a": 1}
 
 

@@ -16,11 +16,11 @@ from scipy.stats import norm
 
 import bknn
 from bknn import cli, errors, inference, models
-from bknn.commands import options, progress
 from bknn.inference.impacts import impacts
 from bknn.inference.limits.limit import limit, two_sided
 from bknn.inference.profiles.intervals import intervals
 from bknn.inference.profiles.profile import profile
+from bknn.questions.shared import options, progress
 
 from .. import small
 from ..questions.test_shell import Run, refusal, run, strict_json

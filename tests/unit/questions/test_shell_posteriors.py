@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 
 import bknn
-from bknn import errors, report, studies
-from bknn.commands import checkpoints, evidence, options, progress, sample
+from bknn import errors, studies
+from bknn.commands import evidence
 from bknn.inference.evidences.comparison import BayesFactor, Comparison
 from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
+from bknn.questions import evidence as evidences
+from bknn.questions import sample
+from bknn.questions.shared import options, progress, resume
 
 from .. import made_up, small
 from ..questions.test_shell import refusal, run, strict_json
@@ -62,7 +65,7 @@ def predicted(analysis, posterior):
 
 
 def test_result(posterior, predicted):
-    found = report.posterior_json(posterior, predicted, settings={"seed": 5})
+    found = sample.posterior_json(posterior, predicted, settings={"seed": 5})
     json.dumps(found, allow_nan=False)
     assert found["command"] == "sample"
     assert found["priors"]["mass"] == "uniform on [1.5, 3]"
@@ -87,7 +90,7 @@ def test_result(posterior, predicted):
 
 
 def test_table(posterior, predicted):
-    text = report.posterior_table(posterior, predicted)
+    text = sample.posterior_table(posterior, predicted)
     assert "prior            mass: uniform on [1.5, 3]" in text
     assert "chains           4 of 250 draws" in text
     assert "R-hat            at most" in text
@@ -102,8 +105,8 @@ def test_table(posterior, predicted):
 
 def test_energy(posterior):
     """Of independent draws 2; other samplers have none."""
-    assert report.posterior.energy(posterior) == pytest.approx(2.0, abs=0.3)
-    assert math.isnan(report.posterior.energy(dataclasses.replace(posterior, method="tempered")))
+    assert sample.energy(posterior) == pytest.approx(2.0, abs=0.3)
+    assert math.isnan(sample.energy(dataclasses.replace(posterior, method="tempered")))
 
 
 # ---------------------------------------------------------------- bknn sample
@@ -317,13 +320,13 @@ def test_bayes_factor_in_digits():
 
 
 def test_damaged_beginning(tmp_path, analysis):
-    path = tmp_path / checkpoints.FOLDER / checkpoints.BEGUN
+    path = tmp_path / resume.FOLDER / resume.BEGUN
     path.parent.mkdir()
     path.write_text("{")
     args = SimpleNamespace(resume=True)
     with (
         pytest.raises(errors.RunError, match="nobody knows what was asked"),
-        checkpoints.kept(args, analysis, {}, tmp_path),
+        resume.kept(args, analysis, {}, tmp_path),
     ):
         pass
     assert not (tmp_path / "lock").exists()
@@ -383,7 +386,7 @@ def documented(key: str) -> Any:
 
 
 def test_documented_posterior(posterior, predicted):
-    written = report.posterior_json(posterior, predicted, settings={})
+    written = sample.posterior_json(posterior, predicted, settings={})
     page = documented("posterior")
     assert set(written) == {*page, "command", "model", "data", "provenance"}
     assert kinds(written["posterior"]["mass"]) == kinds(page["posterior"]["mass"])
@@ -393,7 +396,7 @@ def test_documented_posterior(posterior, predicted):
 
 def test_documented_evidence(analysis):
     comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0)})
-    written = report.evidence_json(comparison, {"a": "it is a", "b": "b"}, analysis, settings={})
+    written = evidences.evidence_json(comparison, {"a": "it is a", "b": "b"}, analysis, settings={})
     page = documented("evidence")
     assert set(written) == {*page, "command", "model", "data", "provenance"}
     for key in ("log_evidence", "log10_bayes_factor"):

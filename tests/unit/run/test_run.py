@@ -27,8 +27,8 @@ import xarray
 
 import bknn
 from bknn import cli, errors
-from bknn.commands import options
 from bknn.inference.pieces import Work
+from bknn.questions.shared import options
 from bknn.run import card, cluster
 from bknn.storage import checkpoints, files, lock
 from bknn.storage.store import Memory
@@ -226,7 +226,7 @@ TASKS.remove("prior_study")
 def test_a_section_has_the_options_and_defaults_of_its_command(name):
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    (command,) = (c for c in cli.COMMANDS if c.__name__ == f"bknn.commands.{name}")
+    (command,) = (c for c in cli.COMMANDS if c.__name__.endswith(f".{name}"))
     command.add(commands)
     required = ["--over", "mu=0:1:2"] if name == "profile" else []
     args = vars(parser.parse_args([name, "sm", *required]))

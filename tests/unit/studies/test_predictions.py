@@ -12,7 +12,7 @@ from bknn import errors, inference, models, studies
 from bknn.data import Measurement, Result
 from bknn.plot import planes
 from bknn.prediction import value
-from bknn.report import comparison_table, measured_json, measured_table, write_measured
+from bknn.questions.compare import comparison_table, measured_json, measured_table, write_measured
 from bknn.studies.compare import read
 from bknn.studies.observables.predictions import Predictions
 from bknn.studies.observables.propagation import push

@@ -8,10 +8,12 @@ import pytest
 from scipy.stats import chi2
 
 import bknn
-from bknn import inference, models, plot, report, studies
+from bknn import inference, models, plot, studies
 from bknn.data import Measurement, Result
 from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
 from bknn.plot.likelihoods.scenarios import _signs
+from bknn.questions.regions import regions_json, regions_table
+from bknn.questions.scenarios import scenarios_json, scenarios_table, write_scenarios
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -101,11 +103,11 @@ def test_scenarios_take_up_an_excess(tmp_path):
     assert np.ptp(fit.deltas) < 1e-6  # whatever its mass
     assert fit.significance == pytest.approx(np.sqrt(-fit.delta))
 
-    content = report.scenarios_json(found, settings={})
+    content = scenarios_json(found, settings={})
     json.dumps(content, allow_nan=False)
     assert content["scenarios"]["scalar"]["delta"] == pytest.approx(fit.delta)
-    assert "scalar" in report.scenarios_table(found)
-    report.write_scenarios(found, tmp_path / "scenarios.nc")
+    assert "scalar" in scenarios_table(found)
+    write_scenarios(found, tmp_path / "scenarios.nc")
     assert len(plot.scenarios(found).axes[0].lines) > 2
     with pytest.raises(bknn.errors.ParameterError, match="sm-rescaled"):
         found.viable  # noqa: B018
@@ -150,8 +152,8 @@ def test_regions_by_data_set():
     combined = np.concatenate(found["combined"].lines[1])
     kaon = np.concatenate(found["kaon"].lines[1])
     assert kaon[:, 0].min() < combined[:, 0].min() < combined[:, 0].max() < kaon[:, 0].max() * 1.01
-    json.dumps(report.regions_json(found, settings={}), allow_nan=False)
-    assert "combined" in report.regions_table(found)
+    json.dumps(regions_json(found, settings={}), allow_nan=False)
+    assert "combined" in regions_table(found)
     axes = plot.coupling_regions(found).axes[0]
     assert axes.get_legend() is not None
     # No rate knows the signs of g_S and g_P.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from typing import TYPE_CHECKING
 
-from bknn.analysis.analysis import Analysis
-from bknn.data import Measurement
-from bknn.inference.fits.result import FitResult
-from bknn.report.numbers import in_digits
+from bknn.questions.shared.numbers import in_digits
 from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.analysis.analysis import Analysis
+    from bknn.data import Measurement
+    from bknn.inference.fits.result import FitResult
 
 
 def heading(analysis: Analysis) -> list[str]:
@@ -83,3 +87,15 @@ def counted(number: int, thing: str) -> str:
     ('1 bin', '30 bins')
     """
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def wrapped(label: str, text: str) -> list[str]:
+    """Return a sentence beside its label, in lines."""
+    return textwrap.wrap(
+        text,
+        95,
+        initial_indent=f"{label:<16} ",
+        subsequent_indent=" " * 17,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

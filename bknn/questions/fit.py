@@ -1,22 +1,105 @@
-"""What `bknn fit` says and writes."""
+"""`bknn fit`: the best values, how sure they are, and the standard model beside them."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bknn.analysis.analysis import Analysis
-from bknn.inference.fits.result import FitResult
-from bknn.report import files
-from bknn.report.absent import absent
-from bknn.report.absent import lines as absent_lines
-from bknn.report.heading import heading, parameters_table
-from bknn.report.numbers import number
-from bknn.report.provenance import provenance
+from bknn import errors
+from bknn.questions.shared import files, options, output
+from bknn.questions.shared.absent import absent
+from bknn.questions.shared.absent import lines as absent_lines
+from bknn.questions.shared.content import content, ended
+from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.numbers import number
 from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.analysis.analysis import Analysis
+    from bknn.inference.fits.result import FitResult
+
+_EXAMPLES = """\
+examples:
+  bknn fit signal-strength
+  bknn fit signal-strength --channels hadronic
+  bknn fit resonance --fix mass=2.1 --out results/
+  bknn fit resonance --fix width=0.1 --response reweighting
+  bknn fit signal-strength --data my-workspace.json
+  bknn fit wet --free C_VR --form-factors hpqcd-2022
+  bknn fit vector --fix mass=2.1
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "fit",
+        run,
+        help="fit a model to data",
+        description="Fit a model to data: best values, uncertainties, comparison with the "
+        "standard model, figures.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser)
+    options.add_fix(parser)
+    parser.add_argument("--init", nargs="+", default=[], metavar="NAME=VALUE", help="start there")
+    parser.add_argument(
+        "--method",
+        choices=("newton", "lbfgs", "adam"),
+        default="newton",
+        help="Fisher steps (default), L-BFGS, or Adam then L-BFGS",
+    )
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, print, write."""
+    from bknn.inference import fit, fit_null
+
+    fixed, init = options.values(args.fix, "--fix"), options.values(args.init, "--init")
+    analysis = options.analysis(args, fixed)
+    for name in init:
+        if name in analysis.constants:
+            raise errors.ParameterError(
+                f"--init {name}: {analysis.model.name} keeps {name} fixed at "
+                f"{analysis.constants[name]:g} by default; let it float with --free {name}, or set "
+                f"it with --fix {name}=VALUE."
+            )
+    out = output.directory(args.out)
+    result = fit(analysis, fixed=fixed, init=init, method=args.method)
+    # A parameter the user fixed keeps its value in the null, unless it is what makes the null.
+    null = fit_null(analysis, fixed_too=fixed)
+    print(fit_table(result, null))
+    if out is not None:
+        settings = options.settings(args, fix=fixed, init=init, method=args.method)
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.fit_figures(result, null, folder)
+
+        output.write(
+            out,
+            fit_json(result, null, command="fit", settings=settings),
+            {"fit.nc": lambda path: write_arrays(result, path)},
+            None if args.no_figures else figures,
+        )
+    if not (result.converged and null.converged):
+        print(
+            "bknn: the fit did not converge; do not use its numbers (see 'fit' above).",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+# What is said and written ---------------------------------------------------------------------
 
 
 def fit_json(
@@ -27,54 +110,7 @@ def fit_json(
     Numbers that do not exist (an uncertainty at a bound, a fit that failed) are null, never NaN.
     """
     delta = number(float(null.twice_nll) - float(result.twice_nll))
-    return content(result, command, settings, {"null": _fit(null), "twice_delta_nll": delta})
-
-
-def content(
-    result: FitResult, command: str, settings: Mapping[str, Any], more: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what `result.json` has of every command: model, data, best fit, provenance.
-
-    Args:
-        result: the best fit of an Analysis.
-        command: name of the command.
-        settings: its options, as given.
-        more: what the command found.
-    """
-    analysis: Analysis = result.target
-    curves = {"absent": absent(analysis, result.vector)} if analysis.results.curves else {}
-    return {
-        "command": command,
-        "model": analysis.model.name,
-        "data": [m.name for m in analysis.measurements],
-        "fit": {**_fit(result), "parameters": _parameters(result)},
-        **curves,
-        **more,
-        "provenance": provenance(analysis, settings),
-    }
-
-
-def _fit(result: FitResult) -> dict[str, Any]:
-    return {
-        "twice_nll": number(float(result.twice_nll)),
-        "converged": bool(result.converged),
-        "status": result.status,
-    }
-
-
-def _parameters(result: FitResult) -> dict[str, dict[str, Any]]:
-    found = {}
-    sigma = result.uncertainty_vector
-    for i, name in enumerate(result.names):
-        floats = bool(result.moving[i]) and sigma[i] > 0
-        found[name] = {
-            "value": number(result.vector[i]),
-            "uncertainty": number(sigma[i]) if floats else None,
-            "fixed": not bool(result.moving[i]),
-        }
-    for name, value in result.target.constants.items():
-        found[name] = {"value": value, "uncertainty": None, "fixed": True}
-    return found
+    return content(result, command, settings, {"null": ended(null), "twice_delta_nll": delta})
 
 
 def write_arrays(result: FitResult, path: Path) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bknn.prediction import PARTS
-from bknn.report.heading import counted
-from bknn.report.numbers import in_digits, number
-from bknn.report.provenance import versions
+from bknn.questions.shared.heading import counted
+from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.provenance import versions
 from bknn.tables import table
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.io import netcdf_file
 
 from bknn.storage.files import replacing
 
@@ -50,6 +49,8 @@ class Arrays:
 @contextmanager
 def arrays(path: Path, title: str) -> Iterator[Arrays]:
     """Open a NetCDF file to write, which takes its place when it is complete."""
+    from scipy.io import netcdf_file
+
     with replacing(path) as temporary, netcdf_file(temporary, "w") as file:
         file.title = title
         yield Arrays(file)

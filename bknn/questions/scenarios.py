@@ -1,24 +1,116 @@
-"""What `bknn scenarios` and `bknn regions` say and write."""
+"""`bknn scenarios`: which kind of new physics describes the data, each over its mass."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bknn.report import files
-from bknn.report.numbers import in_digits, nested, number
-from bknn.report.posterior import wrapped
-from bknn.report.provenance import provenance
-from bknn.studies.regions import Regions
-from bknn.studies.scenarios import RESCALED, ScenarioFit, Scenarios
+from bknn import precision
+from bknn.questions.shared import files, options, output, progress
+from bknn.questions.shared.heading import wrapped
+from bknn.questions.shared.numbers import in_digits, nested, number
+from bknn.questions.shared.provenance import provenance
 from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.studies.scenarios import ScenarioFit, Scenarios
+
+_EXAMPLES = """\
+examples:
+  bknn scenarios
+  bknn scenarios --data belle2-2025 babar-2013 belle-2017 aleph-bs-invisible --odd --out results/
+  bknn scenarios vector-V vector-T scalar --points 100
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "scenarios",
+        run,
+        help="kinds of light new physics side by side, each over the mass of its particle",
+        description="Fit scenarios (a model with one kind of coupling each) at every mass and "
+        "compare them with the standard model: -2 ln(L / L_SM) over the mass, best masses.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="SCENARIO",
+        help="of `bknn.models.scenarios.SCENARIOS`, or 'all'; by default those of arXiv:2403.13887 "
+        "that describe the data better than the standard model rescaled, and that one",
+    )
+    options.add_data(parser)
+    options.add_theory(parser)
+    parser.add_argument(
+        "--odd",
+        action="store_true",
+        help="let their partners of odd parity float too, which B -> K does not see",
+    )
+    parser.add_argument("--points", type=int, default=80, metavar="N", help="masses (default 80)")
+    parser.add_argument(
+        "--largest-mass", type=float, metavar="GEV", help="end of the grid (default: phase space)"
+    )
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, print, write."""
+    options.number(args.points, "--points", 3)
+    precision.prepare()
+
+    from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
+    from bknn.studies.scenarios import scenarios
+
+    names = tuple(SCENARIOS) if args.names == ["all"] else tuple(args.names) or VIABLE
+    with_mass = [scenario(name) for name in names if scenario(name).mass]
+    measurements = options.measurements(args)
+    out = output.directory(args.out)
+    with progress.bar("scenarios", args.points * len(with_mass), "masses") as done:
+        found = scenarios(
+            measurements,
+            names,
+            masses=args.points,
+            largest_mass=args.largest_mass,
+            odd=args.odd,
+            progress=done,
+            **options.theory(args),
+        )
+    print(scenarios_table(found))
+    if out is not None:
+        settings = {
+            "scenarios": list(names),
+            "odd": args.odd,
+            "points": args.points,
+            "largest_mass": args.largest_mass,
+            "channels": args.channels,
+            **options.theory(args),
+        }
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.save(plot.scenarios(found), folder / "scenarios")
+
+        output.write(
+            out,
+            scenarios_json(found, settings=settings),
+            {"scenarios.nc": lambda path: write_scenarios(found, path)},
+            None if args.no_figures else figures,
+        )
+    return 0
+
+
+# What is said and written ---------------------------------------------------------------------
 
 
 def scenarios_json(found: Scenarios, *, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of `result.json` for scenarios; `docs/result.md` describes it."""
+    from bknn.studies.scenarios import RESCALED
+
     return {
         "command": "scenarios",
         "data": [m.name for m in found.measurements],
@@ -67,6 +159,8 @@ def write_scenarios(found: Scenarios, path: Path) -> None:
 
 def scenarios_table(found: Scenarios) -> str:
     """Return the table that `bknn scenarios` prints, the best description first."""
+    from bknn.studies.scenarios import RESCALED
+
     reference = found.fits[RESCALED].delta if RESCALED in found.fits else None
     rows = []
     for name, fit in sorted(found.fits.items(), key=lambda item: item[1].delta):
@@ -101,57 +195,3 @@ def scenarios_table(found: Scenarios) -> str:
         if fit.curve is not None and not fit.curve.converged.all():
             lines += wrapped(name, fit.curve.status)
     return "\n".join(lines)
-
-
-def regions_json(found: Regions, *, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of `result.json` for regions; `docs/result.md` describes it."""
-    last = list(found.contours.values())[-1].profile.target
-    return {
-        "command": "regions",
-        "model": last.model.name,
-        "data": [m.name for m in last.measurements],
-        "parameters": list(found.parameters),
-        "fixed": dict(found.fixed),
-        "regions": {
-            name: {
-                "best": {
-                    p: number(float(contour.profile.best.params[p])) for p in found.parameters
-                },
-                "twice_nll": number(contour.profile.twice_nll_min),
-                "contours": {
-                    f"{n:g}": {
-                        "delta": contour.levels[n],
-                        "lines": [nested(np.asarray(line)) for line in lines],
-                    }
-                    for n, lines in contour.lines.items()
-                },
-                "status": contour.status,
-            }
-            for name, contour in found.contours.items()
-        },
-        "provenance": provenance(last, settings),
-    }
-
-
-def regions_table(found: Regions) -> str:
-    """Return the table that `bknn regions` prints: what each contour spans."""
-    rows = []
-    for name, contour in found.contours.items():
-        for n, lines in contour.lines.items():
-            points = np.concatenate(lines) if lines else np.zeros((0, 2))
-            everywhere = contour.profile.delta.max() <= contour.levels[n]
-            spans = [
-                f"{points[:, a].min():.3g} ... {points[:, a].max():.3g}"
-                if len(points)
-                else ("anywhere" if everywhere else "-")
-                for a in (0, 1)
-            ]
-            best = contour.profile.best.params
-            at = ", ".join(f"{float(best[p]):.3g}" for p in found.parameters)
-            first = next(iter(contour.lines)) == n
-            rows.append((name if first else "", at if first else "", f"{n:g}", *spans))
-    head = ("data", f"best ({', '.join(found.parameters)})", "sigma", *found.parameters)
-    text = [table(head, rows), ""]
-    for name, contour in found.contours.items():
-        text += wrapped(name, contour.status)
-    return "\n".join(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bknn import errors
+from bknn.questions.shared.files import write_json
 
 #: Writes a file at a path.
 Writer = Callable[[Path], object]
@@ -23,11 +24,10 @@ def write(
     figures: Drawer | None,
 ) -> None:
     """Write `result.json`, then the arrays, then the figures; print the names."""
-    from bknn import report
 
     names = ["result.json"]
     with writing(out):
-        report.write_json(content, out / "result.json")
+        write_json(content, out / "result.json")
         for name, writer in arrays.items():
             writer(out / name)
             names.append(name)

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bknn.report.heading import heading
-from bknn.report.numbers import number, short
-from bknn.report.posterior import priors_json
-from bknn.report.provenance import provenance
+from bknn.questions.shared.content import priors_json
+from bknn.questions.shared.heading import heading
+from bknn.questions.shared.numbers import number, short
+from bknn.questions.shared.provenance import provenance
 from bknn.tables import table
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from bknn.inference.fits.result import FitResult
-from bknn.report import files
-from bknn.report.fit import content
-from bknn.report.heading import heading, parameters_table
-from bknn.report.numbers import in_digits, number
-from bknn.report.provenance import versions
+from bknn.questions.shared import files
+from bknn.questions.shared.content import content
+from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.provenance import versions
 from bknn.studies.observables.predictions import Predictions
 from bknn.studies.observables.quantities import Quantity
 from bknn.tables import table

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bknn.inference.evidences.comparison import Comparison
-from bknn.report.heading import heading
-from bknn.report.numbers import in_digits, number
-from bknn.report.posterior import estimate_json, priors_json, wrapped
-from bknn.report.provenance import provenance
+from bknn.questions.shared.content import estimate_json, priors_json
+from bknn.questions.shared.heading import heading, wrapped
+from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.provenance import provenance
 from bknn.tables import table
 
 if TYPE_CHECKING:

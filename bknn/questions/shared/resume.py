@@ -82,8 +82,8 @@ def kept(
 
 def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what draws depend on, as JSON has it."""
-    from bknn.report.posterior import priors_json
-    from bknn.report.provenance import provenance
+    from bknn.questions.shared.content import priors_json
+    from bknn.questions.shared.provenance import provenance
 
     whole = provenance(analysis, record)
     found = {

@@ -1,0 +1,260 @@
+"""`bknn impacts`: which nuisances move the parameter of interest, and groups that add up."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bknn import errors
+from bknn.questions.shared import files, options, output, progress
+from bknn.questions.shared.content import content
+from bknn.questions.shared.heading import heading
+from bknn.questions.shared.numbers import in_digits, number
+from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.inference.impacts import Impacts
+
+_EXAMPLES = """\
+examples:
+  bknn impacts signal-strength
+  bknn impacts resonance --poi branching_ratio --fix mass=2.1 --out results/
+  bknn impacts signal-strength --asimov --set mu=1 --nominal
+  bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*,*pid*,*PID*"
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "impacts",
+        run,
+        help="rank the nuisances by how much they move a parameter of interest",
+        description="Rank the nuisances by the shift of the parameter of interest when each is "
+        "moved by one standard deviation, before and after the fit, and divide its uncertainty "
+        "into groups whose squares add up.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser)
+    parser.add_argument("--poi", metavar="NAME", help="parameter of interest, if there are several")
+    parser.add_argument(
+        "--top", type=int, default=20, metavar="N", help="how many to print and draw (default 20)"
+    )
+    parser.add_argument(
+        "--group",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="LABEL=PATTERN[,PATTERN...]",
+        help="groups of nuisances, by names with * and ?; by kind if there are none",
+    )
+    parser.add_argument(
+        "--no-refits",
+        action="store_true",
+        help="linear impacts only, from the Hessian; nothing is fitted again",
+    )
+    parser.add_argument(
+        "--asimov",
+        action="store_true",
+        help="of the data that are expected (Asimov), in place of those observed",
+    )
+    options.add_truth(parser)
+    options.add_fix(parser)
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, move the nuisances, print, write."""
+    fixed, groups = options.values(args.fix, "--fix"), _groups(args.group)
+    options.number(args.top, "--top")
+    point = options.point_of_truth(args, fixed)
+    if not args.asimov and (point or args.nominal):
+        raise errors.ParameterError(
+            f"{'--set' if point else '--nominal'} is about data that are expected; give --asimov "
+            "too, or leave it out."
+        )
+    analysis = options.analysis(args, [*fixed, *point, *([args.poi] if args.poi else [])])
+    poi = options.of_interest(analysis, fixed, args.poi)
+
+    from bknn.inference import asimov, fit, truth
+    from bknn.inference.impacts import impacts
+
+    out = output.directory(args.out)
+    result = fit(analysis, fixed=fixed).check()
+    if args.asimov:
+        at = truth(analysis, point, fixed=fixed, nominal=args.nominal, best=result)
+        result = fit(analysis, fixed=fixed, data=asimov(analysis, at)).check()
+    with progress.bar("refits") as done:
+        found = impacts(
+            analysis,
+            poi,
+            result=result,
+            refits=not args.no_refits,
+            groups=groups or None,
+            progress=done,
+        )
+    print(impacts_table(found, args.top))
+    if out is not None:
+        settings = options.settings(
+            args,
+            poi=poi,
+            asimov=args.asimov,
+            set=point,
+            nominal=args.nominal,
+            fix=fixed,
+            groups=groups,
+            refits=not args.no_refits,
+            top=args.top,
+        )
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.save(plot.ranking(found, args.top), folder / "ranking")
+
+        output.write(
+            out,
+            impacts_json(found, settings=settings),
+            {"impacts.nc": lambda path: write_impacts(found, path)},
+            None if args.no_figures else figures,
+        )
+    if poi in found.remarks:
+        print(f"bknn: {found.status}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _groups(texts: list[str]) -> dict[str, list[str]]:
+    """Read LABEL=PATTERN,PATTERN."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        label, _, words = text.partition("=")
+        patterns = [word.strip() for word in words.split(",") if word.strip()]
+        if not label.strip() or not patterns:
+            raise errors.ParameterError(
+                f"--group {text!r} is not of the form LABEL=PATTERN,PATTERN; for example "
+                '--group "form factors=ff_*".'
+            )
+        found.setdefault(label.strip(), []).extend(patterns)
+    return found
+
+
+# What is said and written ---------------------------------------------------------------------
+
+
+def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of `result.json` for impacts; `docs/result.md` describes it."""
+    from bknn.inference.impacts import COLUMNS
+
+    rows = []
+    for row in found.table:
+        numbers = {column: number(row[column]) for column in COLUMNS}
+        rows.append({"name": row["name"], **numbers, "remark": row.get("remark")})
+    more = {
+        "parameter": found.poi,
+        "impacts": rows,
+        "groups": {label: number(value) for label, value in found.groups.items()},
+        "total": number(found.total),
+        "expected_groups": {label: number(x) for label, x in found.expected_groups.items()},
+        "expected_total": number(found.expected_total),
+        "contributions": {label: number(x) for label, x in found.contributions.items()},
+    }
+    return content(found.result, "impacts", settings, more)
+
+
+def write_impacts(found: Impacts, path: Path) -> None:
+    """Write the ranking as NetCDF."""
+    from bknn.inference.impacts import COLUMNS
+
+    title = f"bknn impacts on {found.poi} of {found.result.target.model.name}"
+    with files.arrays(path, title) as file:
+        file.dimension("parameter", len(found.names))
+        file.put_texts("name", found.names, "parameter")
+        for column in COLUMNS:
+            file.put(column, getattr(found, column), "parameter")
+
+
+def impacts_table(found: Impacts, top: int = 20) -> str:
+    """Return the table that `bknn impacts` prints: the strongest nuisances, and the groups."""
+    analysis = found.result.target
+    unit = next((p.unit for p in analysis.parameters if p.name == found.poi), "")
+    scale, power = _scale(found)
+    refits = bool(np.isfinite(found.post_up).any())
+    rows = []
+    for row in found.table[:top]:
+        shifts = [row["pre"], row["post"]]
+        if refits:
+            shifts += [row["post_up"], row["post_down"]]
+        rows.append(
+            (
+                row["name"],
+                _text(row["pull"], "+.2f"),
+                _text(row["constraint"], ".2f"),
+                *(_text(shift / scale, "+.3f") for shift in shifts),
+                row.get("remark", ""),
+            )
+        )
+    head = ["nuisance", "pull", "post/pre", "pre", "post"]
+    if refits:
+        head += ["refit up", "down"]
+    value, error = in_digits(found.value, found.hessian)
+    note = "at its bound" if found.poi in found.result.at_bounds else "uncertainty unknown"
+    text = f"{value} +- {error}" if error else f"{value} ({note})"
+    lines = [
+        *heading(analysis),
+        "",
+        f"{found.poi} = {text}{' ' + unit if unit else ''}",
+        "shifts when a nuisance moves by +1 sigma" + (f", in units of {power}" if power else ""),
+        "",
+        table((*head, ""), rows),
+    ]
+    if (rest := len(found.names) - len(rows)) > 0:
+        lines.append(f"... and {rest} more, each with less")
+    if np.isfinite(found.total):
+        expected = found.expected_groups
+        shares = [
+            (
+                label,
+                f"{x / scale:.3f}",
+                f"{100 * (x / found.total) ** 2:.1f} %",
+                f"{expected[label] / scale:.3f}",
+                _text(found.contributions.get(label, np.nan) / scale, ".3f"),
+            )
+            for label, x in found.groups.items()
+        ]
+        together = (f"{x / scale:.3f}" for x in (found.total, found.expected_total))
+        shares.append(("together", next(together), "", next(together), ""))
+        shares.append(("from the curvature", f"{found.hessian / scale:.3f}", "", "", ""))
+        head = ["group", "around the data", "of the variance", "around the fit", "less if held"]
+        lines += ["", table(head, shares)]
+    lines += ["", f"fit              {found.result.status}"]
+    if found.poi in found.remarks:
+        lines.append(f"impacts          {found.remarks[found.poi]}")
+    for name in [n for n in found.remarks if n != found.poi][:_REMARKS]:
+        lines.append(f"impacts          {name} {found.remarks[name]}.")
+    if (rest := len(found.remarks) - _REMARKS) > 0:
+        lines.append(f"                 and {rest} more remarks; result.json has all (--out).")
+    return "\n".join(lines)
+
+
+#: So many remarks are printed.
+_REMARKS = 3
+
+
+def _scale(found: Impacts) -> tuple[float, str]:
+    """The power of ten that shifts are given in, and its name, empty for 1."""
+    size = found.hessian if found.hessian > 0 else float(np.nanmax(np.abs(found.post_up)))
+    if not (np.isfinite(size) and size > 0):
+        return 1.0, ""
+    power = int(np.floor(np.log10(size)))
+    return (1.0, "") if -2 <= power <= 2 else (10.0**power, f"1e{power:+03d}")
+
+
+def _text(value: float, form: str) -> str:
+    return format(value, form) if np.isfinite(value) else "-"

@@ -1,0 +1,142 @@
+"""`bknn regions`: where two couplings may be, for each data set and for all together."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bknn import errors, precision
+from bknn.questions.shared import options, output, progress
+from bknn.questions.shared.heading import wrapped
+from bknn.questions.shared.numbers import nested, number
+from bknn.questions.shared.provenance import provenance
+from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.studies.regions import Regions
+
+_EXAMPLES = """\
+examples:
+  bknn regions scalar --over g_S=0:2e-8:31 g_P=-1e-7:1e-7:41 --fix mass=2.1 \\
+      --data belle2-2025 babar-2013 belle-2017
+  bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 \\
+      --data belle2-2025 babar-2013 aleph-bs-invisible --out results/
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "regions",
+        run,
+        help="where two couplings may be, for each data set and for all together",
+        description="Contours of -2 log L in the plane of two couplings, everything else fitted: "
+        "each data set alone, and all together.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser)
+    options.add_over(parser, "grid of the two couplings", required=True)
+    options.add_fix(parser)
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look for the contours, print, write."""
+    over, fixed = options.grids(args.over), options.values(args.fix, "--fix")
+    if len(over) != 2:
+        raise errors.ParameterError(
+            f"--over names {len(over)} parameters ({', '.join(over)}), and a region has two."
+        )
+    precision.prepare()
+
+    from bknn.studies.regions import coupling_regions
+
+    model = options.model(args)
+    measurements = options.measurements(args)
+    out = output.directory(args.out)
+    several = len(measurements) + (len(measurements) > 1)
+    points = several * len(next(iter(over.values()))) * len(list(over.values())[1])
+    with progress.bar("regions", points, "points") as done:
+        found = coupling_regions(
+            model, measurements, over, fixed=fixed, free=args.free, progress=done
+        )
+    print(regions_table(found))
+    if out is not None:
+        settings = options.settings(
+            args, over=dict(text.split("=", 1) for text in args.over), fix=fixed
+        )
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.save(plot.coupling_regions(found), folder / "regions")
+
+        output.write(
+            out,
+            regions_json(found, settings=settings),
+            {},
+            None if args.no_figures else figures,
+        )
+    return 0
+
+
+# What is said and written ---------------------------------------------------------------------
+
+
+def regions_json(found: Regions, *, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of `result.json` for regions; `docs/result.md` describes it."""
+    last = list(found.contours.values())[-1].profile.target
+    return {
+        "command": "regions",
+        "model": last.model.name,
+        "data": [m.name for m in last.measurements],
+        "parameters": list(found.parameters),
+        "fixed": dict(found.fixed),
+        "regions": {
+            name: {
+                "best": {
+                    p: number(float(contour.profile.best.params[p])) for p in found.parameters
+                },
+                "twice_nll": number(contour.profile.twice_nll_min),
+                "contours": {
+                    f"{n:g}": {
+                        "delta": contour.levels[n],
+                        "lines": [nested(np.asarray(line)) for line in lines],
+                    }
+                    for n, lines in contour.lines.items()
+                },
+                "status": contour.status,
+            }
+            for name, contour in found.contours.items()
+        },
+        "provenance": provenance(last, settings),
+    }
+
+
+def regions_table(found: Regions) -> str:
+    """Return the table that `bknn regions` prints: what each contour spans."""
+    rows = []
+    for name, contour in found.contours.items():
+        for n, lines in contour.lines.items():
+            points = np.concatenate(lines) if lines else np.zeros((0, 2))
+            everywhere = contour.profile.delta.max() <= contour.levels[n]
+            spans = [
+                f"{points[:, a].min():.3g} ... {points[:, a].max():.3g}"
+                if len(points)
+                else ("anywhere" if everywhere else "-")
+                for a in (0, 1)
+            ]
+            best = contour.profile.best.params
+            at = ", ".join(f"{float(best[p]):.3g}" for p in found.parameters)
+            first = next(iter(contour.lines)) == n
+            rows.append((name if first else "", at if first else "", f"{n:g}", *spans))
+    head = ("data", f"best ({', '.join(found.parameters)})", "sigma", *found.parameters)
+    text = [table(head, rows), ""]
+    for name, contour in found.contours.items():
+        text += wrapped(name, contour.status)
+    return "\n".join(text)

@@ -1,0 +1,1 @@
+"""What questions share: options, output, progress, resuming, headings, numbers, files."""

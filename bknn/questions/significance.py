@@ -1,0 +1,167 @@
+"""`bknn significance`: how unlikely the standard model makes the data, locally and globally."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bknn.questions.shared import options, output, progress
+from bknn.questions.shared.content import content
+from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.numbers import number, short
+from bknn.questions.toys import failures_json
+
+if TYPE_CHECKING:
+    from bknn.inference.toys.significance import Significance
+
+_EXAMPLES = """\
+examples:
+  bknn significance signal-strength
+  bknn significance resonance --toys 10000 --seed 1 --out results/
+  bknn significance resonance --fix mass=2.1
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    parser = options.command(
+        commands,
+        "significance",
+        run,
+        help="how unlikely the standard model makes the data",
+        description="Compare the best fit with the standard model: the local significance from "
+        "the likelihood ratio, and with --toys the global one, for which every toy of the "
+        "standard model is searched as the data were.",
+        epilog=_EXAMPLES,
+    )
+    options.add_analysis(parser, seed=options.SEED)
+    options.add_fix(parser)
+    parser.add_argument(
+        "--toys", type=int, default=0, metavar="N", help="toys of the standard model (default none)"
+    )
+    options.add_jobs(parser)
+    options.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, throw, print, write."""
+    fixed = options.values(args.fix, "--fix")
+    options.number(args.toys, "--toys", 0)
+    options.number(args.first, "--first", 0)
+    analysis = options.analysis(args, fixed)
+
+    from bknn.inference.toys.significance import significance
+    from bknn.inference.toys.toys import Toys
+
+    parts = [Toys.load(path) for path in args.merge]
+    out = output.directory(args.out)
+    with progress.bar("toys", args.toys or None, "toys") as done:
+        found = significance(
+            analysis,
+            toys=args.toys,
+            seed=args.seed,
+            first=args.first,
+            fixed=fixed,
+            progress=done,
+            work=options.work(args),
+        )
+    if parts:
+        own = [found.toys] if found.toys is not None else []
+        found = significance(analysis, toys=Toys.merge(*own, *parts), seed=args.seed, fixed=fixed)
+    print(significance_table(found))
+    if out is not None:
+        settings = options.settings(
+            args, fix=fixed, toys=args.toys, first=args.first, merge=args.merge
+        )
+
+        def figures(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.save(plot.significance(found), folder / "significance")
+
+        thrown = found.toys
+        output.write(
+            out,
+            significance_json(found, settings=settings),
+            {} if thrown is None else {"toys.nc": thrown.save},
+            None if args.no_figures or thrown is None else figures,
+        )
+    return 0
+
+
+# What is said and written ---------------------------------------------------------------------
+
+
+def significance_json(found: Significance, *, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of `result.json` for a significance; `docs/result.md` describes it."""
+    anywhere: dict[str, Any] | None = None
+    if found.toys is not None:
+        anywhere = {
+            "z": number(found.global_z),
+            "z_error": number(found.global_z_error),
+            "p": number(found.global_p),
+            "p_error": number(found.global_p_error),
+            "p_upper": number(found.fraction.upper()),
+            "exceeding": found.fraction.k,
+            "asymptotic_p": number(found.asymptotic_global_p),
+            "toys": found.n_toys,
+            "seeds": sorted({int(seed) for seed in found.toys.seeds}),
+            **failures_json(found.failed),
+        }
+    numbers = {
+        "t": number(found.t),
+        "tested": dict(found.tested),
+        "meaningless": list(found.meaningless),
+        "local": {"z": number(found.z), "p": number(found.p), "dof": found.dof},
+        "global": anywhere,
+        "statement": found.statement,
+    }
+    return content(found.best, "significance", settings, {"significance": numbers})
+
+
+def significance_table(found: Significance) -> str:
+    """Return the table that `bknn significance` prints."""
+    tested = ", ".join(f"{name} = {value:g}" for name, value in found.tested.items())
+    lines = [
+        *heading(found.best.target),
+        "",
+        parameters_table(found.best),
+        "",
+        f"-2 log L         {float(found.best.twice_nll):z12.4f}   best fit",
+        f"                 {float(found.null.twice_nll):12.4f}   {tested}",
+        f"difference       {found.t:12.4f}",
+        "",
+        f"local            {found.z:.2f} sigma, p = {short(found.p)}",
+    ]
+    lines += _wrapped(found.statement)
+    if found.toys is not None:
+        p = found.fraction
+        if p.k:
+            error = f" +- {found.global_z_error:.2f}" if np.isfinite(found.global_z_error) else ""
+            text = f"{found.global_z:.2f}{error} sigma, p = {p}"
+        else:
+            text = f"more than {found.global_z:.2f} sigma, p = {p}"
+        lines += [
+            "",
+            f"global           {text}",
+            f"                 {p.k} of {p.n} toys differ as much, wherever their best fit is",
+        ]
+        if np.isfinite(found.asymptotic_global_p):
+            lines.append(
+                f"                 p = {short(found.asymptotic_global_p)} by the formula of Gross "
+                "and Vitells"
+            )
+        lines.append(f"toys             {found.failed}")
+    lines += ["", f"fit              {found.best.status}"]
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 95, initial_indent=" " * 17, subsequent_indent=" " * 17, break_long_words=False
+    )
