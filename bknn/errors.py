@@ -47,6 +47,10 @@ class FitError(BknnError):
     """A fit that did not converge, where a converged one is needed."""
 
 
+class NotKeptError(BknnError, AttributeError):
+    """Something that needs the analysis, of a result that was read from a file."""
+
+
 class RunError(BknnError):
     """A run that cannot begin, go on, or be written."""
 

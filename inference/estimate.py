@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from bknn.answers.packing import piece
+
 #: Probability of one standard deviation, two-sided.
 ONE_SIGMA = math.erf(math.sqrt(0.5))
 
@@ -16,6 +18,7 @@ ONE_SIGMA = math.erf(math.sqrt(0.5))
 EXACT = 1e-6
 
 
+@piece
 class Estimate(NamedTuple):
     """A number that was computed by random draws.
 
@@ -35,6 +38,7 @@ class Estimate(NamedTuple):
         return f"{self.value:.3f} +- {self.error:.3f} ({self.method})"
 
 
+@piece
 @dataclass(frozen=True)
 class Fraction:
     """k of n toys, as an estimate of a probability.

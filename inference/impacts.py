@@ -26,6 +26,10 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import with_error
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import Coordinate
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import compiled, fit, worth_holding
 from bknn.inference.fits.newton import CONVERGED
@@ -40,9 +44,12 @@ OTHER = "other"
 #: Uncertainties whose ratio exceeds this are far apart.
 _ALIKE = 1.25
 
+#: Parameters that are printed.
+_SHOWN = 5
 
-@dataclass(frozen=True, eq=False)
-class Impacts:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Impacts(Answer):
     """How the parameters move a parameter of interest, the strongest first. Arrays (n,).
 
     An impact is the shift of the parameter of interest when a parameter is moved by its uncertainty
@@ -90,6 +97,27 @@ class Impacts:
     contributions: dict[str, float]
     hessian: float
     derivative: Data
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(("index", *COLUMNS), ("nuisance",))
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {"nuisance": Coordinate(self.names)}
+
+    def units(self) -> dict[str, str]:
+        unit = unit_of(self.result.target, self.poi)
+        return {c: unit for c in COLUMNS if c.startswith(("pre", "post"))}
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Whether the impact of each parameter was found (n,)."""
+        if self.poi in self.remarks:
+            return np.zeros(len(self.names), bool)
+        return np.array([name not in self.remarks for name in self.names], bool)
+
+    def columns(self) -> dict[str, Any]:
+        """One row a parameter, the strongest first."""
+        return {"name": list(self.names), **{c: getattr(self, c) for c in COLUMNS}}
 
     @property
     def value(self) -> float:
@@ -152,11 +180,21 @@ class Impacts:
             )
         return text
 
-    def __repr__(self) -> str:
-        parts = ", ".join(f"{label} {value:.3g}" for label, value in self.groups.items())
-        return (
-            f"Impacts({self.poi} = {self.value:.4g} +- {self.hessian:.3g}; {parts}, together "
-            f"{self.total:.3g}; {self.status})"
+    def shown(self) -> Shown:
+        unit = unit_of(self.result.target, self.poi)
+        rows = [
+            (name, f"{self.post[i]:+.3g}", f"{self.pull[i]:+.2f}", f"{self.constraint[i]:.2f}")
+            for i, name in enumerate(self.names[:_SHOWN])
+        ]
+        more = f" and {n} more" if (n := len(self.names) - _SHOWN) > 0 else ""
+        groups = [*self.groups.items(), ("together", self.total)]
+        shares = ", ".join(f"{label} {value:.3g}" for label, value in groups)
+        return Shown(
+            f"Impacts on {self.poi} = {with_error(self.value, self.hessian, unit)} of "
+            f"{subject(self.result.target)}",
+            (f"parameter{more}", "impact", "pull", "constraint"),
+            rows,
+            [f"Uncertainties: {shares}.", self.status],
         )
 
 

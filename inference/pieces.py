@@ -18,6 +18,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.outline import identity
 from bknn.storage.store import Arrays, Store
 
 #: Reports how much more is done.
@@ -155,17 +156,3 @@ def _plain(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return [_plain(value) for value in x]
     return ["array", *np.shape(x)]
-
-
-def identity(analysis: Analysis) -> str:
-    """Return a checksum of model, parameters and data: pieces and toys of the same fit together."""
-    content = [
-        analysis.model.name,
-        analysis.response,
-        repr(analysis.names),
-        repr(sorted(analysis.constants.items())),
-        repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
-        repr([np.asarray(x, float).tolist() for x in analysis.data]),
-        *([repr(sorted(analysis.given_bounds.items()))] if analysis.given_bounds else []),
-    ]
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
 from bknn.data import Measurement
 from bknn.inference.pieces import Progress
 from bknn.inference.profiles.contours import Contours, contours
@@ -19,8 +20,8 @@ from bknn.inference.profiles.contours import Contours, contours
 COMBINED = "combined"
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Regions(Answer):
     """Contours of the same two parameters from several sets of data.
 
     Attributes:
@@ -36,8 +37,28 @@ class Regions:
     def __getitem__(self, name: str) -> Contours:
         return self.contours[name]
 
-    def __repr__(self) -> str:
-        return f"Regions({' x '.join(self.parameters)}; {', '.join(self.contours)})"
+    @property
+    def converged(self) -> bool:
+        """Whether all fits did."""
+        return all(x.converged for x in self.contours.values())
+
+    @property
+    def status(self) -> str:
+        """What is to be said of each, in sentences."""
+        return " ".join(f"{name}: {x.status}" for name, x in self.contours.items())
+
+    def shown(self) -> Shown:
+        held = ", ".join(f"{name} = {x:.4g}" for name, x in self.fixed.items())
+        rows = [
+            (name, ", ".join(f"{n:g} sigma: {len(lines)}" for n, lines in x.lines.items()))
+            for name, x in self.contours.items()
+        ]
+        return Shown(
+            f"Regions of {' and '.join(self.parameters)}" + (f" with {held}" if held else ""),
+            ("data", "contours"),
+            rows,
+            [self.status],
+        )
 
 
 def coupling_regions(

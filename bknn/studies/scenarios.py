@@ -15,6 +15,8 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.packing import piece
 from bknn.data import Measurement
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.fit import fit
@@ -25,10 +27,13 @@ from bknn.inference.profiles.profile import Profile, profile
 from bknn.models import load
 from bknn.models.scenarios import VIABLE, Scenario, scenario
 
+piece(Scenario)
+
 #: The scenario that the others are compared with.
 RESCALED = "sm-rescaled"
 
 
+@piece
 @dataclass(frozen=True, eq=False)
 class ScenarioFit:
     """One scenario, fitted.
@@ -82,8 +87,8 @@ class ScenarioFit:
         return float(np.sqrt(max(-self.delta, 0.0)))
 
 
-@dataclass(frozen=True, eq=False)
-class Scenarios:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scenarios(Answer):
     """Scenarios that were fitted to the same data.
 
     Attributes:
@@ -112,9 +117,55 @@ class Scenarios:
     def __getitem__(self, name: str) -> ScenarioFit:
         return self.fits[name]
 
-    def __repr__(self) -> str:
-        data = " + ".join(m.name for m in self.measurements)
-        return f"Scenarios({', '.join(self.fits)}; {data})"
+    @property
+    def converged(self) -> bool:
+        """Whether all fits did."""
+        return not self._failed
+
+    @property
+    def status(self) -> str:
+        """Which fits did not converge, in a sentence."""
+        if not self._failed:
+            return f"all fits of {len(self.fits)} scenarios converged."
+        names = ", ".join(self._failed)
+        return f"fits of {names} did not converge: look at their `best` and `curve`."
+
+    @property
+    def _failed(self) -> list[str]:
+        return [
+            name
+            for name, f in self.fits.items()
+            if not (
+                bool(f.best.converged)
+                and bool(f.standard_model.converged)
+                and (f.curve is None or bool((f.curve.converged | f.curve.excluded).all()))
+            )
+        ]
+
+    def columns(self) -> dict[str, Any]:
+        """One row a scenario."""
+        fits = self.fits.values()
+        ends = [f.interval for f in fits]
+        return {
+            "scenario": list(self.fits),
+            "delta": [f.delta for f in fits],
+            "significance": [f.significance for f in fits],
+            "mass": [np.nan if x is None else x.value for x in ends],
+            "low": [np.nan if x is None else x.low for x in ends],
+            "high": [np.nan if x is None else x.high for x in ends],
+        }
+
+    def shown(self) -> Shown:
+        rows = []
+        for name, f in self.fits.items():
+            mass = "" if f.interval is None else f"{f.interval.value:.4g} GeV"
+            rows.append((name, f"{f.delta:.2f}", f"{f.significance:.2f}", mass))
+        return Shown(
+            f"Scenarios, {' + '.join(m.name for m in self.measurements)}",
+            ("scenario", "-2 ln(L/L_SM)", "local sigma", "mass"),
+            sorted(rows, key=lambda row: float(row[1])),
+            [self.status],
+        )
 
 
 def scenarios(

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
 from bknn import errors
-from bknn.analysis.analysis import Analysis
+from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import with_error
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import BATCH, Coordinate, piece
 from bknn.inference.fits import vanishing
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
 
+piece(Data)
 
-@dataclass(frozen=True, eq=False)
-class FitResult:
+#: So many nuisances that were pulled most are printed.
+_PULLS = 3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult(Answer):
     """The minimum of -2 log likelihood. A batch of fits has a leading axis everywhere.
 
     Attributes:
@@ -40,6 +50,31 @@ class FitResult:
     moving: np.ndarray
     minima: np.ndarray
     data: Any = None
+
+    KEPT: ClassVar[tuple[str, ...]] = (
+        "converged",
+        "uncertainty_vector",
+        "covariance",
+        "observed",
+        "expected",
+        "vanishing",
+    )
+    CALLED: ClassVar[Mapping[str, str]] = {"vector": "value", "uncertainty_vector": "uncertainty"}
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        each = {n: (BATCH,) for n in ("twice_nll", "decrement", "steps", "outcome", "converged")}
+        return each | {
+            "vector": (BATCH, "parameter"),
+            "uncertainty_vector": (BATCH, "parameter"),
+            "covariance": (BATCH, "parameter", "parameter_2"),
+            "moving": ("parameter",),
+            "minima": (BATCH, "start"),
+            "observed": (BATCH, "bin"),
+            "expected": (BATCH, "bin"),
+        }
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {"parameter": Coordinate(self.names), "parameter_2": Coordinate(self.names)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -206,7 +241,7 @@ class FitResult:
     @property
     def _own(self) -> list[tuple[int, Any]]:
         """The model's own parameters and where they are."""
-        parameters = self.target.parameters if isinstance(self.target, Analysis) else ()
+        parameters = getattr(self.target, "parameters", ())
         return [(i, p) for i, p in enumerate(parameters) if not p.nuisance]
 
     @property
@@ -219,7 +254,8 @@ class FitResult:
     def vanishing(self) -> list[str]:
         """Names of the empty bins whose expected counts vanish at the best fit and would be
         negative if that were possible (single fits)."""
-        if not isinstance(self.target, Analysis) or not bool(self.converged):
+        single = self.vector.ndim == 1 and bool(self.converged)
+        if not isinstance(self.target, Analysis) or not single:
             return []
         data = self.target.data if self.data is None else self.data
         return vanishing.names(self.target, self.vector, data, self.moving)
@@ -234,10 +270,78 @@ class FitResult:
             raise errors.FitError(f"the fit of {self.target!r} failed: {self.status}")
         return self
 
-    def __repr__(self) -> str:
+    @property
+    def observed(self) -> np.ndarray:
+        """What was fitted: counts, then other results (..., bins)."""
+        return np.asarray(self._given.counts, float)
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """What the fit expects of it (..., bins)."""
+        rates = self._analysis.rates
+        flat = self.vector.reshape(-1, self.vector.shape[-1])
+        found = np.stack([np.asarray(rates(v)) for v in flat])
+        return found.reshape(*self.vector.shape[:-1], -1)
+
+    @property
+    def _analysis(self) -> Any:
+        if not hasattr(self.target, "measurements"):
+            raise errors.ParameterError(f"{self.target!r} has no data.")
+        return self.target
+
+    @property
+    def _given(self) -> Any:
+        return self._analysis.data if self.data is None else self.data
+
+    def columns(self) -> dict[str, Any]:
+        """One row a parameter, nuisances too.
+
+        Raises:
+            ParameterError: a batch of fits.
+        """
         if self.vector.ndim > 1:
-            return f"FitResult({self.twice_nll.shape} fits of {self.target!r}: {self.status})"
-        return f"FitResult(twice_nll={float(self.twice_nll):.6f}, {self.status})"
+            raise errors.ParameterError("a batch of fits is no table; take one, as in result[0].")
+        return {
+            "name": list(self.names),
+            "value": self.vector,
+            "uncertainty": self.uncertainty_vector,
+            "unit": [unit_of(self.target, name) for name in self.names],
+            "fixed": ~self.moving,
+        }
+
+    def shown(self) -> Shown:
+        if self.vector.ndim > 1:
+            return Shown(f"Fits of {subject(self.target)}", notes=[self.status])
+        own = [i for i, _ in self._own] or range(len(self.names))
+        sigma, stuck = self.uncertainty_vector, self.at_bounds
+        rows = []
+        for i in own:
+            name = self.names[i]
+            remark = "" if self.moving[i] else "fixed"
+            error = sigma[i] if self.moving[i] else None
+            unit = unit_of(self.target, name)
+            remark = "at its bound" if name in stuck else remark
+            rows.append((name, with_error(self.vector[i], error, unit), remark))
+        constants = getattr(self.target, "constants", {})
+        rows += [(name, with_error(value), "fixed") for name, value in constants.items()]
+        return Shown(
+            f"Fit of {subject(self.target)}: -2 log L = {float(self.twice_nll):.4f}",
+            (),
+            rows,
+            [self._nuisances, self.status],
+        )
+
+    @property
+    def _nuisances(self) -> str:
+        """What is said of the nuisances, which are too many for a table."""
+        n = int(self.moving.sum() - sum(self.moving[i] for i, _ in self._own))
+        if not self._own or not n:
+            return ""
+        index, centre, width = self.target.normal
+        pull = np.where(self.moving[index], (self.vector[index] - centre) / width, 0.0)
+        most = [k for k in np.argsort(-np.abs(pull))[:_PULLS] if abs(pull[k]) >= 0.005]
+        shown = ", ".join(f"{self.names[index[k]]} {pull[k]:+.2f}" for k in most)
+        return f"{n} nuisances" + (f", most pulled: {shown}" if shown else "") + "."
 
 
 def _listed(names: list[str], most: int) -> str:

@@ -26,6 +26,8 @@ from scipy import stats
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import subject
 from bknn.inference.datasets import expected_rates
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
@@ -61,8 +63,8 @@ _RARE = 0.01
 _ALIKE = 0.3
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Answer):
     """Where true values rank among the draws of the posteriors of what was simulated with them.
 
     Attributes:
@@ -84,6 +86,19 @@ class Calibration:
     method: str
     seed: int
     seconds: float = 0.0
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {"ranks": ("simulation",)}
+
+    @property
+    def converged(self) -> bool:
+        """Whether all ranks are uniform."""
+        return not self.problems
+
+    def columns(self) -> dict[str, Any]:
+        """One row a parameter."""
+        values = (list(x.values()) for x in (self.p_values, self.correlation))
+        return dict(zip(("name", "p", "correlation"), (list(self.ranks), *values), strict=True))
 
     @property
     def n(self) -> int:
@@ -169,9 +184,11 @@ class Calibration:
         shown = ", ".join(f"{name} p = {self.p_values[name]:.2f}" for name in self.own[:8])
         return f"the ranks of {self.n} simulations are uniform{f': {shown}' if shown else ''}."
 
-    def __repr__(self) -> str:
-        return (
-            f"Calibration({self.n} simulations of {self.analysis!r}, {self.method}; {self.status})"
+    def shown(self) -> Shown:
+        return Shown(
+            f"Calibration of {self.method} posteriors of {subject(self.analysis)}: {self.n} "
+            "simulations",
+            notes=[self.status],
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,10 @@ from scipy import special
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span, with_error
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import Coordinate
 from bknn.inference.estimate import Estimate
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
@@ -54,8 +58,8 @@ _COARSE = 0.1
 _CELLS = 40
 
 
-@dataclass(frozen=True, eq=False)
-class Marginal:
+@dataclass(frozen=True, eq=False, repr=False)
+class Marginal(Answer):
     """A posterior density on a grid.
 
     Attributes:
@@ -73,6 +77,42 @@ class Marginal:
     log_prior: np.ndarray
     converged: np.ndarray
     fixed: Mapping[str, float] = field(default_factory=dict)
+
+    KEPT: ClassVar[tuple[str, ...]] = ("log_density",)
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        shaped = ("log_likelihood", "log_prior", "log_density", "converged")
+        return dict.fromkeys(shaped, tuple(self.grid))
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {n: Coordinate(x, unit_of(self.analysis, n)) for n, x in self.grid.items()}
+
+    @property
+    def status(self) -> str:
+        """Whether the grid is long and fine enough, in a sentence or two."""
+        if not self.problems:
+            return f"the grid of {self.log_likelihood.size} points is long and fine enough."
+        return " ".join(f"{text[0].upper()}{text[1:]}." for text in self.problems)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a point of the grid."""
+        points = zip(self.grid, np.meshgrid(*self.grid.values(), indexing="ij"), strict=True)
+        found = {"log_density": self.log_density, "converged": self.converged}
+        return {n: x.reshape(-1) for n, x in (dict(points) | found).items()}
+
+    def shown(self) -> Shown:
+        rows = []
+        for name in self.grid:
+            regions = self.highest_density(name, 0.6827)
+            ends = " and ".join(span(*ends) for ends in regions)
+            mean = with_error(self.mean(name), self.deviation(name), unit_of(self.analysis, name))
+            rows.append((name, mean, ends))
+        return Shown(
+            f"Posterior of {subject(self.analysis)} on a grid",
+            ("parameter", "mean", "68% most probable"),
+            rows,
+            [self.status],
+        )
 
     @cached_property
     def _weights(self) -> np.ndarray:

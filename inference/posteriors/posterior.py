@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,12 @@ from jax import Array
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span as interval
+from bknn.answers.digits import with_error
+from bknn.answers.outline import identity, subject, unit_of
+from bknn.answers.packing import Coordinate, Packing, Unpacking, piece
 from bknn.inference.estimate import Estimate
-from bknn.inference.pieces import identity
 from bknn.inference.posteriors.hdi import highest_density
 from bknn.inference.posteriors.point_estimates import joint_mode, marginal_mode
 from bknn.inference.posteriors.smoothing import curve, heights, span
@@ -45,6 +49,7 @@ _SHALLOW = 0.8
 MOST_DIVERGENCES = 1e-3
 
 
+@piece
 class Mode(NamedTuple):
     """A maximum of the posterior that was found before sampling.
 
@@ -58,7 +63,7 @@ class Mode(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Posterior:
+class Posterior(Answer):
     """Draws of the posterior of an analysis.
 
     Attributes:
@@ -87,6 +92,52 @@ class Posterior:
     log_evidence: Estimate | None = None
     modes: tuple[Mode, ...] = ()
     stopped: str = ""
+
+    KEPT: ClassVar[tuple[str, ...]] = ("log_posterior", "mode")
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "draws": ("chain", "draw", "parameter"),
+            "stats": ("chain", "draw"),
+            "log_posterior": ("chain", "draw"),
+            "moving": ("parameter",),
+            "mode": ("parameter",),
+        }
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {"parameter": Coordinate(self.names)}
+
+    def columns(self) -> dict[str, Any]:
+        """One row a parameter of the model that was sampled."""
+        rows = [self.summary(name) for name in self.own]
+        wanted = ("mode", "mean", "median", "r_hat", "ess_bulk", "ess_tail")
+        found: dict[str, Any] = {"name": list(self.own)}
+        found |= {column: [row[column] for row in rows] for column in wanted}
+        for level in ("68", "95"):
+            for k, end in enumerate(("low", "high")):
+                found[f"{end}_{level}"] = [row[f"hdi_{level}"][k] for row in rows]
+        return found
+
+    def shown(self) -> Shown:
+        rows = []
+        for name in self.own:
+            x = self.values(name)
+            unit = unit_of(self.analysis, name)
+            regions = self.highest_density(name, 0.6827)
+            rows.append(
+                (
+                    name,
+                    with_error(float(np.mean(x)), float(np.std(x)), unit),
+                    " and ".join(interval(*ends) for ends in regions),
+                )
+            )
+        return Shown(
+            f"Posterior of {subject(self.analysis)}: {self.n_chains} chains x {self.n_draws} draws "
+            f"({self.method})",
+            ("parameter", "mean", "68% most probable"),
+            rows,
+            [self.status],
+        )
 
     # What was drawn ------------------------------------------------------------------------
 
@@ -369,12 +420,6 @@ class Posterior:
         low, high = support_bounds(prior)
         return max(low, float(lower)), min(high, float(upper))
 
-    def __repr__(self) -> str:
-        return (
-            f"Posterior({self.n_chains} chains x {self.n_draws} draws of {self.analysis!r}, "
-            f"{self.method}; {self.status})"
-        )
-
     # Storage -------------------------------------------------------------------------------
 
     def to_arviz(self) -> Any:
@@ -408,6 +453,7 @@ class Posterior:
             "analysis": repr(self.analysis),
             "sha256": identity(self.analysis),
             "priors": _priors(self.analysis),
+            "mode": self.mode.tolist(),
             "method": self.method,
             "seed": self.seed,
             "warmup": self.warmup,
@@ -420,7 +466,11 @@ class Posterior:
                 self.names[i]: float(self.draws[0, 0, i]) for i in np.flatnonzero(~self.moving)
             },
         }
+        packing = Packing()
+        packing.pack(self.analysis)
+        record["analyses"] = packing.analyses
         tree["posterior"].attrs["bknn"] = json.dumps(record)
+        tree["sample_stats"]["lp"] = (("chain", "draw"), self.log_posterior)
         with replacing(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # InferenceData takes names of files only.
@@ -428,8 +478,8 @@ class Posterior:
         return path
 
     @classmethod
-    def load(cls, path: str | Path, analysis: Analysis) -> Posterior:
-        """Read what `save` wrote.
+    def load(cls, path: str | Path, analysis: Any = None) -> Posterior:
+        """Read what `save` wrote; without the analysis, there are no more than draws and data.
 
         Raises:
             DataError: no such file, or draws of another analysis.
@@ -446,7 +496,9 @@ class Posterior:
                 f"{path}: cannot be read as draws of a posterior ({problem}); give a file that "
                 "`bknn sample` wrote."
             ) from None
-        if record["sha256"] != identity(analysis) or record["priors"] != _priors(analysis):
+        if analysis is None:
+            (analysis,) = Unpacking(lambda how, name: np.zeros(0)).outlines(record["analyses"])
+        elif record["sha256"] != identity(analysis) or record["priors"] != _priors(analysis):
             raise errors.DataError(
                 f"{path} has draws of {record['analysis']}, not of this {analysis!r}, or of other "
                 "data or priors; build the analysis with the same model, options, data and priors."
@@ -463,10 +515,11 @@ class Posterior:
             draws[..., analysis.index(name)] = value
             moving[analysis.index(name)] = False
         evidence = record["log_evidence"]
-        return cls(
+        logs = stats["lp"]
+        found = cls(
             analysis,
             draws,
-            {str(k): v.values for k, v in stats.data_vars.items()},
+            {str(k): v.values for k, v in stats.data_vars.items() if k != "lp"},
             moving,
             record["method"],
             record["seed"],
@@ -477,6 +530,8 @@ class Posterior:
             tuple(Mode(*mode) for mode in record.get("modes", ())),
             record.get("stopped", ""),
         )
+        vars(found).update(log_posterior=logs.values, mode=np.array(record["mode"]))
+        return found
 
 
 def runs(numbers: np.ndarray) -> list[tuple[int, int]]:

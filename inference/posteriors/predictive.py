@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy import stats
 
 from bknn import errors, priors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import subject
 from bknn.inference.datasets import expected_rates
 from bknn.inference.estimate import Fraction
 
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     from bknn.inference.posteriors.posterior import Posterior
 
 
-@dataclass(frozen=True, eq=False)
-class Predictive:
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictive(Answer):
     """Counts that draws of the parameters predict.
 
     Attributes:
@@ -42,6 +45,27 @@ class Predictive:
     counts: np.ndarray
     seed: int
 
+    KEPT: ClassVar[tuple[str, ...]] = ("observed", "discrepancies")
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        both = ("rates", "counts")
+        return {
+            **dict.fromkeys(both, ("draw", "bin")),
+            "observed": ("bin",),
+            "discrepancies": ("draw",),
+        }
+
+    @property
+    def converged(self) -> bool:
+        """Whether the data are none that hardly ever come out so."""
+        return self.p.upper() >= _RARE and not self._far.size
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a bin."""
+        low, high = self.interval()
+        expected = self.rates.mean(axis=0)
+        return {"observed": self.observed, "expected": expected, "low_68": low, "high_68": high}
+
     @property
     def n(self) -> int:
         """How many draws."""
@@ -52,7 +76,7 @@ class Predictive:
         """Counts (bins,)."""
         return np.asarray(self.analysis.data.counts, float)
 
-    @property
+    @cached_property
     def discrepancies(self) -> tuple[np.ndarray, np.ndarray]:
         """How far observed and thrown counts are from what is expected, (n,) each.
 
@@ -110,16 +134,20 @@ class Predictive:
                 if self.kind == "prior"
                 else " The model does not describe the data."
             )
-        extreme = np.minimum(self.p_bins, 1 - self.p_bins)
-        # So many bins make one of them rare by chance.
-        far = np.flatnonzero(extreme < 0.5 * _RARE / len(extreme))
-        if far.size:
-            said += f" Beyond what is thrown: bin {', '.join(map(str, far))}."
+        if self._far.size:
+            said += f" Beyond what is thrown: bin {', '.join(map(str, self._far))}."
         return said
 
-    def __repr__(self) -> str:
-        return (
-            f"Predictive({self.n} draws from the {self.kind} of {self.analysis!r}: {self.status})"
+    @property
+    def _far(self) -> np.ndarray:
+        """Bins whose counts hardly any draw makes."""
+        extreme = np.minimum(self.p_bins, 1 - self.p_bins)
+        # So many bins make one of them rare by chance.
+        return np.flatnonzero(extreme < 0.5 * _RARE / len(extreme))
+
+    def shown(self) -> Shown:
+        return Shown(
+            f"{self.n} draws from the {self.kind} of {subject(self.analysis)}", notes=[self.status]
         )
 
 

@@ -22,11 +22,12 @@ from numpyro.diagnostics import effective_sample_size
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.outline import identity
 from bknn.inference.estimate import Estimate
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.secondary_minima import own_entries
-from bknn.inference.pieces import Work, identity
+from bknn.inference.pieces import Work
 from bknn.inference.posteriors.posterior import LARGEST_R_HAT, LEAST_ESS, Mode, Posterior
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT, Nuts, Segment, packed, unpacked

@@ -13,6 +13,8 @@ from scipy.stats import chi2
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import subject
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.profiles.crossings import crossings
@@ -23,8 +25,8 @@ from bknn.inference.profiles.profile import Profile, _grid, of_scan, scan
 _KEPT = 16384
 
 
-@dataclass(frozen=True, eq=False)
-class Contours:
+@dataclass(frozen=True, eq=False, repr=False)
+class Contours(Answer):
     """Lines on which the profile likelihood has risen by the level of so many sigma.
 
     Attributes:
@@ -40,6 +42,12 @@ class Contours:
     levels: Mapping[float, float]
     lines: Mapping[float, tuple[np.ndarray, ...]]
     lost: Mapping[float, int]
+
+    @property
+    def converged(self) -> bool:
+        """Whether all fits of the grid did, and all vertices were found."""
+        bad = ~(self.profile.converged | self.profile.excluded)
+        return not bad.any() and not any(self.lost.values())
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -63,9 +71,14 @@ class Contours:
             )
         return " ".join(texts)
 
-    def __repr__(self) -> str:
-        found = ", ".join(f"{n:g} sigma: {len(x)} line(s)" for n, x in self.lines.items())
-        return f"Contours({' x '.join(self.parameters)}; {found}; {self.status})"
+    def shown(self) -> Shown:
+        rows = [(f"{n:g}", f"{self.levels[n]:.2f}", str(len(x))) for n, x in self.lines.items()]
+        return Shown(
+            f"Contours of {' and '.join(self.parameters)}: {subject(self.profile.target)}",
+            ("sigma", "rise of -2 log L", "lines"),
+            rows,
+            [self.status],
+        )
 
 
 def contours(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -13,6 +13,9 @@ from scipy.stats import chi2, norm
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import Coordinate, piece
 from bknn.inference import few_events
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits import vanishing
@@ -42,6 +45,7 @@ _ROUNDS = 3
 _MARGIN = 0.2
 
 
+@piece
 @dataclass(frozen=True)
 class Interval:
     """A confidence interval of one parameter.
@@ -68,6 +72,11 @@ class Interval:
     regions: tuple[tuple[float, float], ...]
     status: str
 
+    @property
+    def converged(self) -> bool:
+        """Whether both ends were found, or are known not to exist."""
+        return not (np.isnan(self.low) or np.isnan(self.high))
+
     def __str__(self) -> str:
         left = "(" if np.isinf(self.low) else "["
         right = ")" if np.isinf(self.high) else "]"
@@ -75,8 +84,8 @@ class Interval:
         return f"{left}{self.low:.6g}{marks[0]}, {self.high:.6g}{marks[1]}{right}"
 
 
-@dataclass(frozen=True, eq=False)
-class Intervals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Intervals(Answer):
     """Confidence intervals; `intervals[name, level]` is one of them.
 
     Attributes:
@@ -91,6 +100,34 @@ class Intervals:
     names: tuple[str, ...]
     levels: tuple[float, ...]
     entries: Mapping[tuple[str, float], Interval]
+
+    KEPT: ClassVar[tuple[str, ...]] = ("low", "high", "converged")
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(self.KEPT, ("parameter", "level"))
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {"parameter": Coordinate(self.names), "level": Coordinate(self.levels)}
+
+    @property
+    def low(self) -> np.ndarray:
+        """Lower ends (parameters, levels)."""
+        return self._table("low")
+
+    @property
+    def high(self) -> np.ndarray:
+        """Upper ends (parameters, levels)."""
+        return self._table("high")
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Whether both ends were found (parameters, levels)."""
+        return self._table("converged")
+
+    def _table(self, what: str) -> np.ndarray:
+        return np.array(
+            [[getattr(self.entries[n, x], what) for x in self.levels] for n in self.names]
+        )
 
     @property
     def value(self) -> dict[str, float]:
@@ -120,12 +157,21 @@ class Intervals:
         texts = [f"{x.name} at {100 * x.level:.3g}%: {x.status}" for x in self]
         return "\n".join(texts)
 
-    def __repr__(self) -> str:
-        lines = [f"Intervals ({self.method})"]
+    def columns(self) -> dict[str, list[Any]]:
+        """One row an interval."""
+        shown = ("name", "level", "value", "low", "high", "low_at_bound", "high_at_bound", "status")
+        return {column: [getattr(x, column) for x in self] for column in shown}
+
+    def shown(self) -> Shown:
+        rows = []
         for x in self:
-            remark = "" if x.status == _CLOSED else f"  {x.status}"
-            lines.append(f"  {x.name} = {x.value:.6g}  {100 * x.level:5.2f}%  {x}{remark}")
-        return "\n".join(lines)
+            unit = unit_of(self.best.target, x.name)
+            name = f"{x.name} [{unit}]" if unit else x.name
+            remark = "" if x.status == _CLOSED else x.status
+            rows.append((name, f"{x.value:.6g}", f"{100 * x.level:.2f}%", str(x), remark))
+        of = subject(self.best.target)
+        head = ("parameter", "best fit", "level", "interval", "")
+        return Shown(f"Intervals of {of} ({self.method})", head, rows)
 
 
 _CLOSED = "closed on both sides."

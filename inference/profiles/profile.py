@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import Coordinate
 from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress, Work
@@ -27,8 +31,8 @@ _LOWER = 1e-6
 _SECOND_OPINION = 16
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile(Answer):
     """-2 log L on a grid of one to three parameters, minimised over all others at every point.
 
     Attributes:
@@ -56,6 +60,17 @@ class Profile:
     values: dict[str, np.ndarray]
     best: FitResult
     repaired: int
+
+    KEPT: ClassVar[tuple[str, ...]] = ("delta", "converged")
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        grid = ("twice_nll", "outcome", "second", "values", "delta", "converged")
+        return {**dict.fromkeys(grid, self.parameters), "slope": (*self.parameters, "parameter")}
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        axes = zip(self.parameters, self.axes, strict=True)
+        along = {name: Coordinate(x, unit_of(self.target, name)) for name, x in axes}
+        return {**along, "parameter": Coordinate(self.parameters)}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -161,9 +176,25 @@ class Profile:
             self.repaired,
         )
 
-    def __repr__(self) -> str:
-        size = " x ".join(str(n) for n in self.shape)
-        return f"Profile({', '.join(self.parameters)}; {size} points: {self.status})"
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a point of the grid."""
+        grid = np.meshgrid(*self.axes, indexing="ij")
+        points = {n: x.reshape(-1) for n, x in zip(self.parameters, grid, strict=True)}
+        found = {"delta": self.delta, "twice_nll": self.twice_nll, "converged": self.converged}
+        return points | {k: x.reshape(-1) for k, x in (found | self.values).items()}
+
+    def shown(self) -> Shown:
+        lowest = np.unravel_index(int(np.nanargmin(self.twice_nll)), self.shape)
+        rows = []
+        for name, axis, i in zip(self.parameters, self.axes, lowest, strict=True):
+            ends = span(axis[0], axis[-1], unit_of(self.target, name))
+            rows.append((name, f"{len(axis)} points", ends, f"{axis[i]:.4g}"))
+        return Shown(
+            f"Profile likelihood of {subject(self.target)}",
+            ("over", "", "from ... to", "lowest at"),
+            rows,
+            [self.status],
+        )
 
 
 def profile(

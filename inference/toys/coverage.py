@@ -10,13 +10,14 @@ import numpy as np
 from scipy import stats
 
 from bknn import errors
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import with_error
 from bknn.inference.estimate import ONE_SIGMA, Fraction
 from bknn.inference.toys.toys import Failures, Toys
-from bknn.tables import table
 
 
-@dataclass(frozen=True)
-class Coverage:
+@dataclass(frozen=True, repr=False)
+class Coverage(Answer):
     """How often intervals held the truth.
 
     Attributes:
@@ -48,15 +49,30 @@ class Coverage:
         pairs = zip(self.fractions, self.levels, strict=True)
         return tuple((f.value - p) / math.sqrt(p * (1 - p) / max(f.n, 1)) for f, p in pairs)
 
-    def __repr__(self) -> str:
+    @property
+    def converged(self) -> bool:
+        """Whether the fits of all toys did."""
+        return not self.failed.count
+
+    @property
+    def status(self) -> str:
+        """How many toys are left out, in a sentence."""
+        return f"{self.failed}."
+
+    def columns(self) -> dict[str, tuple[float, ...]]:
+        """One row a level."""
+        return {"nominal": self.levels, "covered": self.values, "error": self.errors}
+
+    def shown(self) -> Shown:
         rows = [
             (f"{level:.2%}", f"{f.value:.2%} +- {f.error:.2%}", f"{d:+.1f}")
             for level, f, d in zip(self.levels, self.fractions, self.deviations, strict=True)
         ]
-        head = ("nominal", "covered", "deviation / error")
-        return (
-            f"coverage of {self.method} intervals of {self.name}, true value {self.truth:g}\n\n"
-            f"{table(head, rows)}\n\n{self.failed}"
+        return Shown(
+            f"coverage of {self.method} intervals of {self.name}, true value {self.truth:g}",
+            ("nominal", "covered", "deviation / error"),
+            rows,
+            [self.status],
         )
 
 
@@ -122,8 +138,8 @@ def coverage(
     return Coverage(name, truth, tuple(levels), fractions, method, toys.failed)
 
 
-@dataclass(frozen=True)
-class Bias:
+@dataclass(frozen=True, repr=False)
+class Bias(Answer):
     """How far estimates are from the truth on average.
 
     Attributes:
@@ -144,12 +160,23 @@ class Bias:
     n: int
     failed: Failures
 
-    def __repr__(self) -> str:
+    @property
+    def converged(self) -> bool:
+        """Whether the fits of all toys did."""
+        return not self.failed.count
+
+    @property
+    def status(self) -> str:
+        """How many toys are left out, in a sentence."""
+        return f"{self.failed}."
+
+    def shown(self) -> Shown:
         relative = self.mean / self.spread if self.spread > 0 else math.nan
-        return (
-            f"bias of {self.name}, true value {self.truth:g}: {self.mean:.3g} +- "
-            f"{self.mean_error:.2g} (median {self.median:.3g}), {relative:+.1%} of the spread "
-            f"{self.spread:.3g}, from {self.n} toys; {self.failed}"
+        return Shown(
+            f"bias of {self.name}, true value {self.truth:g}: "
+            f"{with_error(self.mean, self.mean_error)} (median {self.median:.3g}), "
+            f"{relative:+.1%} of the spread {self.spread:.3g}, from {self.n} toys",
+            notes=[self.status],
         )
 
 
@@ -175,8 +202,8 @@ def bias(toys: Toys, name: str) -> Bias:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Pulls:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pulls(Answer):
     """(estimate - truth) / uncertainty; a standard normal distribution if all is well.
 
     Attributes:
@@ -217,12 +244,26 @@ class Pulls:
         """Probability of a larger distance from the standard normal (Kolmogorov-Smirnov)."""
         return float(stats.kstest(self.values, "norm").pvalue)
 
-    def __repr__(self) -> str:
+    @property
+    def converged(self) -> bool:
+        """Whether the fits of all toys did."""
+        return not self.failed.count
+
+    @property
+    def status(self) -> str:
+        """How many toys are left out, in a sentence."""
+        return f"{self.failed}."
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {"values": ("toy",)}
+
+    def shown(self) -> Shown:
         unknown = f"; {self.unknown} toys have no uncertainty" if self.unknown else ""
-        return (
+        return Shown(
             f"pulls of {self.name}, true value {self.truth:g}: mean {self.mean:+.3f} +- "
             f"{self.mean_error:.3f}, width {self.width:.3f} +- {self.width_error:.3f}, from "
-            f"{len(self.values)} toys{unknown}; {self.failed}"
+            f"{len(self.values)} toys{unknown}",
+            notes=[self.status],
         )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from scipy import stats
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import subject
 from bknn.inference.datasets import saturated
 from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.result import FitResult
@@ -19,7 +21,7 @@ from bknn.inference.toys.toys import Failures, Toys, toys
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GoodnessOfFit:
+class GoodnessOfFit(Answer):
     """The saturated goodness of fit.
 
     Attributes:
@@ -67,14 +69,28 @@ class GoodnessOfFit:
         """p if the statistic followed chi2 with `dof` degrees of freedom."""
         return float(stats.chi2.sf(self.statistic, self.dof)) if self.dof > 0 else float("nan")
 
-    def __repr__(self) -> str:
+    @property
+    def converged(self) -> bool:
+        """Whether the fits of the data and of all toys did."""
+        return bool(self.best.converged) and not self.failed.count
+
+    @property
+    def status(self) -> str:
+        """Which fits failed, in a sentence or two."""
+        data = "" if bool(self.best.converged) else f"The fit of the data: {self.best.status} "
+        return f"{data}{self.failed}."
+
+    def shown(self) -> Shown:
         few = (
             f" (not to be trusted: a bin expects {self.expected:.2g})" if self.expected < 5 else ""
         )
-        return (
-            f"GoodnessOfFit: -2 log(L/L_sat) = {self.statistic:.2f} with {self.dof} degrees of "
-            f"freedom; p = {self.fraction} from toys, {self.asymptotic_p:.4f} by chi2{few}; "
-            f"{self.failed}"
+        return Shown(
+            f"Goodness of fit of {subject(self.best.target)}",
+            notes=[
+                f"-2 log(L/L_sat) = {self.statistic:.2f} with {self.dof} degrees of freedom; p = "
+                f"{self.fraction} from toys, {self.asymptotic_p:.4f} by chi2{few}.",
+                self.status,
+            ],
         )
 
 

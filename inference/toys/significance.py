@@ -13,13 +13,14 @@ from scipy import stats
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.outline import identity
 from bknn.inference import few_events
 from bknn.inference.datasets import rows_of, throw
 from bknn.inference.estimate import EXACT, Fraction, exceeding
 from bknn.inference.fits.fit import checked_data, fit
 from bknn.inference.fits.position_scan import Scan, meaningless
 from bknn.inference.fits.result import FitResult
-from bknn.inference.pieces import Progress, Work, identity
+from bknn.inference.pieces import Progress, Work
 from bknn.inference.toys.lowest_minima import Search
 from bknn.inference.toys.toys import Failures, Toys
 from bknn.inference.toys.toys import toys as fitted_toys

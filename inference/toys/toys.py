@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy.io import netcdf_file
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import identity
+from bknn.answers.packing import piece
 from bknn.inference.datasets import saturated, taken, throw
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
-from bknn.inference.pieces import Progress, Work, identity
+from bknn.inference.pieces import Progress, Work
 from bknn.inference.toys.lowest_minima import Search
-from bknn.storage.files import replacing
 
 
 def toys(
@@ -252,6 +251,7 @@ def _positive(matrix: Array) -> Array:
     return result
 
 
+@piece
 @dataclass(frozen=True)
 class Failures:
     """The toys whose fits failed.
@@ -287,7 +287,7 @@ _CAUSES = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Toys:
+class Toys(Answer):
     """What the fits of n toys found.
 
     Attributes:
@@ -319,6 +319,24 @@ class Toys:
     hypothesis_twice_nll: Mapping[str, np.ndarray]
     saturated: np.ndarray
     outcome: np.ndarray
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys((*_LISTS, *_TABLES), ("toy",))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a toy."""
+        tables = {f"{name}.{k}": x for name in _TABLES for k, x in getattr(self, name).items()}
+        return {**{name: getattr(self, name) for name in _LISTS}, **tables}
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Which toys did not fail (n,); the others are left out of what is said of them."""
+        return self.good
+
+    @property
+    def status(self) -> str:
+        """How many toys failed, and why, in a sentence."""
+        return f"{self.failed}."
 
     @property
     def n(self) -> int:
@@ -357,9 +375,20 @@ class Toys:
         """-2 log(L_best / L_sat) of the toys that did not fail."""
         return (self.twice_nll - self.saturated)[self.good]
 
-    def __repr__(self) -> str:
+    def shown(self) -> Shown:
+        rows: list[tuple[str, str, str]] = []
+        for name, x in self.estimates.items():
+            good = x[self.good]
+            if good.size > 1 and np.ptp(good) > 0:
+                spread = f"{np.mean(good):.4g}, {np.std(good, ddof=1):.2g}"
+                rows.append((name, f"{self.truth.get(name, np.nan):.4g}", spread))
         fits = ", ".join(["free", *self.hypotheses])
-        return f"Toys({self.n} toys of {self.analysis}, fitted {fits}; {self.failed})"
+        return Shown(
+            f"{self.n} toys of {self.analysis}, fitted {fits}",
+            ("parameter", "truth", "mean and spread of the estimates"),
+            rows,
+            [self.status],
+        )
 
     @classmethod
     def merge(cls, *parts: Toys) -> Toys:
@@ -417,71 +446,7 @@ class Toys:
                     f"the truth: {name} is {value:g} in one, {other.truth[name]:g} in the other"
                 )
 
-    def save(self, path: str | Path) -> Path:
-        """Write the toys as NetCDF 3, for `Toys.load` and `xarray.open_dataset`.
 
-        A reader sees the old file or the new one, whole.
-        """
-        path = Path(path)
-        with replacing(path) as temporary, netcdf_file(temporary, "w") as file:
-            self._write(file)
-        return path
-
-    def _write(self, file: Any) -> None:
-        # NetCDF 3 has no strings and no dictionaries.
-        file.title = f"toys of {self.analysis}"
-        file.format = _FORMAT
-        file.settings = json.dumps(
-            {
-                "analysis": self.analysis,
-                "sha256": self.sha256,
-                "truth": dict(self.truth),
-                "fixed": dict(self.fixed),
-                "hypotheses": {k: dict(v) for k, v in self.hypotheses.items()},
-                **{name: list(getattr(self, name)) for name in _TABLES},
-            }
-        )
-        file.createDimension("toy", self.n)
-        for name in _LISTS:
-            file.createVariable(name, "d", ("toy",))[:] = getattr(self, name)
-        for name in _TABLES:
-            for i, values in enumerate(getattr(self, name).values()):
-                file.createVariable(f"{name}_{i}", "d", ("toy",))[:] = values
-
-    @classmethod
-    def load(cls, path: str | Path) -> Toys:
-        """Read toys that `save` wrote.
-
-        Raises:
-            DataError: the file is missing, damaged, or holds something else.
-        """
-        path = Path(path)
-        try:
-            with netcdf_file(path, "r", mmap=False) as file:
-                if getattr(file, "format", b"") != _FORMAT.encode():
-                    raise ValueError("it is NetCDF of something else")
-                settings = json.loads(file.settings)
-
-                def read(name: str) -> np.ndarray:
-                    return np.array(file.variables[name][:], float)
-
-                lists = {name: read(name) for name in _LISTS}
-                tables = {
-                    name: {k: read(f"{name}_{i}") for i, k in enumerate(settings.pop(name))}
-                    for name in _TABLES
-                }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise errors.DataError(
-                f"{path} cannot be read as toys ({error or type(error).__name__}); give a file "
-                "that Toys.save wrote."
-            ) from None
-        for name in ("seeds", "numbers", "outcome"):
-            lists[name] = lists[name].astype(int)
-        arguments: dict[str, Any] = {**settings, **lists, **tables}
-        return cls(**arguments)
-
-
-_FORMAT = "bknn toys 1"
 _LISTS = ("seeds", "numbers", "twice_nll", "saturated", "outcome")
 _TABLES = ("estimates", "uncertainties", "hypothesis_twice_nll")
 _ARRAYS: Sequence[str] = (*_LISTS, *_TABLES)

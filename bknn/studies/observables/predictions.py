@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,6 +26,10 @@ from scipy.stats import norm
 
 from bknn import errors, prediction
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span, with_error
+from bknn.answers.outline import subject
+from bknn.answers.packing import Coordinate, piece
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.result import FitResult, single
 from bknn.inference.pieces import Progress
@@ -36,13 +40,16 @@ from bknn.studies.observables.profiled import Range, profiled
 from bknn.studies.observables.propagation import Push, push
 from bknn.studies.observables.quantities import Quantity, in_bins, observable_of
 
+piece(Quantity)
+piece(Range)
+
 METHODS = ("hessian", "profile", "posterior")
 
 Source = FitResult | Profile | Posterior
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions(Answer):
     """Observables with what data say about them.
 
     Attributes:
@@ -77,15 +84,58 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.quantities)
 
-    def __repr__(self) -> str:
-        lines = [f"Predictions ({self.method})"]
-        for i, q in enumerate(self.quantities):
-            spans = ", ".join(
-                f"{100 * level:.3g}% [{r[i].low:.4g}, {r[i].high:.4g}]"
-                for level, r in self.ranges.items()
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "values": ("quantity",),
+            "uncertainties": ("quantity",),
+            "correlation": ("quantity", "quantity_2"),
+            "draws": ("draw", "quantity"),
+        }
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        texts = Coordinate([str(q) for q in self.quantities])
+        return {"quantity": texts, "quantity_2": texts}
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Whether each quantity has a value and a range without remark (n,)."""
+        return np.isfinite(self.values) & np.array([not text for text in self.remarks], bool)
+
+    @property
+    def status(self) -> str:
+        """What is to be said of the quantities, in sentences."""
+        pairs = zip(self.quantities, self.remarks, strict=True)
+        said = " ".join(f"{q}: {text}" for q, text in pairs if text)
+        return said or f"all {len(self)} quantities were found."
+
+    def columns(self) -> dict[str, Any]:
+        """One row a quantity."""
+        found: dict[str, Any] = {
+            "quantity": [str(q) for q in self.quantities],
+            "value": self.values,
+            "uncertainty": self.uncertainties,
+        }
+        for level, spans in self.ranges.items():
+            found[f"low_{100 * level:.0f}"] = [x.low for x in spans]
+            found[f"high_{100 * level:.0f}"] = [x.high for x in spans]
+        return found
+
+    def shown(self) -> Shown:
+        rows = [
+            (
+                str(q),
+                with_error(self.values[i], self.uncertainties[i]),
+                *(span(r[i].low, r[i].high) for r in self.ranges.values()),
             )
-            lines.append(f"  {q}: {self.values[i]:.4g}, {spans}")
-        return "\n".join(lines)
+            for i, q in enumerate(self.quantities)
+        ]
+        levels = [f"{100 * level:.3g}%" for level in self.ranges]
+        return Shown(
+            f"Predictions of {subject(self.analysis)} ({self.method})",
+            ("quantity", "value", *levels),
+            rows,
+            [self.status],
+        )
 
 
 def predictions(
@@ -221,19 +271,55 @@ def _from_hessian(
     )
 
 
-class Band(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Band(Answer):
     """An observable over q2, with what data say about it.
 
     Attributes:
         q2: points (n,), or edges of bins (n, 2), GeV^2.
         value: at the best fit or the median of the draws (n,).
         low, high: the 68% range (n,).
+        observable, channel: which.
     """
 
     q2: np.ndarray
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    observable: str = ""
+    channel: str = ""
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        ends = ("point", "end")[: self.q2.ndim]
+        return {**dict.fromkeys(("value", "low", "high"), ("point",)), "q2": ends}
+
+    def units(self) -> dict[str, str]:
+        unit = "GeV^-2" if self.observable == "dbr_dq2" else ""
+        return {"q2": "GeV^2", **dict.fromkeys(("value", "low", "high"), unit)}
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Which points have a range (n,)."""
+        return np.isfinite(self.low) & np.isfinite(self.high)
+
+    @property
+    def status(self) -> str:
+        """At how many points there is no range, in a sentence."""
+        n = len(self.value)
+        bad = n - int(self.converged.sum())
+        return f"{bad} of {n} points have no range." if bad else f"all {n} points have a range."
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a point or bin."""
+        ends = {"q2": self.q2}
+        if self.q2.ndim == 2:
+            ends = {"q2_low": self.q2[:, 0], "q2_high": self.q2[:, 1]}
+        return {**ends, "value": self.value, "low": self.low, "high": self.high}
+
+    def shown(self) -> Shown:
+        where = span(float(np.min(self.q2)), float(np.max(self.q2)), "GeV^2")
+        what = f"{self.observable}, {self.channel}: {len(self.value)} points in {where}"
+        return Shown(what, notes=[self.status])
 
 
 def band(source: Source, observable: str, channel: str, q2: ArrayLike, *, seed: int = 0) -> Band:
@@ -279,7 +365,7 @@ def band(source: Source, observable: str, channel: str, q2: ArrayLike, *, seed: 
     if isinstance(best, Posterior):
         draws = pushed.of_draws(best, seed)
         low, high = np.quantile(draws, [0.5 - ONE_SIGMA / 2, 0.5 + ONE_SIGMA / 2], axis=0)
-        return Band(where, np.median(draws, axis=0), low, high)
+        return Band(where, np.median(draws, axis=0), low, high, observable, channel)
     value, covariance = pushed.of_fit(best)
     sigma = np.sqrt(np.diag(covariance))
-    return Band(where, value, value - sigma, value + sigma)
+    return Band(where, value, value - sigma, value + sigma, observable, channel)

@@ -25,6 +25,7 @@ SURFACE = {
         "enable_x64",
         "errors",
         "inference",
+        "load",
         "models",
         "plot",
         "predict",

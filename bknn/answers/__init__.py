@@ -1,0 +1,1 @@
+"""What all results have in common: whether to believe them, files, tables and a short text."""
