@@ -554,7 +554,7 @@ def test_vertices_are_on_the_contour(whole):
         np.testing.assert_allclose(rise, found.levels[n], atol=1e-8)
     assert found.parameters == ("mu", "norm_b")
     assert found.lost == {1: 0, 2: 0, 3: 0}
-    assert "1 sigma: 1 line(s)" in repr(found)
+    assert "Contours of mu and norm_b" in repr(found)
 
 
 def test_contours_do_not_depend_on_the_order(whole):
