@@ -15,11 +15,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
 
-eos = pytest.importorskip("eos")
+
+@cache
+def peer() -> Any:
+    """Return EOS; its import takes seconds, and not every worker needs it."""
+    return pytest.importorskip("eos")
+
 
 COEFFICIENTS = {"C_VL": "cVL", "C_VR": "cVR", "C_SL": "cSL", "C_SR": "cSR", "C_TL": "cTL"}
 
@@ -53,9 +59,9 @@ def inputs() -> dict[str, Any]:
 
     The quark masses are MS-bar at `sbnunu::mu`, as EOS's own running gives them.
     """
-    parameters = eos.Parameters.Defaults()
+    parameters = peer().Parameters.Defaults()
     value = lambda name: float(parameters[name].evaluate())  # noqa: E731
-    model = eos.Model.make("WET", parameters, eos.Options())
+    model = peer().Model.make("WET", parameters, peer().Options())
     scale = value("sbnunu::mu")
     return {
         "g_fermi": value("WET::G_Fermi"),
@@ -90,7 +96,7 @@ class Decay:
     ) -> None:
         decay, options, process = DECAYS[channel]
         self.names = PSEUDOSCALAR if decay == "B->Knunu" else VECTOR
-        self.process, self._parameters = process, eos.Parameters.Defaults()
+        self.process, self._parameters = process, peer().Parameters.Defaults()
         if channel == "B0 -> K0":
             for kind, ours, theirs in (
                 ("mass", "B_u", "B_d"), ("mass", "K_u", "K_d"), ("life_time", "B_u", "B_d")
@@ -101,8 +107,8 @@ class Decay:
         if masses is not None:
             for meson, mass in zip(SERIES_MESONS[process], masses, strict=True):
                 self._parameters[f"mass::{meson}@BSZ2015"].set(mass)
-        self._kinematics = eos.Kinematics(q2=1.0)
-        self._options = eos.Options({"model": "WET", "form-factors": "BSZ2015", **options})
+        self._kinematics = peer().Kinematics(q2=1.0)
+        self._options = peer().Options({"model": "WET", "form-factors": "BSZ2015", **options})
         self._rate = self._observable(f"{decay}::dBR/dq2")
         if decay != "B->Knunu":
             self._f_l = self._observable(f"{decay}::F_L(q2)")
@@ -110,7 +116,7 @@ class Decay:
             self._set(form_factors)
 
     def _observable(self, name: str) -> Any:
-        return eos.Observable.make(name, self._parameters, self._kinematics, self._options)
+        return peer().Observable.make(name, self._parameters, self._kinematics, self._options)
 
     def _set(self, form_factors: Mapping[str, float]) -> None:
         for name, value in form_factors.items():

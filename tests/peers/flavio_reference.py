@@ -11,16 +11,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    flavio = pytest.importorskip("flavio")
-    from flavio.physics import ckm
-    from flavio.physics.bdecays.wilsoncoefficients import CL_SM
-    from flavio.physics.running import running
 
 SCALE = 4.8  # GeV, flavio's for b -> s nu nubar
 DECAYS = {"B+ -> K+": "B+->K", "B0 -> K0": "B0->K", "B+ -> K*+": "B+->K*", "B0 -> K*0": "B0->K*"}
@@ -35,13 +29,26 @@ TRANSITIONS = {
 }
 
 
+@cache
+def peer() -> Any:
+    """Return flavio; its import reads hundreds of measurements, and not every worker needs them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("flavio")
+
+
 def central_values() -> dict[str, float]:
     """Return flavio's parameters {name: value}."""
-    return dict(flavio.default_parameters.get_central_all())
+    return dict(peer().default_parameters.get_central_all())
 
 
 def inputs() -> dict[str, Any]:
     """Return all numbers that the rates depend on, the form factors apart; GeV and GeV^-1."""
+    peer()
+    from flavio.physics import ckm
+    from flavio.physics.bdecays.wilsoncoefficients import CL_SM
+    from flavio.physics.running import running
+
     values = central_values()
     mesons = ("B+", "B0", "Bs", "K+", "K0", "K*+", "K*0", "phi")
     return {
@@ -76,6 +83,6 @@ def prediction(
     observable: str, channel: str, q2: float, coefficients: Mapping[str, complex]
 ) -> float:
     """Return "dBR/dq2" (GeV^-2, nine pairs of neutrinos) or "FL" for {"CL_bsnuenumu": ...}."""
-    known = flavio.WilsonCoefficients()
+    known = peer().WilsonCoefficients()
     known.set_initial(dict(coefficients), SCALE)
-    return float(flavio.np_prediction(f"{observable}({DECAYS[channel]}nunu)", known, q2=q2))
+    return float(peer().np_prediction(f"{observable}({DECAYS[channel]}nunu)", known, q2=q2))

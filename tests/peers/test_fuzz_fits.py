@@ -107,10 +107,11 @@ def assert_slope_and_curvature(twice_nll: Callable[[np.ndarray], float], fit: An
 
 @pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
-    "seed", [17, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (7, 13, 16))]
+    ("seed", "bins", "nuisances"),
+    [(17, 15, 20), *(pytest.param(s, 60, 60, marks=pytest.mark.slow) for s in (7, 13, 16, 17))],
 )
-def test_generated(seed: int) -> None:
-    assert_fits(generate_analysis(Random(seed), 60, 60))
+def test_generated(seed: int, bins: int, nuisances: int) -> None:
+    assert_fits(generate_analysis(Random(seed), bins, nuisances))
 
 
 @pytest.mark.nightly

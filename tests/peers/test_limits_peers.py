@@ -58,14 +58,19 @@ def analysis() -> bknn.Analysis:
     return both([34.0, 27.0])[0]
 
 
-@pytest.mark.parametrize(
-    "counts",
-    [
-        [34.0, 27.0],
-        pytest.param([21.0, 18.0], marks=pytest.mark.slow),
-        pytest.param([55.0, 30.0], marks=pytest.mark.slow),
-    ],
-)
+def test_cls_at_the_limits(analysis: bknn.Analysis) -> None:
+    """pyhf's CLs is 5 % at our limits, observed and expected."""
+    _, model, data = both([34.0, 27.0])
+    pyhf.set_backend("numpy", pyhf.optimize.scipy_optimizer(tolerance=1e-9))
+    found = limit(analysis, "mu")
+    observed = pyhf.infer.hypotest(found.observed[0], data, model)
+    assert float(observed) == pytest.approx(0.05, rel=2e-3)
+    _, band = pyhf.infer.hypotest(found.expected[1][0], data, model, return_expected_set=True)
+    assert float(band[BAND.index(1)]) == pytest.approx(0.05, rel=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [[34.0, 27.0], [21.0, 18.0], [55.0, 30.0]])
 def test_upper_limits(analysis: bknn.Analysis, counts: list[float]) -> None:
     """A surplus, a deficit, an excess; pyhf's own root search."""
     _, model, data = both(counts)

@@ -77,7 +77,7 @@ def of_pyhf(workspace: dict[str, Any]) -> tuple[Any, Any]:
 def test_intervals_of_a_small_workspace_are_minos(calling_peers: Calling) -> None:
     """pyhf's likelihood under iminuit, which never sees ours."""
     analysis = bknn.Analysis(models.load("signal-strength"), small.measurement())
-    names = ["mu", "norm_b", "k_b"]
+    names = ["mu", "k_b"]
     found = intervals(analysis, names)
     with calling_peers():
         pyhf.set_backend("numpy")
@@ -91,15 +91,15 @@ def test_intervals_of_a_small_workspace_are_minos(calling_peers: Calling) -> Non
         minuit.limits["mu"] = tuple(analysis.bounds[0])
         minuit.errordef, minuit.strategy, minuit.tol = 1.0, 2, 1e-3
         minuit.migrad()
-        for level in (ONE_SIGMA, 0.95):
-            minuit.minos(*names, cl=level)
-            for name in names:
-                ours, theirs = found[name, level], minuit.merrors[name]
-                assert theirs.is_valid
-                assert theirs.lower == pytest.approx(ours.low - ours.value, rel=1e-3)
-                assert theirs.upper == pytest.approx(ours.high - ours.value, rel=1e-3)
+        for name, level in (("mu", 0.95), ("k_b", ONE_SIGMA)):
+            minuit.minos(name, cl=level)
+            ours, theirs = found[name, level], minuit.merrors[name]
+            assert theirs.is_valid
+            assert theirs.lower == pytest.approx(ours.low - ours.value, rel=1e-3)
+            assert theirs.upper == pytest.approx(ours.high - ours.value, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_intervals_of_belle2_are_minos(belle2: bknn.Analysis, at_minimum: Points) -> None:
     """iminuit with our likelihood and gradient: its own minimiser and its own crossings."""
     found = intervals(belle2, best=at_minimum.best)

@@ -19,6 +19,7 @@ pyhf = pytest.importorskip("pyhf")
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [r if r == "statistical" else pytest.param(r, marks=pytest.mark.slow) for r in RULES],

@@ -14,7 +14,7 @@ from bknn.likelihood.histfactory import HistFactory
 bknn.enable_x64()
 
 
-@pytest.mark.parametrize("at", ["nominal", "fit"])
+@pytest.mark.parametrize("at", ["nominal", pytest.param("fit", marks=pytest.mark.slow)])
 def test_pyhf_agrees(at):
     full = bknn.data.load("belle2-2025").select(["B", "hadronic"])
     simple = bknn.SimplifiedLikelihood.from_measurement(full, at=at).measurement("simple")

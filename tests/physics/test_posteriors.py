@@ -33,6 +33,7 @@ def resonance(width: float, **priors: str) -> bknn.Analysis:
     )
 
 
+@pytest.mark.slow
 def test_all_232_parameters():
     """Four chains of the whole likelihood: every parameter, no divergence, and the profile's mu."""
     analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))

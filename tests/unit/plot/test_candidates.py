@@ -44,6 +44,7 @@ def heights(artist):
     return np.asarray(artist.get_data().values)
 
 
+@pytest.mark.slow
 def test_candidates(fits):
     figure = plot.candidates(fits)
     left, right = figure.axes

@@ -372,6 +372,7 @@ def positive():
     return 1 - negative(1, 4)
 
 
+@pytest.mark.slow
 def test_a_ladder_finds_how_much_is_in_each_mode(two_modes, positive):
     found = inference.sample(two_modes, draws=800, seed=3)
     assert found.method == "tempered"

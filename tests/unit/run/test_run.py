@@ -595,6 +595,7 @@ def with_a_killed_worker(folder: Path, name: str, out: Path) -> None:
     assert process.returncode == 0, said
 
 
+@pytest.mark.slow
 def test_a_killed_worker(undisturbed, folder, tmp_path):
     with_a_killed_worker(folder, "card.toml", tmp_path / "out")
     assert content(tmp_path / "out") == content(undisturbed)

@@ -192,6 +192,7 @@ def test_gross_and_vitells_agree_with_toys(bump, found):
     assert twice.mean == pytest.approx(expected, abs=4 * math.hypot(twice.error, crossings.error))
 
 
+@pytest.mark.slow
 def test_at_one_place_half_of_the_toys_are_at_the_bound(bump):
     """Chernoff: t is 0 in half of all cases, and chi2 in the others."""
     result = significance(bump, toys=1500, seed=3, fixed={"mass": 2.0})
@@ -205,6 +206,7 @@ def test_at_one_place_half_of_the_toys_are_at_the_bound(bump):
     assert result.global_p == pytest.approx(result.p, abs=4 * result.global_p_error + 0.02)
 
 
+@pytest.mark.slow
 def test_the_fit_of_the_data_is_searched_like_that_of_the_toys(bump):
     data = throw(bump, inference.fit_null(bump).vector, 6, seed=12)
     for i in range(6):
