@@ -7,6 +7,18 @@ from dataclasses import dataclass
 
 from bknn import errors
 
+#: Mesons as figures write them.
+MESONS = {
+    "B+": "B^+",
+    "B0": "B^0",
+    "Bs": "B_s^0",
+    "K+": "K^+",
+    "K0": "K^0",
+    "K*+": "K^{*+}",
+    "K*0": "K^{*0}",
+    "phi": r"\phi",
+}
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -27,6 +39,18 @@ class Channel:
     form_factors: str | None
     vector: bool
     ratio: str
+
+    @property
+    def symbol(self) -> str:
+        """The decay as figures write it, as mathtext.
+
+        >>> CHANNELS["B0 -> K*0"].symbol, CHANNELS["Bs -> invisible"].symbol
+        ('$B^0 \\\\to K^{*0}$ + inv', '$B_s^0 \\\\to$ inv')
+        """
+        parent = rf"{MESONS[self.parent]} \to"
+        if self.daughter is None:
+            return f"${parent}$ inv"
+        return f"${parent} {MESONS[self.daughter]}$ + inv"
 
     @property
     def observables(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,44 @@ import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
 from bknn import errors, priors
+
+#: Symbols that names do not spell.
+_SYMBOLS = {
+    "mass": "$m$",
+    "width": r"$\Gamma$",
+    "mu": r"$\mu$",
+    "branching_ratio": "BR",
+    "Lambda": r"$\Lambda$",
+    "sm_normalisation": "SM normalisation",
+}
+
+#: A letter, what stands below it, with p for a prime, and what stands above it.
+_COUPLING = re.compile(r"([A-Za-z]|mass)_([A-Z][A-Z0-9]{0,2})(p?)(?:_([A-Za-z]+))?")
+
+_LEPTONS = re.compile(r"(e|mu|tau){2}")
+
+
+def symbol(name: str) -> str:
+    """Return how figures write a parameter, as mathtext; a name that says nothing is left alone.
+
+    >>> [symbol(x) for x in ("g_S", "C_V_LL", "C_Lp_mutau", "mass_N", "height")]
+    ['$g_S$', '$C_V^{LL}$', "$C_L'^{\\\\mu\\\\tau}$", '$m_N$', 'height']
+    """
+    if name in _SYMBOLS:
+        return _SYMBOLS[name]
+    found = _COUPLING.fullmatch(name)
+    if found is None:
+        return name.replace("$", r"\$")
+    letter, below, prime, above = found.groups()
+    letter = "m" if letter == "mass" else letter
+    if above and _LEPTONS.fullmatch(above):
+        above = above.replace("mu", r"\mu").replace("tau", r"\tau")
+    text = f"{letter}_{_braced(below)}" + ("'" if prime else "")
+    return f"${text}^{_braced(above)}$" if above else f"${text}$"
+
+
+def _braced(text: str) -> str:
+    return text if len(text) == 1 else f"{{{text}}}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +75,8 @@ class Parameter:
         coupling: of a coupling, a word for what it adds to; those with the same word may interfere,
             so that their relative signs are observable. Where a point names one coupling of a
             model, those that it does not name are off (`point`).
+        symbol: how figures write it, with formulas between dollar signs; by default as its name
+            says (`symbol`).
 
     Raises:
         ParameterError: bounds that are empty or do not hold the start, a constraint without width.
@@ -55,6 +96,7 @@ class Parameter:
     description: str = ""
     nuisance: bool = False
     coupling: str = ""
+    symbol: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -104,6 +146,15 @@ class Parameter:
         if all(math.isfinite(b) for b in self.bounds):
             return dist.Uniform(*self.bounds)
         return None
+
+    @property
+    def label(self) -> str:
+        """How figures write it, as mathtext.
+
+        >>> Parameter("C_V_L", 0.0).label, Parameter("lifetime", 1.0, symbol=r"$\\tau$").label
+        ('$C_V^L$', '$\\\\tau$')
+        """
+        return self.symbol or symbol(self.name)
 
     @property
     def prior_text(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
+from bknn.data import naming
 from bknn.data.limits import LimitCurve
 from bknn.tables import table
 
@@ -143,6 +144,23 @@ class Measurement:
     notes: tuple[str, ...] = ()
     sha256: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """A name for people, with the channels and results that are used.
+
+        >>> from bknn import data
+        >>> data.load("belle2-2025").select("hadronic").label
+        'Belle II 2025 (hadronic)'
+        """
+        labels = self.metadata.get("labels", {})
+        given = labels if isinstance(labels, Mapping) else {}
+        name = given.get("name") or naming.title(
+            self.name, str(self.metadata.get("experiment", ""))
+        )
+        others = self.entries[len(self.channels) :]
+        part = naming.used(self.channels, self.groups, others, given.get("channels", {}))
+        return f"{name} ({part})" if part else str(name)
 
     @property
     def channels(self) -> tuple[str, ...]:

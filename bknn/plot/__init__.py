@@ -25,7 +25,8 @@ from bknn.plot.likelihoods.outlook import exclusion, information, luminosity, ou
 from bknn.plot.likelihoods.profile import contours, profile
 from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
 from bknn.plot.likelihoods.toys import goodness_of_fit, significance, toys
-from bknn.plot.observables.comparison import comparison_figures, over_q2, planes
+from bknn.plot.observables.comparison import comparison_figures, planes
+from bknn.plot.observables.over_q2 import over_q2
 from bknn.plot.observables.prediction import prediction, prediction_figures
 from bknn.plot.posteriors.calibration import calibration
 from bknn.plot.posteriors.chains import ranks, trace

@@ -26,7 +26,7 @@ from bknn.inference.limits.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.limits.by_toys import ToyScan, scan
 from bknn.inference.limits.conditional_fits import Conditional
 from bknn.inference.limits.roots import BEYOND, EDGE, LOST, crossings
-from bknn.inference.pieces import Compute, Progress, Work
+from bknn.inference.pieces import Compute, Progress, Work, in_words
 
 _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
 
@@ -238,7 +238,7 @@ def limit(
         toys=toys if method == "toys" else 0,
         failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
         scans=tuple(scans),
-        label=f"{analysis.model.name}, {' + '.join(m.name for m in analysis.measurements)}",
+        label=in_words(analysis),
         units={p.name: p.unit for p in analysis.parameters if p.unit},
     )
 

@@ -19,7 +19,7 @@ from bknn.answers.outline import identity
 from bknn.answers.packing import piece
 from bknn.inference.datasets import saturated, taken, throw
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
-from bknn.inference.pieces import Progress, Work
+from bknn.inference.pieces import Progress, Work, in_words
 from bknn.inference.toys.lowest_minima import Search
 
 
@@ -154,7 +154,7 @@ def _assembled(
         else:
             fields[name] = values
     return Toys(
-        analysis=repr(analysis),
+        analysis=in_words(analysis),
         sha256=identity(analysis),
         truth=dict(zip(analysis.names, options["truth"].tolist(), strict=True)),
         fixed={k: float(v) for k, v in options["fixed"].items()},
@@ -182,7 +182,7 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
         outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
     n = len(outcome)
     return Toys(
-        analysis=repr(analysis),
+        analysis=in_words(analysis),
         sha256=identity(analysis),
         truth=dict(zip(analysis.names, search.truth.tolist(), strict=True)),
         fixed=search.fixed,

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bknn import errors
+from bknn.analysis.analysis import Analysis
 from bknn.data import Measurement
 from bknn.parameters import Parameter
-from bknn.plot.drawing.style import plain
+from bknn.plot.drawing.style import plain, powers
 
 #: What B factories call the simulated samples that every analysis has, and how they are drawn
 #: together. A sample that is not here keeps its own name.
@@ -144,6 +145,20 @@ def theory_label(parameter: Parameter) -> str:
     if not what or not number.isdigit():
         return parameter.name
     return f"{what.replace('->', '→')} [{number}]"
+
+
+def parameter_label(analysis: Analysis, name: str, width: int = 24) -> str:
+    """Return how figures write a parameter of an analysis, as mathtext."""
+    for p in analysis.parameters:
+        if p.name == name:
+            text = theory_label(p)
+            return p.label if text == p.name else plain(text)
+    return plain(shorten(name, width))
+
+
+def unit_of(analysis: Analysis, name: str) -> str:
+    """Return the unit of a parameter of an analysis, as mathtext; empty if it has none."""
+    return next((powers(p.unit) for p in analysis.parameters if p.name == name), "")
 
 
 def bin_axes(measurement: Measurement, channel: str, n_bins: int) -> list[BinAxis]:

@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from bknn.analysis.analysis import Analysis
-from bknn.plot.drawing.labels import shorten
-from bknn.plot.drawing.style import plain
+from bknn.plot.drawing.labels import parameter_label, unit_of
 
 
 class Scale:
@@ -20,14 +19,14 @@ class Scale:
     """
 
     def __init__(self, analysis: Analysis, name: str, values: np.ndarray) -> None:
-        known = {p.name: p for p in analysis.parameters}
-        unit = known[name].unit if name in known else ""
         largest = float(np.nanmax(np.abs(values), initial=0.0))
         power = 3 * math.floor(math.log10(largest) / 3) if largest > 0 else 0
         power = 0 if -3 <= power <= 3 else power
         self.factor = 10.0**power
-        units = " ".join(x for x in (f"$10^{{{power}}}$" if power else "", plain(unit)) if x)
-        self.label = plain(shorten(name, 24)) + (f" [{units}]" if units else "")
+        units = " ".join(
+            x for x in (f"$10^{{{power}}}$" if power else "", unit_of(analysis, name)) if x
+        )
+        self.label = parameter_label(analysis, name) + (f" [{units}]" if units else "")
 
     def __call__(self, values: np.ndarray | float) -> np.ndarray:
         return np.asarray(values, float) / self.factor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.inference.fits.result import single
+from bknn.parameters import Parameter, symbol
 
 #: Width of a figure across two columns of a journal, inches.
 WIDTH = 7.1
@@ -95,8 +97,7 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     >>> number(4.97e-06)
     '4.97$\\\\,\\\\times\\\\,10^{-6}$'
     """
-    powers = re.sub(r"\^(-?\d+)", r"$^{\1}$", unit)
-    tail = f" {powers}" if unit else ""
+    tail = f" {powers(unit)}" if unit else ""
     if not math.isfinite(value):
         return f"{value}{tail}"
     known = math.isfinite(uncertainty) and uncertainty > 0
@@ -106,7 +107,7 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     scale = 10.0**power if factor else 1.0
     if not known:
         text = f"{value / scale:.{2 if factor else max(3 - power, 0)}f}"
-        text = text if factor or "." not in text else text.rstrip("0").rstrip(".")
+        text = text.rstrip("0").rstrip(".") if "." in text else text
         return _minus(f"{text}{factor}{tail}")
     shown = uncertainty / scale
     digits = 1 - math.floor(math.log10(shown))
@@ -119,13 +120,22 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     return _minus(f"{text}{factor}{tail}")
 
 
+def powers(unit: str) -> str:
+    """Return a unit with its powers as mathtext.
+
+    >>> powers("GeV^-1"), powers("GeV")
+    ('GeV$^{-1}$', 'GeV')
+    """
+    return re.sub(r"\^(-?\d+)", r"$^{\1}$", unit)
+
+
 def branching_ratio(value: float, uncertainty: float = 0.0) -> str:
     """Return a branching ratio in units of 1e-6, so that several are easily compared.
 
     >>> branching_ratio(1.234e-5, 2.1e-6)
     '(12.3 ± 2.1)$\\\\,\\\\times\\\\,10^{-6}$'
     >>> branching_ratio(3.1e-12)
-    '3.10$\\\\,\\\\times\\\\,10^{-12}$'
+    '3.1$\\\\,\\\\times\\\\,10^{-12}$'
     """
     if not 1e-8 <= abs(value) < 1e-3 or not math.isfinite(uncertainty):
         return number(value, uncertainty)
@@ -149,7 +159,17 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-#: A caption names so many parameters at most.
+def data_labels(measurements: Iterable[Measurement]) -> str:
+    """Return what data sets are called, with the channels that are used, as mathtext.
+
+    >>> from bknn import data
+    >>> data_labels([data.load("belle2-2025"), data.load("aleph-bs-invisible")])
+    'Belle II 2025 (inclusive, hadronic) + ALEPH (Bs → invisible)'
+    """
+    return " + ".join(plain(m.label).replace("->", "→") for m in measurements)
+
+
+#: A caption names at most this many parameters.
 _SHOWN = 6
 
 
@@ -169,12 +189,28 @@ def best_fit(result: FitResult) -> list[str]:
         remark = "" if moved else " (fixed)"
         if parameter.name in result.at_bounds:
             remark = " (at\0its\0bound)"
-        texts.append(f"{parameter.name} = {value}{remark}")
+        texts.append(f"{parameter.label} = {value}{remark}")
     if len(own) > _SHOWN:
         texts.append(f"and {len(own) - _SHOWN} more parameters")
     if np.isnan(sigma[own]).any():
         texts.append("uncertainties\0unknown")
     return texts
+
+
+def kept(parameters: Iterable[Parameter], fixed: Mapping[str, float]) -> list[str]:
+    """Return `name = value` of parameters that did not float and are not 0.
+
+    >>> kept([Parameter("mass", 2.0, unit="GeV")], {"mass": 2.1, "g_P": 0.0})
+    ['$m$ = 2.1 GeV']
+    """
+    known = {p.name: p for p in parameters}
+    return [
+        f"{symbol(name)} = {number(x)}"
+        if name not in known
+        else f"{known[name].label} = {number(x, unit=known[name].unit)}"
+        for name, x in fixed.items()
+        if x
+    ]
 
 
 class Caption:
@@ -200,7 +236,7 @@ class Caption:
             extra: what else to say.
         """
         analysis = single(result, "a figure shows")
-        data = plain(" + ".join(m.name for m in analysis.measurements))
+        data = data_labels(analysis.measurements)
         if result.data is not None:
             data = f"given counts in place of those of {data}"
         head = f"{plain(analysis.model.name)}, fitted to {data}"

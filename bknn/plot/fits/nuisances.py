@@ -13,7 +13,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference import FitResult
 from bknn.inference.fits.result import single
-from bknn.plot.drawing.labels import distinct, shorten, theory_label
+from bknn.plot.drawing.labels import distinct, parameter_label, shorten
 from bknn.plot.drawing.style import BLACK, VERMILLION, WIDTH, Caption, plain, style
 
 #: Of more sets of nuisances than this, those that were pulled or constrained most are drawn.
@@ -123,9 +123,9 @@ def draw(analysis: Analysis, found: Pulls, caption: Callable[..., Caption], labe
     alone = _foremost([(name, rows) for name, rows, scalar in sets if scalar], found)
     strips = _foremost([(name, rows) for name, rows, scalar in sets if not scalar], found)
     left_out = len(sets) - len(alone) - len(strips)
-    own = {p.name: theory_label(p) for p in analysis.parameters if p.nuisance}
-    names = {name: shorten(own.get(name, name), 30) for name, _ in alone}
-    names |= {name: shorten(label, 34) for name, label in distinct([s for s, _ in strips]).items()}
+    names = {name: parameter_label(analysis, name, 30) for name, _ in alone}
+    for name, label in distinct([s for s, _ in strips]).items():
+        names[name] = plain(shorten(label, 34))
     both = bool(alone) and bool(strips)
     with style():
         # A strip is at least as high as its name.
@@ -251,7 +251,7 @@ def _named(
 ) -> None:
     y = (np.arange(len(alone)) + 0.5) * (tall / len(alone))
     _points(ax, np.concatenate([rows for _, rows in alone]), y, found, 2.8)
-    ax.set_yticks(y, [plain(names[name]) for name, _ in alone], fontsize=_SIZE)
+    ax.set_yticks(y, [names[name] for name, _ in alone], fontsize=_SIZE)
 
 
 def _strips(
@@ -276,4 +276,4 @@ def _strips(
     _points(ax, np.concatenate(rows), np.concatenate(y), found, 1.6)
     ax.yaxis.tick_right()
     ax.tick_params(axis="y", length=0)
-    ax.set_yticks(middles, [plain(names[name]) for name, _ in strips], fontsize=_SIZE)
+    ax.set_yticks(middles, [names[name] for name, _ in strips], fontsize=_SIZE)

@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bknn import errors
 from bknn.inference.fits.result import single
 from bknn.inference.impacts import Impacts
-from bknn.plot.drawing.labels import distinct, shorten, theory_label
-from bknn.plot.drawing.style import BLACK, BLUE, ORANGE, WIDTH, Caption, plain, style, tint
+from bknn.plot.drawing.labels import distinct, parameter_label, shorten
+from bknn.plot.drawing.style import BLACK, BLUE, ORANGE, WIDTH, Caption, plain, powers, style, tint
 
 # Inches: height of a row, margins, room of the legend.
 _ROW, _ABOVE, _BELOW, _LEGEND, _RIGHT = 0.19, 0.4, 0.4, 0.24, 0.12
@@ -68,7 +68,7 @@ def ranking(found: Impacts, most: int = 20) -> Figure:
         )
         below = figure.add_axes(box)
         above = figure.add_axes(box, frameon=False)
-        _impacts(above, bars, found.poi, _unit(found))
+        _impacts(above, bars, _poi(found), _unit(found))
         _pulls(below, found, n, names)
         for ax in (below, above):
             ax.set_ylim(max(n, 3) - 0.5, -0.5)
@@ -93,24 +93,27 @@ def _bars(found: Impacts, kind: str, n: int) -> np.ndarray:
 def _names(found: Impacts, n: int) -> list[str]:
     """Names with the words that tell them apart; entries of a set keep their number."""
     analysis = single(found.result, "a figure shows")
-    theory = {p.name: theory_label(p) for p in analysis.parameters if p.nuisance}
+    own = {p.name: parameter_label(analysis, p.name, 36) for p in analysis.parameters}
     bases = [name.partition("[") for name in found.names[:n]]
     short = distinct(list(dict.fromkeys(base for base, _, _ in bases)))
-    names = [theory.get(base, short[base]) for base, _, _ in bases]
     return [
-        shorten(name, 36) + (f" [{number}" if bracket else "")
-        for name, (_, bracket, number) in zip(names, bases, strict=True)
+        own.get(base, plain(shorten(short[base], 36))) + (f" [{number}" if bracket else "")
+        for base, bracket, number in bases
     ]
+
+
+def _poi(found: Impacts) -> str:
+    return parameter_label(single(found.result, "a figure shows"), found.poi)
 
 
 def _unit(found: Impacts) -> str:
     own = {p.name: p.unit for p in single(found.result, "a figure shows").parameters}
-    return own.get(found.poi, "")
+    return powers(own.get(found.poi, ""))
 
 
 def _remarks(found: Impacts, n: int, bars: dict[str, np.ndarray]) -> list[str]:
     """What the caption says besides."""
-    texts = [f"impacts on {plain(found.poi)} by {_how(found)}"]
+    texts = [f"impacts on {_poi(found)} by {_how(found)}"]
     if n < len(found.names):
         texts[0] += f", the {n} strongest of {len(found.names)}"
     if found.poi in found.remarks:
@@ -141,7 +144,7 @@ def _impacts(ax: Axes, bars: dict[str, np.ndarray], poi: str, unit: str) -> None
     ax.xaxis.set_major_locator(MaxNLocator(7, symmetric=True))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
     inside = f"$10^{{{power}}}$ {unit}".strip() if scale != 1.0 else unit
-    ax.set_xlabel(f"shift of {plain(poi)}" + (f" [{inside}]" if inside else ""), labelpad=4)
+    ax.set_xlabel(f"shift of {poi}" + (f" [{inside}]" if inside else ""), labelpad=4)
     ax.set_yticks([])
 
 
@@ -166,7 +169,7 @@ def _pulls(ax: Axes, found: Impacts, n: int, names: list[str]) -> None:
         linewidth=0.9,
     )
     ax.set_xlim(*_reach(pull[here], bar[here]))
-    ax.set_yticks(y, [plain(name) for name in names], fontsize=_SIZE)
+    ax.set_yticks(y, names, fontsize=_SIZE)
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", top=False)
     ax.set_xlabel("(fit − centre) / prior width", labelpad=2)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from bknn import errors
 from bknn.inference.limits.feldman_cousins import FeldmanCousins
 from bknn.inference.limits.limit import Limit
+from bknn.parameters import symbol
 from bknn.plot.drawing.style import (
     BLACK,
     BLUE,
@@ -23,6 +24,7 @@ from bknn.plot.drawing.style import (
     Caption,
     number,
     plain,
+    powers,
     style,
     tint,
 )
@@ -158,7 +160,7 @@ def acceptance(found: FeldmanCousins, *, x_label: str | None = None) -> Figure:
                     ax.plot(ends[:2], (y, y), linewidth=4, solid_capstyle="butt", **look)
         ax.set_xlim(x[0], x[-1])
         ax.set_yticks([t for t in ax.get_yticks() if 0 <= t <= top])
-        ax.set_xlabel(x_label or plain(found.parameter))
+        ax.set_xlabel(x_label or symbol(found.parameter))
         ax.set_ylabel(r"$-2\,\ln\,L / L_{\mathrm{best}}$")
         _legend(figure, ax)
         text.write(figure)
@@ -265,14 +267,14 @@ def _range(finite: np.ndarray, log: bool) -> tuple[float, float]:
 
 
 def _named(found: Limit, name: str) -> str:
-    unit = found.units.get(name, "")
-    return f"{plain(name)} [{unit}]" if unit else plain(name)
+    unit = powers(found.units.get(name, ""))
+    return f"{symbol(name)} [{unit}]" if unit else symbol(name)
 
 
 def _words(found: Limit) -> str:
     how = "asymptotic formulas" if found.method == "asymptotic" else f"{found.toys} toys a value"
-    words = [plain(found.label)] if found.label else []
-    words.append(f"upper limits of {plain(found.parameter)}, {_NAMES[found.statistic]}, {how}")
+    words = [plain(found.label).replace("->", "→")] if found.label else []
+    words.append(f"upper limits of {symbol(found.parameter)}, {_NAMES[found.statistic]}, {how}")
     missing = int(np.sum(~found.ok))
     if missing and len(found.observed) > 1:
         words.append(f"{missing} of {len(found.observed)} points (crosses) lack a limit")
@@ -283,9 +285,9 @@ def _words(found: Limit) -> str:
 
 def _fc_words(found: FeldmanCousins) -> str:
     words = [
-        f"Feldman-Cousins intervals of {plain(found.parameter)} ≥ {found.lowest:g}"
+        f"Feldman-Cousins intervals of {symbol(found.parameter)} ≥ {found.lowest:g}"
         if np.isfinite(found.lowest)
-        else f"Feldman-Cousins intervals of {plain(found.parameter)}"
+        else f"Feldman-Cousins intervals of {symbol(found.parameter)}"
     ]
     if np.isfinite(found.observed).all():
         for level in found.levels:

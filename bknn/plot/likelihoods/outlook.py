@@ -25,6 +25,7 @@ from bknn.plot.drawing.style import (
     SKY,
     VERMILLION,
     Caption,
+    data_labels,
     plain,
     style,
     tint,
@@ -243,6 +244,6 @@ def _width(name: str, sigma: float) -> str:
 
 
 def _words(found: Outlook, head: str) -> str:
-    data = " + ".join(plain(m.name) for m in found.measurements)
+    data = data_labels(found.measurements)
     more = f" with {', '.join(plain(x) for x in found.expected)}" if found.expected else ""
     return f"{head}; {data}{more} projected; systematic uncertainties: {found.systematics}"

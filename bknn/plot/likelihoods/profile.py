@@ -22,6 +22,7 @@ from bknn.plot.drawing.style import (
     SKY,
     VERMILLION,
     Caption,
+    data_labels,
     plain,
     style,
 )
@@ -238,7 +239,7 @@ def _caption(found: Profile, n: int, left_out: int) -> str:
     analysis = found.target
     if not isinstance(analysis, Analysis):
         raise errors.ParameterError(f"profiles of an Analysis can be drawn, not of {analysis!r}.")
-    data = plain(" + ".join(m.name for m in analysis.measurements))
+    data = data_labels(analysis.measurements)
     if found.best.data is not None:
         data = f"given counts in place of those of {data}"
     text = f"{plain(analysis.model.name)}, {data}; all other parameters at their best at each point"

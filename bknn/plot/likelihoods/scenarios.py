@@ -23,10 +23,13 @@ from bknn.plot.drawing.style import (
     SKY,
     VERMILLION,
     Caption,
+    data_labels,
+    kept,
     plain,
     style,
     tint,
 )
+from bknn.plot.drawing.twins import COPIES, copy_of, twins
 from bknn.studies.regions import COMBINED, Regions
 from bknn.studies.scenarios import RESCALED, ScenarioFit, Scenarios
 
@@ -57,7 +60,7 @@ def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure
     lowest = min(f.delta for f in fits.values())
     bottom = 1.15 * min(lowest, -1.0)
     last = max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0)
-    data = plain(" + ".join(m.name for m in found.measurements))
+    data = data_labels(found.measurements)
     with style():
         text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", width)
         height = text.room + rows * (_BOTTOM + tall + _TOP)
@@ -109,6 +112,8 @@ def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
         )
     flat = iter(("-", "--", ":"))
     k = 0
+    curves = [fit for fit in fits.values() if fit.curve is not None]
+    same = _twins(curves, 0.01 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
     for name, fit in fits.items():
         if fit.curve is None:
             rescaled = name == RESCALED
@@ -120,16 +125,33 @@ def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
             )
             continue
         colour = _COLOURS[k % len(_COLOURS)]
-        line = _STYLES[(k // len(_COLOURS) + k) % len(_STYLES)]
+        copies = copy_of(same, k)
+        label = fit.scenario.label
+        first = same[k]
+        if first is not None:
+            label += f" (as {curves[first].scenario.label})"
         (mass,) = fit.curve.axes
-        ax.plot(mass, fit.deltas, line, color=colour, label=fit.scenario.label)
+        ax.plot(mass, fit.deltas, color=colour, linestyle=COPIES[copies % len(COPIES)], label=label)
         best = float(fit.best.params["mass"])
-        ax.plot(best, fit.delta, "o", color=colour, markersize=3)
+        hollow = {"markerfacecolor": "none", "markeredgewidth": 0.8} if copies else {}
+        ax.plot(best, fit.delta, "o", color=colour, markersize=3 + 2 * min(copies, 3), **hollow)
         k += 1
     ax.set_xlabel("$m_X$ [GeV]")
     ax.set_ylabel(r"$-2\,\ln(L_{\mathrm{SM}+X}\,/\,L_{\mathrm{SM}})$")
     ax.tick_params(top=True, right=True)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+
+
+def _twins(fits: Sequence[ScenarioFit], closeness: float) -> list[int | None]:
+    """Of each curve the first one before it that looks the same."""
+    grids = [fit.curve.axes[0] for fit in fits if fit.curve is not None]
+    if not grids:
+        return []
+    mass = np.linspace(max(m[0] for m in grids), max(m[-1] for m in grids), 60)
+    values = [
+        np.interp(mass, m, fit.deltas, right=np.nan) for m, fit in zip(grids, fits, strict=True)
+    ]
+    return twins(values, closeness)
 
 
 def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
@@ -148,7 +170,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
     x_axis, y_axis = first.profile.axes
     wide, tall = 3.0, 3.0
     width = _LEFT + 0.15 + wide + 1.75
-    held = ", ".join(f"{plain(n)} = {v:g}" for n, v in found.fixed.items() if v)
+    held = ", ".join(kept(target.model.parameters, found.fixed))
     levels = ", ".join(f"{n:g}" for n in first.lines)
     with style():
         text = Caption(

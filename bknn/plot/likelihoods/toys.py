@@ -19,6 +19,7 @@ from bknn.inference.toys.coverage import pulls
 from bknn.inference.toys.goodness import GoodnessOfFit
 from bknn.inference.toys.significance import Significance
 from bknn.inference.toys.toys import Toys
+from bknn.parameters import symbol
 from bknn.plot.drawing.style import (
     BLACK,
     BLUE,
@@ -26,6 +27,7 @@ from bknn.plot.drawing.style import (
     VERMILLION,
     WIDTH,
     Caption,
+    data_labels,
     number,
     plain,
     style,
@@ -103,7 +105,7 @@ def significance(found: Significance) -> Figure:
         label = r"$t = -2\,\ln\,(L_{\rm null}\,/\,L_{\rm best})$"
         if signed:
             ((tested, value),) = found.tested.items()
-            label += f", with a minus sign for {plain(tested)} < {value:g}"
+            label += f", with a minus sign for {symbol(tested)} < {value:g}"
         ax.set_xlabel(label)
         _labelled(ax, edges, handles)
         text.write(figure)
@@ -162,7 +164,10 @@ def toys(found: Toys) -> Figure:
             "float."
         )
     with style():
-        text = Caption(f"{plain(found.analysis)}; {found.failed}", WIDTH)
+        truth = {n: x for n, x in found.truth.items() if n in found.estimates} | dict(found.fixed)
+        thrown = ", ".join(f"{symbol(n)} = {number(x)}" for n, x in truth.items())
+        what = plain(found.analysis).replace("->", "→")
+        text = Caption(f"{what}; thrown at {thrown}; {found.failed}", WIDTH)
         figure, panels = _panels(len(found.estimates), text)
         for i, (ax, name) in enumerate(zip(panels, found.estimates, strict=True)):
             _parameter(ax, found, name)
@@ -181,7 +186,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
         edges = np.linspace(low, high, 41)
         _histogram(ax, values, edges)
         ax.axvline(truth, **_DATA)
-        ax.set_xlabel(plain(name))
+        ax.set_xlabel(symbol(name))
         said = f"truth {number(truth)}\nmean {number(float(values.mean()))}"
     else:
         pull = (values[known] - truth) / sigma[known]
@@ -189,7 +194,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
         edges = np.linspace(-reach, reach, 49)
         _histogram(ax, np.clip(pull, -reach, reach), edges)
         _curve(ax, edges, stats.norm.cdf, len(pull), _CURVE)
-        ax.set_xlabel(f"pull of {plain(name)}")
+        ax.set_xlabel(f"pull of {symbol(name)}")
         spread = pulls(found, name)
         said = (
             f"mean {number(spread.mean, spread.mean_error)}\n"
@@ -223,7 +228,7 @@ def _panels(n: int, text: Caption) -> tuple[Figure, list[Axes]]:
 
 
 def _caption(analysis: Analysis, said: str, toys: Toys | None) -> Caption:
-    data = plain(" + ".join(m.name for m in analysis.measurements))
+    data = data_labels(analysis.measurements)
     head = f"{plain(analysis.model.name)}, {data}: {said}"
     return Caption(head if toys is None else f"{head}; {toys.failed}", _SINGLE)
 

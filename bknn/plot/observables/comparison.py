@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,29 +16,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import gaussian_kde
 
 from bknn.plot.drawing.files import save
-from bknn.plot.drawing.q2 import UNIT
 from bknn.plot.drawing.style import (
     BLACK,
-    BLUE,
-    GREEN,
     GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
     WIDTH,
     Caption,
-    plain,
+    data_labels,
     style,
     tint,
 )
+from bknn.plot.drawing.twins import copy_of, twins
+from bknn.plot.observables.looks import labels_of, look_of
+from bknn.plot.observables.over_q2 import over_q2
 from bknn.prediction import predict
-from bknn.studies.observables.predictions import Predictions, Source, analysis_of, band
-from bknn.studies.observables.quantities import Quantity, in_bins
-
-_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
-_MARKS = "osD^vP"
+from bknn.studies.observables.predictions import Predictions, Source
+from bknn.studies.observables.quantities import Quantity
 
 
 class Limit(NamedTuple):
@@ -65,15 +56,6 @@ EXPECTED = {"branching_ratio": 0.10, "f_l": 0.08}
 #: -2 log L of two parameters at 68.3%.
 _LEVEL = 2.2957
 
-_SYMBOLS = {
-    "B+ -> K+": r"$B^+ \to K^+$",
-    "B0 -> K0": r"$B^0 \to K^0$",
-    "B+ -> K*+": r"$B^+ \to K^{*+}$",
-    "B0 -> K*0": r"$B^0 \to K^{*0}$",
-    "Bs -> phi": r"$B_s^0 \to \phi$",
-    "Bs -> invisible": r"$B_s^0 \to$",
-}
-
 Lines = Sequence[np.ndarray]
 
 
@@ -97,9 +79,10 @@ def planes(
     """
     with style():
         text = Caption(_words(found, bool(regions)), WIDTH)
+        same = _same_points(found)
         handles: list[Line2D | Patch] = [
-            Line2D([], [], label=plain(label), **_look(i, marked=True))
-            for i, label in enumerate(found)
+            Line2D([], [], label=label, **look_of(i, copy_of(same, i), marked=True))
+            for i, label in enumerate(labels_of(found, same))
         ]
         handles.append(Line2D([], [], label="standard model", **_CROSS))
         if any(_expected(pair) for pair in pairs):
@@ -117,7 +100,8 @@ def planes(
                 ax.set_xscale("log")
             for i, (label, one) in enumerate(found.items()):
                 given = None if regions is None else regions.get((label, k))
-                _scenario(ax, one, (x, y), i, given, logarithmic=wide_range)
+                look = look_of(i, copy_of(same, i), marked=True)
+                _scenario(ax, one, (x, y), look, given, logarithmic=wide_range)
             _standard_model(ax, next(iter(found.values())), (x, y))
             _limits(ax, (x, y))
         figure.legend(
@@ -144,39 +128,26 @@ _BOX: dict[str, Any] = {
 }
 
 
-def _look(i: int, *, marked: bool = False) -> dict[str, Any]:
-    """How a scenario is drawn."""
-    look: dict[str, Any] = {
-        "color": _COLOURS[i % len(_COLOURS)],
-        "linestyle": _DASHES[(i // len(_COLOURS)) % len(_DASHES)],
-        "linewidth": 1.1,
-    }
-    return {**look, "marker": _MARKS[i % len(_MARKS)], "markersize": 3.5} if marked else look
-
-
-def _scale(q: Quantity) -> float:
-    return 1e6 if q.observable == "branching_ratio" else 1.0
-
-
-def _name(q: Quantity) -> str:
-    """The label of an axis."""
-    channel = _SYMBOLS[q.channel] + " inv"
-    where = ""
-    if q.around is not None:
-        where = rf", $q^2 = m^2 \pm {q.around:g}$ GeV$^2$"
-    elif isinstance(q.q2, tuple):
-        where = rf", {q.q2[0]:g} < $q^2$ < {q.q2[1]:g} GeV$^2$"
-    if q.observable == "branching_ratio":
-        return f"BR({channel}) [$10^{{-6}}$]{where}"
-    symbol = {"f_l": "$F_L$", "r_f_l": r"$F_L/F_L^\mathrm{SM}$"}.get(q.observable, "BR / BR(SM)")
-    return f"{symbol} of {channel}{where}"
+def _same_points(found: Mapping[str, Predictions]) -> list[int | None]:
+    """Of each scenario the first one before it whose predictions are the same."""
+    wanted = next(iter(found.values())).quantities
+    rows = []
+    for one in found.values():
+        at = [one.index(q) if q in one.quantities else None for q in wanted]
+        numbers = [
+            np.nan if k is None else one.values[k] * q.factor
+            for k, q in zip(at, wanted, strict=True)
+        ]
+        rows.append(np.array(numbers))
+    size = np.nanmax(np.abs(rows), axis=0)
+    return twins([row / np.where(size > 0, size, 1.0) for row in rows], 5e-3)
 
 
 def _scenario(
     ax: Axes,
     found: Predictions,
     pair: tuple[Quantity, Quantity],
-    i: int,
+    look: dict[str, Any],
     given: Lines | None,
     *,
     logarithmic: bool,
@@ -184,7 +155,7 @@ def _scenario(
     if any(q not in found.quantities for q in pair):
         return
     at = [found.index(q) for q in pair]
-    scale = np.array([_scale(q) for q in pair])
+    scale = np.array([q.factor for q in pair])
     centre = found.values[at] * scale
     if given is not None:
         lines = [line * scale for line in given]
@@ -196,14 +167,14 @@ def _scenario(
             # Relative changes to either side: a branching fraction is not negative.
             line[:, 0] = centre[0] * np.exp(line[:, 0] / centre[0] - 1.0)
         lines = [line]
-    look = _look(i)
+    drawn = {key: look[key] for key in ("color", "linestyle", "linewidth")}
     for line in lines:
         if np.isfinite(line).all():
             ax.add_patch(
                 Polygon(line, closed=True, facecolor=tint(look["color"], 0.4), alpha=0.35, lw=0)
             )
-            ax.plot(*line.T, **look)
-    ax.plot(*centre, **{**_look(i, marked=True), "linestyle": "none"}, zorder=4)
+            ax.plot(*line.T, **drawn)
+    ax.plot(*centre, **{**look, "linestyle": "none"}, zorder=4)
 
 
 def _far_apart(found: Mapping[str, Predictions], x: Quantity) -> bool:
@@ -247,7 +218,7 @@ def _standard_model(ax: Axes, found: Predictions, pair: tuple[Quantity, Quantity
     values = []
     for q in pair:
         values.append(predict(model, q.observable, q.channel, q2=q.q2))
-    scale = [_scale(q) for q in pair]
+    scale = [q.factor for q in pair]
     x, y = (float(v.value) * s for v, s in zip(values, scale, strict=True))
     errors = [float(v.uncertainty) * s for v, s in zip(values, scale, strict=True)]
     ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt="none", color=BLACK, linewidth=0.8)
@@ -304,13 +275,13 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel(_name(pair[0]))
-    ax.set_ylabel(_name(pair[1]))
+    ax.set_xlabel(pair[0].label)
+    ax.set_ylabel(pair[1].label)
 
 
 def _words(found: Mapping[str, Predictions], exact: bool) -> str:
     first = next(iter(found.values()))
-    data = plain(" + ".join(m.name for m in first.analysis.measurements))
+    data = data_labels(first.analysis.measurements)
     regions = {
         "hessian": "ellipses of 68% from the covariance of the fits",
         "profile": "ellipses of 68% from the covariance of the fits",
@@ -323,102 +294,6 @@ def _words(found: Mapping[str, Predictions], exact: bool) -> str:
         "model (arXiv:1702.03224, 1303.7465); dashed: about what Belle II expects in the standard "
         "model (arXiv:1808.10567)"
     )
-
-
-def over_q2(
-    sources: Mapping[str, Source], channel: str = "B0 -> K*0", *, width: float = 2.0
-) -> Figure:
-    """Draw dBR/dq2 and F_L of scenarios in bins of q2, with bands of 68%.
-
-    Bins hold narrow lines, too. The standard model is black.
-
-    Args:
-        sources: {label: fit, profile or posterior}; fits have bands from their covariance.
-        channel: with a vector meson.
-        width: of the bins, GeV^2.
-    """
-    analysis = analysis_of(next(iter(sources.values())))
-    model = analysis.model
-    end = float(model.kinks(channel)[-1])
-    inner = np.arange(0.0, end, width)
-    if end - inner[-1] < 0.4 * width:
-        inner = inner[:-1]
-    edges = np.append(inner, end)
-    bins = np.column_stack([edges[:-1], edges[1:]])
-    with style():
-        data = plain(" + ".join(m.name for m in analysis.measurements))
-        text = Caption(
-            f"fitted to {data}; {_SYMBOLS[channel]} + invisible, averages of bins, narrow lines "
-            "included; bands: 68% of fit and form factors",
-            WIDTH,
-        )
-        rows = -(-(len(sources) + 1) // 3)
-        top, below, tall = 0.1 + 0.16 * rows, text.room + 0.36, 1.7
-        height = top + 2 * tall + 0.08 + below
-        figure = Figure(figsize=(WIDTH, height))
-        axes = [
-            figure.add_axes((0.55 / WIDTH, y / height, (WIDTH - 0.65) / WIDTH, tall / height))
-            for y in (below + tall + 0.08, below)
-        ]
-        highest_of_all = 0.0
-        for i, (label, source) in enumerate(sources.items()):
-            for ax, observable in zip(axes, ("dbr_dq2", "f_l"), strict=True):
-                scale = 1 / UNIT if observable == "dbr_dq2" else 1.0
-                found = band(source, observable, channel, bins)
-                low, value, high = (scale * x for x in (found.low, found.value, found.high))
-                if observable == "dbr_dq2":
-                    highest_of_all = max(highest_of_all, float(value.max()))
-                look = _look(i)
-                ax.stairs(value, edges, label=plain(label), baseline=None, **look)
-                low = np.maximum(low, 1e-3)
-                if observable == "f_l":
-                    low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
-                ax.fill_between(
-                    edges,
-                    np.append(low, low[-1]),
-                    np.append(high, high[-1]),
-                    step="post",
-                    color=look["color"],
-                    alpha=0.15,
-                    linewidth=0,
-                )
-        whole, part = _of_standard_model(model, channel, bins)
-        for ax, values in zip(axes, (whole / np.diff(edges) / UNIT, part / whole), strict=True):
-            ax.stairs(
-                values, edges, color=BLACK, linewidth=1.0, baseline=None, label="standard model"
-            )
-        if highest_of_all > 6 * float(np.max(whole / np.diff(edges))) / UNIT:
-            axes[0].set_yscale("log")
-            axes[0].set_ylim(0.5 * float(np.median(whole / np.diff(edges))) / UNIT, None)
-            axes[0].yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        else:
-            axes[0].set_ylim(0.0, None)
-        axes[1].set_ylim(-0.04, 1.04)
-        axes[0].tick_params(labelbottom=False)
-        axes[0].set_ylabel(r"dBR/d$q^2$ [$10^{-7}$ GeV$^{-2}$]")
-        axes[1].set_ylabel("$F_L$")
-        axes[1].set_xlabel(r"$q^2$ [GeV$^2$]")
-        for ax in axes:
-            ax.set_xlim(0.0, end)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles,
-            labels,
-            loc="upper center",
-            ncols=3,
-            bbox_to_anchor=(0.5, 1 - 0.02 / height),
-        )
-        text.write(figure)
-    return figure
-
-
-def _of_standard_model(model: Any, channel: str, bins: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Branching fractions in bins (n,), and those with a longitudinal vector meson."""
-    null = model.standard_model()
-    values = {p.name: p.init for p in null.parameters}
-    edges = [(float(low), float(high)) for low, high in bins]
-    whole, part = jax.jit(lambda: in_bins(null, channel, values, edges))()
-    return np.asarray(whole), np.asarray(part)
 
 
 def comparison_figures(

@@ -38,17 +38,6 @@ from bknn.plot.drawing.style import (
 )
 from bknn.plot.observables.predicted import Comparison, Predicted, compare
 
-_SYMBOLS = {
-    "B+": "B^{+}",
-    "B0": "B^0",
-    "Bs": "B_s^0",
-    "K+": "K^{+}",
-    "K0": "K^0",
-    "K*+": "K^{*+}",
-    "K*0": "K^{*0}",
-    "phi": r"\phi",
-}
-
 # Heights of the panels (without legend and words at lines) and what is above them, inches.
 _RATE, _POLARISATION, _TOP = 1.9, 0.95, 0.58
 
@@ -92,11 +81,10 @@ def draw(found: Comparison, model: Any, params: Mapping[str, float]) -> Figure:
         _rate(axes[0], model.name, found, tall, strips)
         if found.channel.vector:
             _polarisation(axes[1], found)
-        parent, daughter = found.channel.parent, str(found.channel.daughter)
         figure.text(
             axes[0].get_position().x0,
             1 - 0.08 / float(figure.get_figheight()),
-            rf"${_SYMBOLS[parent]} \to {_SYMBOLS[daughter]}$ + invisible",
+            found.channel.symbol.replace("inv", "invisible"),
             va="top",
             fontsize=9,
         )
@@ -197,7 +185,7 @@ def _words(model: Any, found: Comparison, params: Mapping[str, float]) -> str:
         if not p.fixed or p.name in params:
             sigma = 0.0 if p.constraint is None else p.constraint[1]
             value = number(float(at[p.name]), sigma, p.unit)
-            values.append(f"{p.name} = {value}")
+            values.append(f"{p.label} = {value}")
     head = plain(model.name)
     parts = [f"{head}: {', '.join(values)}" if values else head]
     if hasattr(model, "form_factors"):

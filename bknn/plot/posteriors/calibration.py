@@ -14,8 +14,8 @@ from scipy import stats
 
 from bknn import errors
 from bknn.inference.posteriors.calibration import Calibration
-from bknn.plot.drawing.labels import shorten
-from bknn.plot.drawing.style import BLUE, GREY, WIDTH, Caption, plain, style, tint
+from bknn.plot.drawing.labels import parameter_label
+from bknn.plot.drawing.style import BLUE, GREY, WIDTH, Caption, data_labels, plain, style, tint
 
 #: Nuisances that are drawn beside the model's parameters: those with the least even ranks.
 _WORST = 2
@@ -57,7 +57,7 @@ def calibration(found: Calibration, names: Sequence[str] = ()) -> Figure:
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     with style():
-        data = plain(" + ".join(m.name for m in found.analysis.measurements))
+        data = data_labels(found.analysis.measurements)
         text = Caption(
             f"{found.n} simulations of {plain(found.analysis.model.name)}, {data}; parameters from "
             f"their priors, counts thrown at them; ranks among {found.draws} draws of each "
@@ -110,6 +110,10 @@ def _histogram(ax: Axes, found: Calibration, name: str) -> None:
     ax.axhline(expected, color=GREY, linewidth=0.8, zorder=2)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0, 1.15 * max(float(counts.max()), high))
-    ax.set_title(f"{plain(shorten(name, 26))}, p = {found.p_values[name]:.2g}", fontsize=6.5, pad=3)
+    ax.set_title(
+        f"{parameter_label(found.analysis, name, 26)}, p = {found.p_values[name]:.2g}",
+        fontsize=6.5,
+        pad=3,
+    )
     ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from bknn.plot.drawing.labels import shorten
+from bknn.plot.drawing.labels import parameter_label
 from bknn.plot.drawing.scale import Scale
 from bknn.plot.drawing.style import (
     BLACK,
@@ -26,7 +26,6 @@ from bknn.plot.drawing.style import (
     SKY,
     VERMILLION,
     WIDTH,
-    plain,
     style,
 )
 from bknn.plot.posteriors.corner import caption, chosen, left_out
@@ -122,7 +121,7 @@ def ranks(posterior: Posterior, names: Sequence[str] = ()) -> Figure:
             _ranks(ax, draws)
             hat = float(posterior.r_hat[posterior.analysis.index(name)])
             said = f", R-hat {hat:.3f}" if math.isfinite(hat) else ""
-            ax.set_title(plain(shorten(name, 26)) + said, fontsize=6.5, pad=3)
+            ax.set_title(parameter_label(posterior.analysis, name, 26) + said, fontsize=6.5, pad=3)
             if k % across == 0:
                 ax.set_ylabel("draws", fontsize=6.5, labelpad=2)
             if k >= len(shown) - across:

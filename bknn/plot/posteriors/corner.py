@@ -27,6 +27,7 @@ from bknn.plot.drawing.style import (
     VERMILLION,
     WIDTH,
     Caption,
+    data_labels,
     number,
     plain,
     style,
@@ -190,7 +191,7 @@ def left_out(posterior: Posterior, shown: Sequence[str]) -> str:
 def caption(posterior: Posterior, width: float, *extra: str) -> Caption:
     """Say model, data, chains, and whether to believe them."""
     analysis = posterior.analysis
-    data = plain(" + ".join(m.name for m in analysis.measurements))
+    data = data_labels(analysis.measurements)
     head = f"posterior of {plain(analysis.model.name)}, {data}"
     if not posterior.converged:
         head = f"NOT CONVERGED: {head}"

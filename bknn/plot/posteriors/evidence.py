@@ -19,6 +19,7 @@ from bknn.plot.drawing.style import (
     PURPLE,
     VERMILLION,
     Caption,
+    data_labels,
     number,
     plain,
     style,
@@ -49,7 +50,7 @@ def evidence(found: Comparison, analysis: Analysis) -> Figure:
     looks = {m: _LOOKS[k % len(_LOOKS)] for k, m in enumerate(methods)}
     with style():
         width = _LEFT + _WIDE + _RIGHT
-        data = plain(" + ".join(m.name for m in analysis.measurements))
+        data = data_labels(analysis.measurements)
         head = f"{plain(names[0])}, {data}"
         if not found.agreed:
             head = f"METHODS DO NOT AGREE: {head}"

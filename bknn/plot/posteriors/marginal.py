@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from bknn.inference.posteriors.marginal import Marginal
 from bknn.plot.drawing.scale import Scale
-from bknn.plot.drawing.style import GREY, Caption, plain, style
+from bknn.plot.drawing.style import GREY, Caption, data_labels, kept, plain, style
 from bknn.plot.posteriors.corner import (
     CROSS,
     LEVELS,
@@ -63,13 +63,13 @@ def marginal(found: Marginal) -> Figure:
 def _caption(found: Marginal, width: float) -> Caption:
     """Say model, data, grid, and what is wrong with it."""
     analysis = found.analysis
-    data = plain(" + ".join(m.name for m in analysis.measurements))
+    data = data_labels(analysis.measurements)
     head = f"posterior of {plain(analysis.model.name)}, {data}"
     if not found.converged.all():
         head = f"NOT CONVERGED: {head}"
     points = " x ".join(str(len(x)) for x in found.grid.values()).replace("x", "×")
     method = f"{points} points, everything else integrated out by Laplace's method"
-    held = [f"{name} = {x:g}" for name, x in found.fixed.items() if x]
+    held = kept(analysis.parameters, found.fixed)
     problems = [plain(problem) for problem in found.problems[:2]]
     return Caption("; ".join([head, *held[:3], method, *problems]), width)
 

@@ -13,7 +13,17 @@ from bknn.data import Measurement
 from bknn.inference.posteriors.predictive import Predictive
 from bknn.plot.drawing import labels
 from bknn.plot.drawing.layout import COLUMNS, Layout
-from bknn.plot.drawing.style import BLACK, BLUE, SKY, Caption, number, plain, style, tint
+from bknn.plot.drawing.style import (
+    BLACK,
+    BLUE,
+    SKY,
+    Caption,
+    data_labels,
+    number,
+    plain,
+    style,
+    tint,
+)
 from bknn.plot.fits.bins import LOGARITHMIC_ABOVE, bin_labels, inches
 
 #: Within 68% of the thrown counts, and within 95%.
@@ -49,7 +59,7 @@ def predictive(found: Predictive) -> Figure:
         layout = Layout.of([c[2].stop - c[2].start for c in channels], len(handles))
         p = found.p
         said = f"p = {number(p.value, p.error)}" if 0 < p.k < p.n else f"{p.k} of {p.n} data sets"
-        data = plain(" + ".join(m.name for m in analysis.measurements))
+        data = data_labels(analysis.measurements)
         text = Caption(
             f"{found.kind} predictive of {plain(analysis.model.name)}, {data}; {found.n} draws; "
             f"thrown data sets as far from what is expected as the data, or farther: {said}",

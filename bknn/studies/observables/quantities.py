@@ -109,6 +109,37 @@ class Quantity:
             return f"{self.q2[0]:g} ... {self.q2[1]:g}"
         return f"{self.q2:g}"
 
+    @property
+    def factor(self) -> float:
+        """What values are multiplied with on an axis: branching fractions are small."""
+        return 1e6 if self.observable == "branching_ratio" else 1.0
+
+    @property
+    def label(self) -> str:
+        """The label of an axis, as mathtext, with the unit.
+
+        >>> Quantity("f_l", "B0 -> K*0", q2=(4.0, 5.0)).label
+        '$F_L$ of $B^0 \\\\to K^{*0}$ + inv, 4 < $q^2$ < 5 GeV$^2$'
+        """
+        where = ""
+        if self.around is not None:
+            where = rf", $q^2 = m^2 \pm {self.around:g}$ GeV$^2$"
+        elif isinstance(self.q2, tuple):
+            where = rf", {self.q2[0]:g} < $q^2$ < {self.q2[1]:g} GeV$^2$"
+        elif self.q2 is not None:
+            where = rf", $q^2$ = {self.q2:g} GeV$^2$"
+        decay = find_channel(self.channel).symbol
+        if self.part == "new":
+            decay += ", new"
+        if self.observable == "branching_ratio":
+            return f"BR({decay}) [$10^{{-6}}$]{where}"
+        if self.observable == "dbr_dq2":
+            return f"dBR/d$q^2$({decay}) [GeV$^{{-2}}$]{where}"
+        symbol = {"f_l": "$F_L$", "r_f_l": r"$F_L/F_L^\mathrm{SM}$"}.get(
+            self.observable, "BR / BR(SM)"
+        )
+        return f"{symbol} of {decay}{where}"
+
     def __str__(self) -> str:
         unit = "" if self.where == "all" else " GeV^2"
         return f"{self.what}, {self.channel}, {self.where}{unit}"

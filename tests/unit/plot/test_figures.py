@@ -439,7 +439,7 @@ def test_every_pull_is_drawn_once(figures, result):
 def test_nuisances_are_named(figures, analysis):
     alone, strips = figures["nuisances"].axes
     named = [t.get_text() for t in alone.get_yticklabels()]
-    assert named[0] == "sm_normalisation"
+    assert named[0] == "SM normalisation"
     assert {"nBB", "corr_ff_c1", "mu_bkg_charged", "norm_sgn_1_had"} <= set(named)
     sets = [name for name, s in analysis.nuisances.items() if analysis.names[s.start] != name]
     assert len(strips.get_yticks()) == len(sets)
@@ -696,8 +696,8 @@ def test_narrow_line_is_an_arrow(vector):
     )
     assert not covered(figure)
     caption = " ".join(figure.texts[-1].get_text().split())
-    assert caption.startswith("vector: mass = 2.1 GeV")
-    assert "h_A = 3.00" in caption
+    assert caption.startswith("vector: $m$ = 2.1 GeV")
+    assert r"$h_A$ = 3$\,\times\,10^{-9}$" in caption
     assert "form factors grvdv-2023" in caption
 
 
@@ -755,7 +755,7 @@ def test_templates_are_predictions_too():
     figure = plot.prediction(models.load("signal-strength"), params={"mu": 2.7})
     standard, own = (x.get_ydata() for x in figure.axes[0].lines)
     np.testing.assert_allclose(own, 2.7 * standard)
-    assert figure.texts[-1].get_text() == "signal-strength: mu = 2.7"
+    assert figure.texts[-1].get_text() == r"signal-strength: $\mu$ = 2.7"
 
     def flat(q2, rate):
         return rate * jnp.ones_like(q2)
@@ -830,7 +830,7 @@ def test_several_measurements_stand_side_by_side(result, belle2):
 
 def test_captions_say_what_was_fitted(figures, result, null, analysis):
     text = " ".join(figures["bins"].texts[-1].get_text().split())
-    assert text.startswith("resonance, fitted to belle2-2025: mass = 2.10")
+    assert text.startswith("resonance, fitted to Belle II 2025 (inclusive, hadronic): $m$ = 2.10")
     assert "$\\,\\times\\,10^{-6}$" in text
     assert f"{float(result.twice_nll):.2f}".replace("-", "−") in text
     assert "in the standard model 13.00 more" in text
@@ -868,7 +868,7 @@ def test_what_cannot_be_drawn_is_an_error(result, null, analysis):
     for draw in (plot.bins, plot.nuisances, plot.spectrum):
         with pytest.raises(errors.ParameterError, match="choose one of them"):
             draw(batch)
-        with pytest.raises(errors.ParameterError, match="fits of an Analysis"):
+        with pytest.raises(errors.ParameterError, match="a fit of an Analysis"):
             draw(other)
     small = made_up(result, plain_analysis(workspace()))
     with pytest.raises(errors.ParameterError, match="30 bins and the null fit 3"):
@@ -918,7 +918,7 @@ def test_sample_names(belle2):
         ((12345.6,), "12346"),
         ((4.97e-6,), r"4.97$\,\times\,10^{-6}$"),
         ((-1e-9, 1.0), "0.0 ± 1.0"),
-        ((3e-9, 0.0, "GeV^-1"), r"3.00$\,\times\,10^{-9}$ GeV$^{-1}$"),
+        ((3e-9, 0.0, "GeV^-1"), r"3$\,\times\,10^{-9}$ GeV$^{-1}$"),
         ((float("nan"),), "nan"),
         ((2.0, float("nan")), "2"),
     ],

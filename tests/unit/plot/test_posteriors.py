@@ -90,8 +90,8 @@ def test_corner(posterior):
     figure = plot.corner(posterior, marks={"a paper": {"mass": 2.2, "branching_ratio": 9.2e-6}})
     axes = figure.axes
     assert len(axes) == 6
-    assert axes[3].get_xlabel() == "mass [GeV]"
-    assert axes[4].get_xlabel() == "branching_ratio [$10^{-6}$]"
+    assert axes[3].get_xlabel() == "$m$ [GeV]"
+    assert axes[4].get_xlabel() == "BR [$10^{-6}$]"
     # Ends of the priors are not crossed.
     assert axes[2].get_xlim()[0] == 0.0
     lines = {to_hex(x.get_color()): x for x in axes[0].lines}
@@ -117,7 +117,7 @@ def test_divergent_transitions_are_marked(analysis):
 def test_one_parameter(posterior):
     figure = plot.corner(posterior, ["branching_ratio"])
     (ax,) = figure.axes
-    assert ax.get_xlabel() == "branching_ratio [$10^{-6}$]"
+    assert ax.get_xlabel() == "BR [$10^{-6}$]"
     assert "2 more parameters of the model not shown" in figure.texts[-1].get_text().replace(
         "\n", " "
     )

@@ -116,7 +116,7 @@ def test_figure(one_bin):
     (ax,) = figure.axes
     steps = [p for p in ax.patches if hasattr(p, "get_data")]
     np.testing.assert_array_equal(steps[0].get_data().values, found.histogram("mu"))
-    assert ax.get_title().startswith("mu, p = 0.")
+    assert ax.get_title().startswith(r"$\mu$, p = 0.")
     with pytest.raises(errors.UnknownNameError):
         plot.calibration(found, ["mass"])
     with pytest.raises(errors.ParameterError, match="make no histogram"):

@@ -281,7 +281,7 @@ def test_figure_of_two(plane, tmp_path):
     figure = plot.marginal(plane)
     assert len(figure.axes) == 3
     mass, pair, ratio = figure.axes
-    assert ratio.get_xlabel() == "branching_ratio [$10^{-6}$]"
+    assert ratio.get_xlabel() == "BR [$10^{-6}$]"
     assert mass.get_title() == "68%: 2.033 – 2.167, 2.571 – 2.629"
     # The prior of the branching ratio, in units of 1e-6.
     assert any(np.allclose(x.get_ydata(), 1 / 24) for x in ratio.lines)
@@ -308,4 +308,4 @@ def test_figure_of_three(analysis):
     found = known(free, over, lambda w, m, b: -((m - 2) ** 2) / 0.1 - b / 1e-5 - w)
     figure = plot.marginal(found)
     assert len(figure.axes) == 6
-    assert figure.axes[3].get_xlabel() == "width [GeV]"
+    assert figure.axes[3].get_xlabel() == r"$\Gamma$ [GeV]"

@@ -81,7 +81,14 @@ def test_many_scenarios_have_a_panel_for_each_final_state():
     axes = plot.scenarios(Found()).axes
     assert len(axes) == 4
     labels = [text.get_text() for ax in axes for text in ax.get_legend().get_texts()]
-    assert set(labels) == {s.label for s in SCENARIOS.values()}
+    assert {label.partition(" (as ")[0] for label in labels} == {
+        s.label for s in SCENARIOS.values()
+    }
+    # All curves are the same here: the legend says so, and none hides the others.
+    assert r"$V$, $h_V$ (as $\phi$, $g_S$)" in labels
+    few = plot.scenarios(Found(), names=("scalar", "vector-V", "vector-T")).axes[0]
+    curves = [line for line in few.lines if len(line.get_xdata()) == len(mass)]
+    assert len({line.get_linestyle() + str(line._dash_pattern) for line in curves}) == 3
     assert len(plot.scenarios(Found(), names=VIABLE).axes) == 1
 
 
