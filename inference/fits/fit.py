@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import translated
-from bknn.inference.fits import gradient, many, newton
+from bknn.inference.fits import fisher, gradient, many, newton
 from bknn.inference.fits.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
@@ -345,7 +345,7 @@ def compiled(
             minimise = partial(
                 newton.minimise,
                 target,
-                newton.layout(target),
+                fisher.layout(target),
                 tolerance=tolerance,
                 max_steps=max_steps,
                 held=held,

@@ -4,13 +4,7 @@ The negative log likelihood is sum_b [rate_b - n_b log rate_b] + constraints, wi
 many parameters. Nuisances that move one bin only (the fluctuations of simulated samples) are solved
 for exactly at every step (`barlow_beeston`): they would be most of the parameters, and the most
 nonlinear.
-For the rest, with J = d rate / d parameter, the variance V of the rates (diagonal over bins: counts
-and settled nuisances) and the curvature D of the constraints (diagonal over parameters), the Fisher
-matrix is J^T V^-1 J + D, and by the Woodbury identity a step costs one solve in the space of bins:
-
-    (D + J^T V^-1 J)^-1 = D^-1 - D^-1 J^T P J D^-1,   P = (V + J D^-1 J^T)^-1.
-
-Unconstrained parameters u (D = 0) come in through their Schur complement, which is J_u^T P J_u.
+For the rest a step is one of Fisher's, which costs one solve in the space of bins (`fisher`).
 
 Fits stand side by side (toys, points of a grid), as leading axis of every array, and go in step:
 arrays of many small matrices keep the processor busy, and what is computed only now and then (the
@@ -29,8 +23,9 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
-from bknn.inference.fits.barlow_beeston import settled, settler
-from bknn.likelihood.sparse import collect, take
+from bknn.inference.fits import fisher
+from bknn.inference.fits.barlow_beeston import settler
+from bknn.inference.fits.fisher import Layout, Metric
 
 #: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.
 CONVERGED, STALLED, EXHAUSTED, NOT_FINITE, UNDETERMINED = range(5)
@@ -48,49 +43,6 @@ class Minimum(NamedTuple):
     decrement: Any
     steps: Any
     outcome: Any
-
-
-class Layout(NamedTuple):
-    """How the parameters enter: entries of the flat vector, and where their derivatives stand.
-
-    Attributes:
-        settled: solved for; `settled_at` among the local entries of the structure, on the bin
-            `settled_bin`.
-        rest: all others: first the constrained ones (`tied` of them), then those that are not.
-        dense: columns of the dense derivatives, for each of the rest; -1 for local ones.
-        local: positions among the local entries, for each of the rest; -1 for dense ones.
-    """
-
-    settled: np.ndarray
-    settled_at: np.ndarray
-    settled_bin: np.ndarray
-    rest: np.ndarray
-    tied: int
-    dense: np.ndarray
-    local: np.ndarray
-
-
-def layout(analysis: Analysis) -> Layout:
-    """Sort the parameters of an analysis by how they enter."""
-    constrained = np.zeros(analysis.size, bool)
-    constrained[analysis.normal[0]] = True
-    constrained[analysis.poisson[0]] = True
-    structure = analysis.structure
-    at = settled(analysis)
-    others = np.setdiff1d(np.arange(len(structure.local)), at)
-    rest = np.concatenate([structure.shared, structure.local[others]])
-    dense = np.concatenate([np.arange(len(structure.shared)), np.full(len(others), -1)])
-    local = np.concatenate([np.full(len(structure.shared), -1), others])
-    order = np.argsort(~constrained[rest], kind="stable")
-    return Layout(
-        settled=structure.local[at],
-        settled_at=at,
-        settled_bin=structure.local_bin[at],
-        rest=rest[order],
-        tied=int(np.sum(constrained[rest])),
-        dense=dense[order],
-        local=local[order],
-    )
 
 
 #: The last few moves, or changes of the gradient, (fits, size) each.
@@ -164,7 +116,7 @@ def minimise(
         return over_fits(vector, data, moving, found)
 
     def aim(
-        metric: _Metric, vector: Array, gradient: Array, moves: _Past, turns: _Past
+        metric: Metric, vector: Array, gradient: Array, moves: _Past, turns: _Past
     ) -> tuple[Array, Array]:
         """Return the direction to go, and the decrease it promises per length."""
         x = vector[:, rest]
@@ -176,7 +128,7 @@ def minimise(
             """Direction and slope when some go no farther than their bounds."""
             active = ~(stuck | stopped)
             g = jnp.where(active, gradient, 0.0)
-            solve = _solver(where, metric, active)
+            solve = fisher.solver(where, metric, active)
             plain = -solve(g)
             # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
             sane = _dot(plain, g) <= 0
@@ -209,12 +161,12 @@ def minimise(
         _, direction, slope, _ = jax.lax.while_loop(more, again, start)
         return direction, slope
 
-    def metric_of(vector: Array, data: Data, moving: Array, found: list[Array]) -> _Metric:
-        return _measure(then(found), where, vector, data, moving)
+    def metric_of(vector: Array, data: Data, moving: Array, found: list[Array]) -> Metric:
+        return fisher.measure(then(found), where, vector, data, moving)
 
     measure = jax.vmap(metric_of)
 
-    def step(carry: tuple[Array, _State, _Metric]) -> tuple[Array, _State, _Metric]:
+    def step(carry: tuple[Array, _State, Metric]) -> tuple[Array, _State, Metric]:
         count, s, metric = carry
         at = s.at
         going = at.outcome == EXHAUSTED
@@ -280,7 +232,7 @@ def minimise(
         )
         return count + 1, state, metric
 
-    def unfinished(carry: tuple[Array, _State, _Metric]) -> Array:
+    def unfinished(carry: tuple[Array, _State, Metric]) -> Array:
         count, s, _ = carry
         return (count <= max_steps) & (jnp.sum(s.at.outcome == EXHAUSTED) > stragglers)
 
@@ -294,7 +246,7 @@ def minimise(
     at = Minimum(vector, jnp.full(n_fits, jnp.inf), jnp.zeros(n_fits), none, none + EXHAUSTED)
     past = (zeros,) * _MEMORY
     state = _State(at, zeros, zeros, at.decrement, jnp.ones(n_fits), past, past, none)
-    metric = _Metric(
+    metric = Metric(
         jnp.zeros((n_fits, where.tied)),
         jnp.zeros((n_fits, n_bins, n_bins)),
         jnp.zeros((n_fits, n_bins, where.tied)),
@@ -323,9 +275,6 @@ def idle_at_best(analysis: Analysis, vector: Array, data: Data, moving: Array) -
 
 #: After how many steps the metric is computed anew.
 _REFRESH = 6
-
-#: Counts up to this number stand for none (`vanishing`), or are as good as none.
-FEW = 1e-2
 
 #: How many moves the memory holds.
 _MEMORY = 5
@@ -359,132 +308,3 @@ def _with_memory(
     for (move, turn, factor), weight in zip(pairs, reversed(weights), strict=True):
         r = r + (weight - factor * _dot(turn, r))[:, None] * move
     return r
-
-
-class _Metric(NamedTuple):
-    """The Fisher matrix, of every fit its own.
-
-    Attributes:
-        diagonal: curvature of the constraints (fits, tied).
-        project: P (fits, bins, bins).
-        tied, free: derivatives of the rates by the rest of the parameters, those that are
-            constrained (fits, bins, tied) and those that are not (fits, bins, free).
-        size: diagonal of the whole matrix (fits, rest).
-    """
-
-    diagonal: Array
-    project: Array
-    tied: Array
-    free: Array
-    size: Array
-
-
-def _measure(
-    analysis: Analysis, where: Layout, vector: Array, data: Data, moving: Array
-) -> _Metric:
-    """Compute the Fisher matrix at a vector (size,)."""
-    n_bins, n = analysis.n_bins, where.tied
-    rates, dense, local = analysis.derivatives(vector)
-    variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
-    # Hardly any counts, as at an edge: the next step ends before it rather than beyond.
-    few = (jnp.asarray(data.counts) > 0) & (jnp.asarray(data.counts) <= FEW)
-    few &= np.arange(n_bins) < analysis.outcomes.n_counts
-    variance = jnp.where(few, jnp.maximum(rates, FEW**10), variance)
-    index, _, sigma = analysis.normal
-    widths = np.zeros(analysis.size)
-    widths[index] = sigma
-    spread = jnp.where(moving[where.settled], local[where.settled_at] * widths[where.settled], 0.0)
-    variance = variance + collect(spread**2, where.settled_bin, n_bins)
-
-    curvature = jnp.asarray(np.where(widths > 0, 1 / np.where(widths > 0, widths, 1.0) ** 2, 0.0))
-    index, _, _ = analysis.poisson
-    if index.size:
-        parameter = jnp.maximum(take(vector, index), 1e-10)
-        curvature = curvature.at[index].set(jnp.maximum(data.poisson, 0.5) / parameter**2)
-    diagonal = curvature[where.rest[:n]]
-    # Dense columns, and columns of one entry.
-    columns = take(dense.T, np.maximum(where.dense, 0)).T
-    at = np.flatnonzero(where.local >= 0)
-    if at.size:
-        in_bin = np.zeros((n_bins, len(where.rest)))
-        in_bin[analysis.structure.local_bin[where.local[at]], at] = 1.0
-        alone = in_bin * local[where.local][None, :]
-        columns = jnp.where((where.local >= 0)[None, :], alone, columns)
-    columns = jnp.where(moving[where.rest][None, :], columns, 0.0)
-    tied, free = columns[:, :n], columns[:, n:]
-    root = 1 / jnp.sqrt(variance)
-    core = root[:, None] * ((tied / diagonal[None, :]) @ tied.T) * root[None, :]
-    project = root[:, None] * inverse(core + jnp.eye(n_bins)) * root[None, :]
-    size = jnp.concatenate([diagonal, jnp.zeros(len(where.rest) - n)])
-    size = size + jnp.sum(columns**2 / variance[:, None], axis=0)
-    return _Metric(diagonal, project, tied, free, jnp.where(size > 0, size, 1.0))
-
-
-def _solver(where: Layout, metric: _Metric, active: Array) -> Callable[[Array], Array]:
-    """Return the function v -> (Fisher matrix)^-1 v over the active of the rest, (fits, rest).
-
-    Constrained parameters that are not active are left out by crossing out their rows and columns
-    of the inverse: not exact, but downhill.
-    """
-    n = where.tied
-    n_free = len(where.rest) - n
-    if not n_free:
-
-        def solve_tied(v: Array) -> Array:
-            z = v / metric.diagonal
-            y = jnp.einsum("ibc,ic->ib", metric.project, jnp.einsum("it,ibt->ib", z, metric.tied))
-            tied = z - jnp.einsum("ib,ibt->it", y, metric.tied) / metric.diagonal
-            return jnp.where(active, tied, 0.0)
-
-        return solve_tied
-    j_free = jnp.where(active[:, None, n:], metric.free, 0.0)
-    projected = jnp.einsum("ibc,icf->ibf", metric.project, j_free)
-    schur = jnp.einsum("ibf,ibg->ifg", j_free, projected)
-    size = jnp.sqrt(jnp.diagonal(schur, axis1=1, axis2=2))
-    # A parameter that moves nothing here (the mass of an absent line) stays.
-    moves = size > 0
-    size = jnp.where(moves, size, 1.0)
-    schur = schur / size[:, :, None] / size[:, None, :]
-    inverted = inverse(schur + 1e-9 * jnp.eye(n_free)[None])
-
-    def solve(v: Array) -> Array:
-        z = v[:, :n] / metric.diagonal
-        moved = jnp.einsum("it,ibt->ib", z, metric.tied)
-        y = jnp.einsum("ibc,ic->ib", metric.project, moved)
-        rhs = (v[:, n:] - jnp.einsum("ibf,ib->if", projected, moved)) / size
-        part = jnp.where(moves, jnp.einsum("ifg,ig->if", inverted, rhs) / size, 0.0)
-        y = y + jnp.einsum("ibf,if->ib", projected, part)
-        tied = z - jnp.einsum("ib,ibt->it", y, metric.tied) / metric.diagonal
-        return jnp.where(active, jnp.concatenate([tied, part], axis=1), 0.0)
-
-    return solve
-
-
-def inverse(matrix: Array) -> Array:
-    """Return the inverse of symmetric positive matrices (..., n, n).
-
-    By halves, so that it is all products of matrices, as fast as LAPACK for n of some ten. And
-    LAPACK calls that run at the same time in XLA's pool of threads can wait for each other forever
-    (jaxlib 0.10: a batch of 256 fits never ended).
-    """
-    n = matrix.shape[-1]
-    if n <= 8:
-        # Gauss-Jordan: one row and column after the other is replaced by that of the inverse.
-        unit = jnp.eye(n).reshape((n,) + (1,) * (matrix.ndim - 2) + (n,))
-
-        def sweep(k: Array, a: Array) -> Array:
-            row = jax.lax.dynamic_index_in_dim(a, k, -2)
-            column = jax.lax.dynamic_index_in_dim(a, k, -1)
-            pivot = jax.lax.dynamic_index_in_dim(row, k, -1)
-            return a - (column - unit[k][..., :, None]) * ((row + unit[k][..., None, :]) / pivot)
-
-        return jax.lax.fori_loop(0, n, sweep, matrix)
-    h = n // 2
-    b = matrix[..., :h, h:]
-    first = inverse(matrix[..., :h, :h])
-    carried = first @ b
-    second = inverse(matrix[..., h:, h:] - jnp.swapaxes(b, -1, -2) @ carried)
-    across = carried @ second
-    top = jnp.concatenate([first + across @ jnp.swapaxes(carried, -1, -2), -across], -1)
-    bottom = jnp.concatenate([-jnp.swapaxes(across, -1, -2), second], -1)
-    return jnp.concatenate([top, bottom], -2)

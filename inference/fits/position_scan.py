@@ -24,7 +24,7 @@ from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import taken
-from bknn.inference.fits.newton import inverse
+from bknn.inference.fits.fisher import inverse
 from bknn.likelihood.sparse import take
 from bknn.parameters import Parameter
 

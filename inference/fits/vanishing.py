@@ -23,8 +23,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.fits.fisher import FEW
 from bknn.inference.fits.many import Minimise
-from bknn.inference.fits.newton import FEW, NOT_FINITE, Minimum
+from bknn.inference.fits.newton import NOT_FINITE, Minimum
 from bknn.inference.fits.slopes import slopes
 
 #: What stands for no counts, one fit after the other. Minima at those that are `_FOLLOWED` are

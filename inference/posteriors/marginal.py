@@ -32,8 +32,8 @@ from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import Coordinate
 from bknn.inference.estimate import Estimate
 from bknn.inference.fits import many
+from bknn.inference.fits.fisher import inverse
 from bknn.inference.fits.fit import starting_points
-from bknn.inference.fits.newton import inverse
 from bknn.inference.pieces import Progress
 from bknn.inference.posteriors.hdi import highest_density
 from bknn.inference.samplers.coordinates import Coordinates

@@ -18,7 +18,8 @@ from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import identity
 from bknn.answers.packing import piece
 from bknn.inference.datasets import saturated, taken, throw
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, inverse
+from bknn.inference.fits.fisher import inverse
+from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED
 from bknn.inference.pieces import Progress, Work, in_words
 from bknn.inference.toys.lowest_minima import Search
 

@@ -11,7 +11,7 @@ from scipy import optimize
 import bknn
 from bknn import inference, models
 from bknn.analysis.analysis import Data
-from bknn.inference.fits import newton
+from bknn.inference.fits import fisher
 from bknn.inference.fits.barlow_beeston import settled, settler
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -107,4 +107,4 @@ def test_inverse(n):
     random = np.random.default_rng(n)
     root = random.normal(size=(4, n, n + 2))
     matrix = root @ root.swapaxes(1, 2) + np.eye(n)[None]
-    assert newton.inverse(jnp.asarray(matrix)) == pytest.approx(np.linalg.inv(matrix), rel=1e-10)
+    assert fisher.inverse(jnp.asarray(matrix)) == pytest.approx(np.linalg.inv(matrix), rel=1e-10)
