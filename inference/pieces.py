@@ -156,8 +156,3 @@ def _plain(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return [_plain(value) for value in x]
     return ["array", *np.shape(x)]
-
-
-def in_words(analysis: Analysis) -> str:
-    """Return model and data in words, for tables and figures."""
-    return f"{analysis.model.name}, {' + '.join(m.label for m in analysis.measurements)}"

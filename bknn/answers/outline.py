@@ -42,6 +42,7 @@ class DataOutline(_Kept):
     """Name, title and checksum of a measurement, what of it was used, and what to cite."""
 
     name: str
+    label: str
     title: str
     sha256: str
     entries: tuple[str, ...]
@@ -53,7 +54,7 @@ class DataOutline(_Kept):
         if isinstance(x, DataOutline):
             return x
         sources = tuple(str(s) for s in x.sources)
-        return cls(x.name, x.title, x.sha256, tuple(x.entries), sources, int(x.n_bins))
+        return cls(x.name, x.label, x.title, x.sha256, tuple(x.entries), sources, int(x.n_bins))
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,7 +183,7 @@ def subject(analysis: Any) -> str:
     """Return model and data in a few words, for headlines."""
     if not getattr(analysis, "measurements", ()):
         return repr(analysis)
-    return f"{analysis.model.name}, {' + '.join(m.name for m in analysis.measurements)}"
+    return f"{analysis.model.name}, {' + '.join(m.label for m in analysis.measurements)}"
 
 
 def unit_of(analysis: Any, name: str) -> str:

@@ -21,12 +21,13 @@ from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.outline import subject
 from bknn.inference import few_events
 from bknn.inference.limits.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.limits.by_toys import ToyScan, scan
 from bknn.inference.limits.conditional_fits import Conditional
 from bknn.inference.limits.roots import BEYOND, EDGE, LOST, crossings
-from bknn.inference.pieces import Compute, Progress, Work, in_words
+from bknn.inference.pieces import Compute, Progress, Work
 
 _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
 
@@ -238,7 +239,7 @@ def limit(
         toys=toys if method == "toys" else 0,
         failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
         scans=tuple(scans),
-        label=in_words(analysis),
+        label=subject(analysis),
         units={p.name: p.unit for p in analysis.parameters if p.unit},
     )
 

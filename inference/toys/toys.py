@@ -15,12 +15,12 @@ from jax import Array
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.answers.answer import Answer, Shown
-from bknn.answers.outline import identity
+from bknn.answers.outline import identity, subject
 from bknn.answers.packing import piece
 from bknn.inference.datasets import saturated, taken, throw
 from bknn.inference.fits.fisher import inverse
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED
-from bknn.inference.pieces import Progress, Work, in_words
+from bknn.inference.pieces import Progress, Work
 from bknn.inference.toys.lowest_minima import Search
 
 
@@ -155,7 +155,7 @@ def _assembled(
         else:
             fields[name] = values
     return Toys(
-        analysis=in_words(analysis),
+        analysis=subject(analysis),
         sha256=identity(analysis),
         truth=dict(zip(analysis.names, options["truth"].tolist(), strict=True)),
         fixed={k: float(v) for k, v in options["fixed"].items()},
@@ -183,7 +183,7 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
         outcome = np.where(outcome == CONVERGED, minimum.outcome, outcome)
     n = len(outcome)
     return Toys(
-        analysis=in_words(analysis),
+        analysis=subject(analysis),
         sha256=identity(analysis),
         truth=dict(zip(analysis.names, search.truth.tolist(), strict=True)),
         fixed=search.fixed,

@@ -221,7 +221,7 @@ def test_predictive(analysis, posterior):
         assert bands[0].values == pytest.approx(high)
         assert bands[0].baseline == pytest.approx(low)
         said = figure.texts[-1].get_text().replace("\n", " ")
-        assert f"{found.kind} predictive of resonance, small; 200 draws" in said
+        assert f"{found.kind} predictive of resonance, small (SR, CR); 200 draws" in said
 
 
 def test_evidence(analysis):
