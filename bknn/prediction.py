@@ -88,7 +88,7 @@ class Prediction(Answer):
         points = tuple(f"point_{i}" if i else "point" for i in range(np.ndim(self.value)))
         return dict.fromkeys(("value", "uncertainty", "q2"), points)
 
-    def units(self) -> dict[str, str]:
+    def field_units(self) -> dict[str, str]:
         unit = {"dbr_dq2": "GeV^-2"}.get(self.observable, "")
         return {"value": unit, "uncertainty": unit, "q2": "GeV^2"}
 
@@ -113,7 +113,7 @@ class Prediction(Answer):
     def shown(self) -> Shown:
         if not _known(self.value, self.uncertainty):
             return Shown(f"{self._what}: traced by JAX")
-        unit = self.units()["value"]
+        unit = self.field_units()["value"]
         if np.ndim(self.value) == 0:
             return Shown(f"{self._what}: {with_error(self.value, self.uncertainty, unit)}")
         rows = self.columns()

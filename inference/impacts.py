@@ -104,7 +104,7 @@ class Impacts(Answer):
     def coordinates(self) -> dict[str, Coordinate]:
         return {"nuisance": Coordinate(self.names)}
 
-    def units(self) -> dict[str, str]:
+    def field_units(self) -> dict[str, str]:
         unit = unit_of(self.result.target, self.poi)
         return {c: unit for c in COLUMNS if c.startswith(("pre", "post"))}
 

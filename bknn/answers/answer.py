@@ -93,7 +93,7 @@ class Answer:
         """{dimension: what stands along it}."""
         return {}
 
-    def units(self) -> Mapping[str, str]:
+    def field_units(self) -> Mapping[str, str]:
         """{field: unit}, of what has one."""
         return {}
 

@@ -129,7 +129,7 @@ class Packing:
         for dim, along in x.coordinates().items():
             self.coordinates[f"{prefix}{dim}"] = along
         dims = {k: [f"{prefix}{d}" for d in v] for k, v in x.dimensions().items()}
-        packed = self._fields(x, prefix, dims, x.units(), told)
+        packed = self._fields(x, prefix, dims, x.field_units(), told)
         kept = {}
         for name in x.KEPT:
             cached = isinstance(getattr(type(x), name), cached_property)
@@ -139,7 +139,7 @@ class Packing:
                 value = getattr(x, name)
             except errors.BknnError:
                 continue  # what cannot be had now cannot be had later
-            unit, text = x.units().get(name, ""), told.get(name, "")
+            unit, text = x.field_units().get(name, ""), told.get(name, "")
             entry = self.pack(value, self._name(x, prefix, name), dims.get(name, ()), unit, text)
             if cached:
                 kept[name] = entry

@@ -124,7 +124,7 @@ def report(
             {},
             draw if figures else None,
         )
-    if not found.agreed:
+    if not found.converged:
         print(
             "bknn: the methods do not agree on an evidence; do not use it (see 'evidence' above).",
             file=sys.stderr,

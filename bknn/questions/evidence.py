@@ -40,7 +40,7 @@ def evidence_json(
             "log_evidence": {
                 name: {
                     **estimate_json(x),
-                    "agreed": bool(x.agreed),
+                    "converged": bool(x.converged),
                     "status": x.status,
                     "estimates": [estimate_json(y) for y in x.estimates],
                     "hypothesis": meanings[name],
@@ -48,7 +48,7 @@ def evidence_json(
                 for name, x in found.evidences.items()
             },
             "log10_bayes_factor": {
-                name: {"value": number(x.log10), "error": number(x.error), "agreed": x.agreed}
+                name: {"value": number(x.log10), "error": number(x.error), "converged": x.converged}
                 for name, x in found.bayes_factors.items()
             },
             "status": found.status,
@@ -69,7 +69,7 @@ def evidence_table(found: Comparison, meanings: Mapping[str, str], analysis: Ana
     for name, text in meanings.items():
         lines += wrapped(name, text)
     factors = [
-        (name, *in_digits(x.log10, x.error), "" if x.agreed else "methods differ")
+        (name, *in_digits(x.log10, x.error), "" if x.converged else "methods differ")
         for name, x in found.bayes_factors.items()
     ]
     if factors:

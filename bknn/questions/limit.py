@@ -181,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
             from bknn import plot
 
             paths: list[Path] = []
-            if len(found.observed) > 1 and found.ok.any():
+            if len(found.observed) > 1 and found.converged.any():
                 drawn = plot.limits(found, log_x=args.over[0].endswith(":log"))
                 paths += plot.save(drawn, folder / "limit")
             elif found.scans and found.scans[0] is not None:
@@ -196,11 +196,11 @@ def run(args: argparse.Namespace) -> int:
             {"limit.nc": lambda path: write_limit(found, both, path)},
             None if args.no_figures else figures,
         )
-    failed = [text for text in found.status if text.startswith("failed")]
-    failed += [text for text in both.status if text.startswith("failed")] if both else []
-    failed += [text for text in unified.status if text.startswith("failed")] if unified else []
+    failed = [text for text in found.remarks if text.startswith("failed")]
+    failed += [text for text in both.remarks if text.startswith("failed")] if both else []
+    failed += [text for text in unified.remarks if text.startswith("failed")] if unified else []
     if failed or not bool(result.converged):
-        print(f"bknn: {found.sentence}", file=sys.stderr)
+        print(f"bknn: {found.status}", file=sys.stderr)
         return 1
     return 0
 
@@ -238,7 +238,9 @@ def limit_json(
         "best": nested(found.best),
         "toys": found.toys,
         "failed": np.asarray(found.failed).tolist(),
-        "status": list(found.status),
+        "converged": found.converged.tolist(),
+        "status": found.status,
+        "remarks": list(found.remarks),
     }
     more: dict[str, Any] = {"limit": numbers}
     if both is not None:
@@ -251,7 +253,9 @@ def limit_json(
             "high": nested(both.high),
             "low_at_bound": np.asarray(both.low_at_bound).tolist(),
             "high_at_bound": np.asarray(both.high_at_bound).tolist(),
-            "status": list(both.status),
+            "converged": both.converged.tolist(),
+            "status": both.status,
+            "remarks": list(both.remarks),
         }
     if unified is not None:
         more["feldman_cousins"] = _unified_json(unified)
@@ -285,7 +289,9 @@ def _unified_json(unified: FeldmanCousins) -> dict[str, Any]:
         "region_errors": region_errors,
         "toys": unified.toys,
         "failed": np.asarray(unified.failed).tolist(),
-        "status": list(unified.status),
+        "converged": unified.converged.tolist(),
+        "status": unified.status,
+        "remarks": list(unified.remarks),
     }
 
 
@@ -305,7 +311,7 @@ def write_limit(found: Limit, both: TwoSided | None, path: Path) -> None:
         file.put("expected_error", [found.expected_error[n] for n in BAND], "band", "point")
         file.put("best", found.best, "point")
         file.put("failed", found.failed, "point")
-        file.put_texts("status", found.status, "point")
+        file.put_texts("status", found.remarks, "point")
         if both is not None:
             for name in ("low", "high"):
                 file.put(name, getattr(both, name), "point")
@@ -344,11 +350,11 @@ def limit_table(
     if unified is not None:
         lines += _unified_lines(unified)
     lines += absent_lines(_absent(found, result))
-    lines.append(f"limits           {found.sentence}")
+    lines.append(f"limits           {found.status}")
     if both is not None:
-        lines.append(f"intervals        {both.sentence}")
+        lines.append(f"intervals        {both.status}")
     if unified is not None:
-        lines.append(f"Feldman-Cousins  {unified.sentence}")
+        lines.append(f"Feldman-Cousins  {unified.status}")
     return "\n".join(lines)
 
 

@@ -119,7 +119,7 @@ def significance_json(found: Significance, *, settings: Mapping[str, Any]) -> di
         "meaningless": list(found.meaningless),
         "local": {"z": number(found.z), "p": number(found.p), "dof": found.dof},
         "global": anywhere,
-        "statement": found.statement,
+        "status": found.status,
     }
     return content(found.best, "significance", settings, {"significance": numbers})
 
@@ -138,7 +138,7 @@ def significance_table(found: Significance) -> str:
         "",
         f"local            {found.z:.2f} sigma, p = {short(found.p)}",
     ]
-    lines += _wrapped(found.statement)
+    lines += _wrapped(found.status)
     if found.toys is not None:
         p = found.fraction
         if p.k:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
 from bknn.data import Measurement
 from bknn.inference.fits.fit import fit, fit_null
 from bknn.inference.fits.result import FitResult
@@ -30,8 +31,8 @@ TELLING = (
 _LINES = ("scalar", "vector")
 
 
-@dataclass(frozen=True, eq=False)
-class Compared:
+@dataclass(frozen=True, eq=False, repr=False)
+class Compared(Answer):
     """Scenarios side by side.
 
     Attributes:
@@ -55,8 +56,12 @@ class Compared:
         bad = [f"{text}: {x.status}" for text, x in self.fits.items() if not bool(x.converged)]
         return " ".join(bad) or "all fits converged."
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{text}\n{found}" for text, found in self.predictions.items())
+    def shown(self) -> Shown:
+        rows = [
+            (text, *row) for text, found in self.predictions.items() for row in found.shown().rows
+        ]
+        head = ("scenario", *next(iter(self.predictions.values())).shown().head)
+        return Shown("Predictions of scenarios", head, rows, [self.status])
 
 
 def compare(

@@ -10,6 +10,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.packing import piece
 from bknn.data import Measurement
 from bknn.inference.evidences.comparison import Comparison
 from bknn.inference.evidences.evidence import evidence
@@ -24,6 +25,7 @@ FREE, CONSTRAINED, BACKGROUND = "free-sm", "constrained-sm", "background"
 MU = "uniform(0, 20)"
 
 
+@piece
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
     """A model that may be true, and is tested.

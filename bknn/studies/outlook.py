@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.packing import Coordinate, piece
 from bknn.data import Measurement
 from bknn.derived.finer_bins import rebinned
 from bknn.derived.luminosity import BELLE2, RULES, base_luminosity, belle2_result, project
@@ -54,6 +56,7 @@ TOGETHER = (("BR(B0 -> K*0)", "F_L(B0 -> K*0)"),)
 _EVEN = ("B+ -> K+", "B0 -> K0")
 
 
+@piece
 @dataclass(frozen=True, eq=False)
 class Worth:
     """What a measurement to come would tell.
@@ -74,8 +77,8 @@ class Worth:
         return float(np.mean(list(self.parameters.values())))
 
 
-@dataclass(frozen=True, eq=False)
-class Outlook:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outlook(Answer):
     """Scenarios on data to come.
 
     Attributes:
@@ -106,6 +109,23 @@ class Outlook:
     worth: tuple[Worth, ...]
     precision: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
+    KEPT: ClassVar[tuple[str, ...]] = ("z", "delta")
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(("z", "delta"), ("luminosity", "true", "tested"))
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        names = Coordinate(self.names)
+        along = Coordinate(self.luminosities, "ab^-1")
+        return {"luminosity": along, "true": names, "tested": names}
+
+    @property
+    def status(self) -> str:
+        """Which fits did not converge, in a sentence."""
+        pairs = zip(self.luminosities, self.powers, strict=True)
+        bad = [f"at {x:g}/ab {p.status}" for x, p in pairs if not p.converged.all()]
+        return " ".join(bad) or "all fits converged."
+
     @property
     def z(self) -> np.ndarray:
         """Expected significance (luminosity, true, tested)."""
@@ -132,9 +152,15 @@ class Outlook:
         """Whether all fits did."""
         return all(bool(p.converged.all()) for p in self.powers)
 
-    def __repr__(self) -> str:
+    def shown(self) -> Shown:
+        rows = [
+            (f"{x:g}/ab", f"{p.z[0].max():.2f}")
+            for x, p in zip(self.luminosities, self.powers, strict=True)
+        ]
         data = " + ".join(m.name for m in self.measurements)
-        return f"Outlook({', '.join(self.names)}; {data} at {self.luminosities} /ab)"
+        title = f"Outlook for {', '.join(self.names)}: {data}"
+        head = ("luminosity", f"largest exclusion if {self.names[0]} is true [sigma]")
+        return Shown(title, head, rows, [self.status])
 
 
 def outlook(

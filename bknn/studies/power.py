@@ -16,11 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.packing import Coordinate
 from bknn.inference.datasets import asimov, saturated, stacked, taken, throw, translated
 from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.fit import fit
@@ -35,8 +38,8 @@ _CLOSE = 1e-4
 _PRECISE = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class Power:
+@dataclass(frozen=True, eq=False, repr=False)
+class Power(Answer):
     """Expected exclusions of n hypotheses.
 
     Attributes:
@@ -56,13 +59,34 @@ class Power:
         """Expected significance of the exclusion (true, tested), in standard deviations."""
         return np.sqrt(np.maximum(self.delta, 0.0))
 
-    def __repr__(self) -> str:
-        width = max(map(len, self.names))
-        rows = [
-            f"  {name:{width}} " + " ".join(f"{z:6.2f}" for z in row)
-            for name, row in zip(self.names, self.z, strict=True)
-        ]
-        return "\n".join(["Power (rows: true, columns: tested, sigma)", *rows])
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(("delta", "converged"), ("true", "tested"))
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return dict.fromkeys(("true", "tested"), Coordinate(self.names))
+
+    @property
+    def status(self) -> str:
+        """Which fit did not converge, in a sentence."""
+        bad = np.argwhere(~self.converged)
+        if not len(bad):
+            return "all fits converged."
+        i, j = bad[0]
+        return (
+            f"{len(bad)} fits did not converge, the first is that of {self.names[j]} if "
+            f"{self.names[i]} is true."
+        )
+
+    def columns(self) -> dict[str, Any]:
+        """One row a true hypothesis, one column a tested one; standard deviations."""
+        tested = zip(self.names, self.z.T, strict=True)
+        return {"true": list(self.names), **dict(tested)}
+
+    def shown(self) -> Shown:
+        pairs = zip(self.names, self.z, strict=True)
+        rows = [(name, *(f"{z:.2f}" for z in row)) for name, row in pairs]
+        head = ("true \\ tested", *self.names)
+        return Shown("Expected exclusions [sigma]", head, rows, [self.status])
 
 
 def power(hypotheses: Sequence[Hypothesis]) -> Power:
@@ -108,8 +132,8 @@ def _followed(
     return best.deviance, best.vector, best.converged
 
 
-@dataclass(frozen=True, eq=False)
-class Separation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Separation(Answer):
     """Toys of two hypotheses, and the log of their likelihood ratio.
 
     Attributes:
@@ -139,11 +163,27 @@ class Separation:
         holds where no toy reaches, if they are normally distributed."""
         return float((self.median - self.if_tested.mean()) / self.if_tested.std(ddof=1))
 
-    def __repr__(self) -> str:
-        return (
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {"if_true": ("toy",), "if_tested": ("toy_of_tested",)}
+
+    @property
+    def converged(self) -> bool:
+        """Whether all toys have a likelihood ratio."""
+        return bool(np.isfinite(self.if_true).all() and np.isfinite(self.if_tested).all())
+
+    @property
+    def status(self) -> str:
+        """How many toys have none, in a sentence."""
+        both = np.concatenate([self.if_true, self.if_tested])
+        bad = int((~np.isfinite(both)).sum())
+        return f"{bad} of {len(both)} toys failed." if bad else f"all {len(both)} toys were fitted."
+
+    def shown(self) -> Shown:
+        text = (
             f"Separation: sqrt(Delta) = {np.sqrt(max(self.delta, 0.0)):.2f}; toys: p = "
             f"{self.fraction}, mean and spread {self.z:.2f} sigma"
         )
+        return Shown(text, notes=[self.status])
 
 
 def separation(true: Hypothesis, tested: Hypothesis, n: int, *, seed: int = 0) -> Separation:

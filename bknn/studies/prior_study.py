@@ -8,6 +8,8 @@ from typing import Any
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.posteriors.posterior import Posterior
 from bknn.inference.posteriors.reweight import Reweighted, reweight
@@ -18,8 +20,8 @@ from bknn.storage.store import Store
 GIVEN = "given"
 
 
-@dataclass(frozen=True, eq=False)
-class Studied:
+@dataclass(frozen=True, eq=False, repr=False)
+class Studied(Answer):
     """The posterior with one choice of priors.
 
     Attributes:
@@ -52,8 +54,8 @@ class Studied:
         return {key: found[key] for key in ("mean", "median", "hdi_68", "hdi_95")}
 
 
-@dataclass(frozen=True, eq=False)
-class PriorStudy:
+@dataclass(frozen=True, eq=False, repr=False)
+class PriorStudy(Answer):
     """The posterior with several choices of priors.
 
     Attributes:
@@ -76,6 +78,15 @@ class PriorStudy:
     def status(self) -> str:
         """Whether to believe the numbers, a sentence or several for each choice."""
         return " ".join(f"{label}: {x.status}" for label, x in self.studied.items())
+
+    def shown(self) -> Shown:
+        rows = []
+        for label, x in self.studied.items():
+            for name in self.posterior.own:
+                found = x.summary(name)
+                rows.append((label, name, f"{found['median']:.4g}", span(*found["hdi_68"])))
+        head = ("priors", "parameter", "median", "68%")
+        return Shown("A posterior with several priors", head, rows, [self.status])
 
     def __getitem__(self, label: str) -> Studied:
         return self.studied[label]
@@ -139,7 +150,7 @@ def prior_study(
     found = {GIVEN: Studied(posterior)}
     for label, table in alternatives.items():
         weights = reweight(posterior, table)
-        if weights.trusted:
+        if weights.converged:
             found[label] = Studied(posterior, weights)
         else:
             found[label] = Studied(drawn(others[label], label), why=weights.status)

@@ -20,6 +20,9 @@ from scipy import special
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import with_error
+from bknn.answers.outline import subject
 from bknn.inference.estimate import Estimate
 from bknn.inference.pieces import Work
 from bknn.inference.posteriors.reweight import WORST_SHAPE, pareto_smoothed
@@ -55,8 +58,8 @@ _LIVE = 400
 _BLOCKS = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Answer):
     """The logarithm of the evidence, by several methods.
 
     Attributes:
@@ -83,7 +86,7 @@ class Evidence:
         return self.estimates[0].method
 
     @property
-    def agreed(self) -> bool:
+    def converged(self) -> bool:
         """Whether a second method agrees with the first, within their errors."""
         if self.method == EXACT:
             return True
@@ -97,15 +100,23 @@ class Evidence:
         numbers = ", ".join(str(e) for e in self.estimates)
         if len(self.estimates) < 2:
             return f"only one method was used: {numbers}."
-        if self.agreed:
+        if self.converged:
             return f"the methods agree: {numbers}."
         return (
             f"the methods do not agree: {numbers}. The chains may have missed a mode, or are too "
             "short; take more draws."
         )
 
-    def __repr__(self) -> str:
-        return f"Evidence({self.value:.3f} +- {self.error:.3f} of {self.analysis!r}; {self.status})"
+    def columns(self) -> dict[str, list[Any]]:
+        """One row a method."""
+        pairs = {"log_evidence": "value", "error": "error", "method": "method"}
+        return {k: [getattr(e, name) for e in self.estimates] for k, name in pairs.items()}
+
+    def shown(self) -> Shown:
+        held = "".join(f", {name} = {x:.4g}" for name, x in self.fixed.items())
+        value = with_error(self.value, self.error)
+        title = f"Log evidence of {subject(self.analysis)}{held}: {value}"
+        return Shown(title, notes=[self.status])
 
 
 def _compatible(a: Estimate, b: Estimate) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from bknn.answers.packing import piece
 from bknn.inference.limits.asymptotic import BAND, Asymptotic
 from bknn.inference.limits.conditional_fits import EQUAL, Ensemble, seed_of
 
@@ -20,6 +21,7 @@ _SAMPLES = 100
 _NEAR = 1.2
 
 
+@piece
 @dataclass(frozen=True, eq=False)
 class ToyScan:
     """What toys say at one point of the grid, for the k tested values of the parameter.
@@ -46,7 +48,7 @@ class ToyScan:
     toys: int
     failed: int
 
-    def status(self, parameter: str, bound: float) -> str:
+    def remark(self, parameter: str, bound: float) -> str:
         """Say in a sentence what was found."""
         words = []
         lost = int(np.isnan(self.limits).sum())

@@ -11,6 +11,10 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span
+from bknn.answers.outline import subject, unit_of
+from bknn.answers.packing import Coordinate
 from bknn.inference.limits.belt import SURE, Summed, Thrown
 from bknn.inference.limits.conditional_fits import EQUAL, Conditional
 from bknn.inference.limits.exact_sums import every_outcome
@@ -43,8 +47,8 @@ class Ends(NamedTuple):
     high_open: bool
 
 
-@dataclass(frozen=True, eq=False)
-class FeldmanCousins:
+@dataclass(frozen=True, eq=False, repr=False)
+class FeldmanCousins(Answer):
     """The unified approach at n values of a parameter.
 
     Attributes:
@@ -60,7 +64,8 @@ class FeldmanCousins:
         best: best fit of the parameter, not below `lowest`.
         toys: thrown for each value; 0 for sums.
         failed: toys whose fits failed (n,); they are left out of the fractions.
-        status: one sentence a value.
+        remarks: one sentence a value.
+        label, unit: model and data, and the unit of the parameter.
     """
 
     parameter: str
@@ -76,7 +81,29 @@ class FeldmanCousins:
     best: float
     toys: int
     failed: np.ndarray
-    status: tuple[str, ...]
+    remarks: tuple[str, ...]
+    label: str = ""
+    unit: str = ""
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        both = dict.fromkeys(("critical", "critical_error"), ("level", "value"))
+        own = ("grid", "observed", "p", "p_error", "failed")
+        return {**both, **dict.fromkeys(own, ("value",))}
+
+    def coordinates(self) -> dict[str, Coordinate]:
+        return {
+            "level": Coordinate(self.levels),
+            "value": Coordinate(self.grid, self.unit, self.parameter),
+        }
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Which values have an answer (n,)."""
+        return np.isfinite(self.observed)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """One row a tested value."""
+        return {self.parameter: self.grid, "t": self.observed, "p": self.p, "p_error": self.p_error}
 
     @property
     def accepted(self) -> np.ndarray:
@@ -102,8 +129,8 @@ class FeldmanCousins:
         if bad.size:
             raise errors.ParameterError(
                 f"{bad.size} of {len(self.grid)} values have no answer, the first is "
-                f"{self.grid[bad[0]]:g} ({self.status[bad[0]]}); there is no interval across them. "
-                "Leave them out of the grid, or look at `accepted`."
+                f"{self.grid[bad[0]]:g} ({self.remarks[bad[0]]}); there is no interval across them."
+                " Leave them out of the grid, or look at `accepted`."
             )
         inside = self.accepted[self.levels.index(level)]
         surely_out = ~inside & (self.p + SURE * self.p_error <= 1 - level)
@@ -160,13 +187,13 @@ class FeldmanCousins:
         return float(end), float(max(half, abs(end - first) / SURE, abs(final - end) / SURE))
 
     @property
-    def sentence(self) -> str:
+    def status(self) -> str:
         """Whether every value has an answer."""
-        bad = [i for i, s in enumerate(self.status) if s.startswith("failed")]
+        bad = [i for i, s in enumerate(self.remarks) if s.startswith("failed")]
         if bad:
             return (
                 f"{len(bad)} of {len(self.grid)} values failed; the first is "
-                f"{self.parameter} = {self.grid[bad[0]]:g}: {self.status[bad[0]]}"
+                f"{self.parameter} = {self.grid[bad[0]]:g}: {self.remarks[bad[0]]}"
             )
         if lost := int(self.failed.sum()):
             return (
@@ -175,12 +202,13 @@ class FeldmanCousins:
             )
         return f"all {len(self.grid)} values have an answer."
 
-    def __repr__(self) -> str:
-        texts = []
-        for level in self.levels if np.isfinite(self.observed).all() else ():
-            parts = " and ".join(f"[{r.low:.4g}, {r.high:.4g}]" for r in self.regions(level))
-            texts.append(f"{100 * level:g}% {parts or 'nothing on the grid'}")
-        return f"FeldmanCousins({self.parameter}: {'; '.join([*texts, self.sentence])})"
+    def shown(self) -> Shown:
+        rows = []
+        for level in self.levels if self.converged.all() else ():
+            parts = " and ".join(span(r.low, r.high, self.unit) for r in self.regions(level))
+            rows.append((f"{100 * level:g}%", parts or "nothing on the grid"))
+        title = f"Feldman-Cousins intervals of {self.parameter} ({self.method}): {self.label}"
+        return Shown(title, (), rows, [self.status])
 
 
 def feldman_cousins(
@@ -304,5 +332,7 @@ def feldman_cousins(
         best=float(belt.best.vector[0, fits.index]),
         toys=toys if outcomes is None else 0,
         failed=belt.failed()[order],
-        status=tuple(belt.status(k) for k in order),
+        remarks=tuple(belt.status(k) for k in order),
+        label=subject(analysis),
+        unit=unit_of(analysis, poi),
     )

@@ -21,6 +21,8 @@ from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span, with_error
 from bknn.answers.outline import subject
 from bknn.inference import few_events
 from bknn.inference.limits.asymptotic import BAND, EVERYTHING, Asymptotic
@@ -33,13 +35,16 @@ _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
 
 _OK = "found"
 
+#: Points that are printed.
+_SHOWN = 8
 
-@dataclass(frozen=True, eq=False)
-class Limit:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Limit(Answer):
     """Upper limits of a parameter at the n points of a grid (n = 1 without one).
 
     A limit is inf where it lies beyond the upper bound of the parameter, and NaN where a fit it
-    needs failed; `status` says so. Nothing is interpolated between points.
+    needs failed; `remarks` say so. Nothing is interpolated between points.
 
     Attributes:
         parameter: which one is limited.
@@ -50,7 +55,7 @@ class Limit:
         observed: upper limits (n,).
         expected: {N: (n,)} for background fluctuations of N = -2 ... 2 standard deviations.
         best: best fit of the parameter, not below `background` (n,).
-        status: one sentence a point; "found" where nothing is to be said.
+        remarks: one sentence a point; "found" where nothing is to be said.
         observed_error, expected_error: from the finite number of toys; 0 without toys.
         toys: thrown for each tested value; 0 without toys.
         failed: toys whose fits failed, at each point (n,); they are left out of the fractions.
@@ -68,7 +73,7 @@ class Limit:
     observed: np.ndarray
     expected: dict[int, np.ndarray]
     best: np.ndarray
-    status: tuple[str, ...]
+    remarks: tuple[str, ...]
     observed_error: np.ndarray
     expected_error: dict[int, np.ndarray]
     toys: int = 0
@@ -77,30 +82,58 @@ class Limit:
     label: str = ""
     units: dict[str, str] = field(default_factory=dict)
 
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        each = (
+            "grid",
+            "observed",
+            "expected",
+            "best",
+            "observed_error",
+            "expected_error",
+            "failed",
+        )
+        return dict.fromkeys(each, ("point",))
+
+    def field_units(self) -> dict[str, str]:
+        unit = self.units.get(self.parameter, "")
+        own = ("observed", "expected", "best", "observed_error", "expected_error")
+        return dict.fromkeys(own, unit)
+
     @property
-    def ok(self) -> np.ndarray:
-        """Whether all six limits were found (n,)."""
+    def converged(self) -> np.ndarray:
+        """Whether all six limits were found, and none lies beyond the bound (n,)."""
         return np.asarray(np.isfinite([self.observed, *self.expected.values()]).all(axis=0))
 
     @property
-    def sentence(self) -> str:
+    def status(self) -> str:
         """What was found, and where it was not."""
-        return _summary(self.status, "limit")
+        return _summary(self.remarks, "limit")
 
-    def __repr__(self) -> str:
+    def columns(self) -> dict[str, Any]:
+        """One row a point."""
+        expected = {f"expected_{n:+d}": x for n, x in self.expected.items()}
+        return {**self.grid, "observed": self.observed, **expected, "best": self.best}
+
+    def shown(self) -> Shown:
+        unit = self.units.get(self.parameter, "")
         what = {"cls": "CLs", "clsb": "CLs+b"}[self.statistic]
-        head = f"{what} upper limit of {self.parameter} at {100 * self.cl:g}% ({self.method})"
-        if len(self.observed) > 1:
-            return f"Limit({head} at {len(self.observed)} points; {self.sentence})"
-        low, median, high = (f"{self.expected[n][0]:.4g}" for n in (-1, 0, 1))
-        return (
-            f"Limit({head}: observed {self.observed[0]:.4g}, expected {median} "
-            f"[{low}, {high}]; {self.sentence})"
-        )
+        title = f"{what} upper limit of {self.parameter} at {100 * self.cl:g}% ({self.method})"
+        shown = _spread(len(self.observed))
+        rows = [
+            (
+                *(f"{x[i]:.4g}" for x in self.grid.values()),
+                with_error(self.observed[i], self.observed_error[i], unit),
+                with_error(self.expected[0][i], self.expected_error[0][i], unit),
+                span(self.expected[-1][i], self.expected[1][i], unit),
+            )
+            for i in shown
+        ]
+        head = (*self.grid, "observed", "expected", "68% of the expected")
+        return Shown(f"{title}: {self.label}", head, rows, [_of(shown, self.observed), self.status])
 
 
-@dataclass(frozen=True, eq=False)
-class TwoSided:
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoSided(Answer):
     """Likelihood intervals of a parameter at the n points of a grid (n = 1 without one).
 
     Attributes:
@@ -108,7 +141,8 @@ class TwoSided:
         best: best fit (n,).
         low, high: ends of the interval (n,), NaN where a fit failed.
         low_at_bound, high_at_bound: whether an end is the bound of the parameter (n,) of bool.
-        status: one sentence a point.
+        remarks: one sentence a point.
+        label, units: as of `Limit`.
     """
 
     parameter: str
@@ -119,18 +153,54 @@ class TwoSided:
     high: np.ndarray
     low_at_bound: np.ndarray
     high_at_bound: np.ndarray
-    status: tuple[str, ...]
+    remarks: tuple[str, ...]
+    label: str = ""
+    units: dict[str, str] = field(default_factory=dict)
 
     @property
-    def sentence(self) -> str:
+    def status(self) -> str:
         """What was found, and where it was not."""
-        return _summary(self.status, "interval")
+        return _summary(self.remarks, "interval")
 
-    def __repr__(self) -> str:
-        head = f"{100 * self.cl:g}% interval of {self.parameter}"
-        if len(self.best) > 1:
-            return f"TwoSided({head} at {len(self.best)} points; {self.sentence})"
-        return f"TwoSided({head}: [{self.low[0]:.4g}, {self.high[0]:.4g}]; {self.sentence})"
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        each = ("grid", "best", "low", "high", "low_at_bound", "high_at_bound")
+        return dict.fromkeys(each, ("point",))
+
+    def field_units(self) -> dict[str, str]:
+        return dict.fromkeys(("best", "low", "high"), self.units.get(self.parameter, ""))
+
+    @property
+    def converged(self) -> np.ndarray:
+        """Whether both ends were found (n,)."""
+        return np.array([text.startswith(_OK) for text in self.remarks], bool)
+
+    def columns(self) -> dict[str, Any]:
+        """One row a point."""
+        return {**self.grid, "best": self.best, "low": self.low, "high": self.high}
+
+    def shown(self) -> Shown:
+        unit = self.units.get(self.parameter, "")
+        shown = _spread(len(self.best))
+        rows = [
+            (
+                *(f"{x[i]:.4g}" for x in self.grid.values()),
+                f"{self.best[i]:.4g}",
+                span(self.low[i], self.high[i], unit),
+            )
+            for i in shown
+        ]
+        title = f"{100 * self.cl:g}% interval of {self.parameter}: {self.label}"
+        head = (*self.grid, "best fit", "interval")
+        return Shown(title, head, rows, [_of(shown, self.best), self.status])
+
+
+def _spread(n: int) -> list[int]:
+    """Return which of n points are printed."""
+    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, _SHOWN))})
+
+
+def _of(shown: list[int], values: np.ndarray) -> str:
+    return f"{len(shown)} of {len(values)} points." if len(shown) < len(values) else ""
 
 
 def limit(
@@ -199,7 +269,7 @@ def limit(
             found["grid"],
             found["limits"].T,
             found["best"],
-            found["status"],
+            found["remarks"],
         )
         errors_of = np.zeros_like(limits)
     else:
@@ -215,7 +285,7 @@ def limit(
             scanned = scan(search, i, limits[:, i], toys, seed) if search.both_ok[i] else None
             if scanned is not None:
                 limits[:, i], errors_of[:, i] = scanned.limits, scanned.errors
-                status[i] = scanned.status(fits.poi, fits.bound_high)
+                status[i] = scanned.remark(fits.poi, fits.bound_high)
             else:
                 limits[:, i] = np.nan
                 if status[i].startswith(_OK):
@@ -233,14 +303,13 @@ def limit(
         observed=limits[0],
         expected={sigma: limits[i + 1] for i, sigma in enumerate(BAND)},
         best=best,
-        status=tuple(status),
+        remarks=tuple(status),
         observed_error=errors_of[0],
         expected_error={sigma: errors_of[i + 1] for i, sigma in enumerate(BAND)},
         toys=toys if method == "toys" else 0,
         failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
         scans=tuple(scans),
-        label=subject(analysis),
-        units={p.name: p.unit for p in analysis.parameters if p.unit},
+        **_words(analysis),
     )
 
 
@@ -274,13 +343,13 @@ def _in_pieces(
     sizes = [min(_PIECE, n - i) for i in range(0, n, _PIECE)]
     parts = work.run(compute, analysis, tasks, sizes=sizes, progress=progress)
     found: dict[str, Any] = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-    return {**found, "grid": grid, "status": found["status"].tolist()}
+    return {**found, "grid": grid, "remarks": found["remarks"].tolist()}
 
 
 def _piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
     found = limit(analysis, **options)
     limits = np.stack([found.observed, *found.expected.values()], axis=1)
-    return {"limits": limits, "best": found.best, "status": np.array(found.status)}
+    return {"limits": limits, "best": found.best, "remarks": np.array(found.remarks)}
 
 
 def two_sided(
@@ -313,7 +382,9 @@ def two_sided(
     if work:
         options = {"poi": poi, "cl": cl}
         found = _in_pieces(work, _two_sided_piece, analysis, over, fixed, data, options, progress)
-        return TwoSided(poi, cl, **{**found, "status": tuple(found["status"])})
+        return TwoSided(
+            poi, cl, **{**found, "remarks": tuple(found["remarks"])}, **_words(analysis)
+        )
     fits = Conditional(analysis, poi, over, fixed, rows=2, progress=progress)
     observation = fits.observation(data)
     n, everything = fits.n, np.arange(fits.n)
@@ -384,12 +455,19 @@ def two_sided(
         at_bound[0],
         at_bound[1],
         tuple(status),
+        **_words(analysis),
     )
+
+
+def _words(analysis: Analysis) -> dict[str, Any]:
+    """Return model and data, and units, for tables and figures."""
+    units = {p.name: p.unit for p in analysis.parameters if p.unit}
+    return {"label": subject(analysis), "units": units}
 
 
 def _two_sided_piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
     found = two_sided(analysis, **options)
-    names = ("best", "low", "high", "low_at_bound", "high_at_bound", "status")
+    names = ("best", "low", "high", "low_at_bound", "high_at_bound", "remarks")
     return {name: np.asarray(getattr(found, name)) for name in names}
 
 

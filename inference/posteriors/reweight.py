@@ -19,6 +19,9 @@ import numpyro.distributions as dist
 
 from bknn import errors
 from bknn import priors as known_priors
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import span
+from bknn.answers.outline import subject
 from bknn.inference.posteriors.hdi import highest_density
 from bknn.parameters import Parameter
 
@@ -35,8 +38,8 @@ WORST_SHAPE = 0.7
 _BEYOND = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class Reweighted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reweighted(Answer):
     """Draws of a posterior with weights that make them those of other priors.
 
     Attributes:
@@ -55,6 +58,18 @@ class Reweighted:
     shape: float
     beyond: Mapping[str, float]
     log_ratio: float
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        return {"weights": ("sample",)}
+
+    def columns(self) -> dict[str, Any]:
+        """One row a parameter of the model."""
+        rows = [self.summary(name) for name in self.posterior.own]
+        found = {k: [row[k] for row in rows] for k in ("mean", "median")}
+        for level in ("68", "95"):
+            for k, end in enumerate(("low", "high")):
+                found[f"{end}_{level}"] = [row[f"hdi_{level}"][k] for row in rows]
+        return {"name": list(self.posterior.own), **found}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,7 +123,7 @@ class Reweighted:
         return found
 
     @property
-    def trusted(self) -> bool:
+    def converged(self) -> bool:
         """Whether there are enough draws where the new priors have their weight."""
         return not self.problems
 
@@ -128,7 +143,7 @@ class Reweighted:
         Raises:
             FitError: they are not; the sentence says why and what to do.
         """
-        if not self.trusted:
+        if not self.converged:
             raise errors.FitError(f"the posterior cannot be reweighted: {self.status}")
         return self
 
@@ -158,8 +173,14 @@ class Reweighted:
         chosen = np.searchsorted(edges, (start + np.arange(n)) / n, side="right")
         return np.asarray(self.posterior.flat[chosen])
 
-    def __repr__(self) -> str:
-        return f"Reweighted({self.posterior.analysis!r}: {self.status})"
+    def shown(self) -> Shown:
+        rows = []
+        for name in self.posterior.own:
+            found = self.summary(name)
+            rows.append((name, f"{found['median']:.4g}", span(*found["hdi_68"])))
+        new = ", ".join(f"{n}: {p.prior_with_range}" for n, p in self.parameters.items())
+        title = f"Posterior of {subject(self.posterior.analysis)} with other priors ({new})"
+        return Shown(title, ("parameter", "median", "68%"), rows, [self.status])
 
 
 def reweight(posterior: Posterior, priors: Mapping[str, dist.Distribution | str]) -> Reweighted:

@@ -13,7 +13,9 @@ from scipy import stats
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
-from bknn.answers.outline import identity
+from bknn.answers.answer import Answer, Shown
+from bknn.answers.outline import identity, subject
+from bknn.answers.packing import piece
 from bknn.inference import few_events
 from bknn.inference.datasets import rows_of, throw
 from bknn.inference.estimate import EXACT, Fraction, exceeding
@@ -32,6 +34,7 @@ NULL = "null"
 _CURVES, _LEVEL = 1000, 1.0
 
 
+@piece
 @dataclass(frozen=True)
 class Upcrossings:
     """How often t(s) of the null's toys rises through a level, s running over a parameter.
@@ -57,7 +60,7 @@ class Upcrossings:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Significance:
+class Significance(Answer):
     """The likelihood ratio of the null and the best fit.
 
     Attributes:
@@ -65,7 +68,7 @@ class Significance:
         tested: {name: null value} of what the null fixes and what means something there.
         meaningless: parameters on which no rate depends under the null.
         sign: -1 if one parameter was tested and came out below its null value, else 1.
-        statement: when the asymptotic formula holds, and whether it does here.
+        status: when the asymptotic formula holds, and whether it does here.
         null, best: the two fits.
         toys: thrown at the null's fit; None if there are none.
         upcrossings: of the parameter that means nothing under the null; None if that is not exactly
@@ -76,11 +79,16 @@ class Significance:
     tested: Mapping[str, float]
     meaningless: tuple[str, ...]
     sign: int
-    statement: str
+    status: str
     null: FitResult
     best: FitResult
     toys: Toys | None
     upcrossings: Upcrossings | None
+
+    @property
+    def converged(self) -> bool:
+        """Whether both fits did."""
+        return bool(self.null.converged) and bool(self.best.converged)
 
     @property
     def dof(self) -> int:
@@ -155,8 +163,8 @@ class Significance:
         """Toys whose fits failed; they are in no p."""
         return Failures((), 0, {}) if self.toys is None else self.toys.failed
 
-    def __repr__(self) -> str:
-        lines = [f"t = {self.t:.3f}; local: z = {self.z:.2f}, p = {self.p:.2e}. {self.statement}"]
+    def shown(self) -> Shown:
+        lines = [f"local: t = {self.t:.3f}, z = {self.z:.2f}, p = {self.p:.2e}."]
         if self.toys is not None:
             f = self.fraction
             if f.k:
@@ -170,7 +178,7 @@ class Significance:
                 f"global by Gross and Vitells: p = {self.asymptotic_global_p:.2e}, from "
                 f"{u.mean:.2f} +- {u.error:.2f} upcrossings of t = {u.level:g}."
             )
-        return "Significance: " + "\n".join(lines)
+        return Shown(f"Significance of {subject(self.best.target)}", notes=[*lines, self.status])
 
     def _on_failures(self) -> str:
         failed = self.failed
@@ -266,7 +274,7 @@ def significance(
         tested=tested,
         meaningless=nothing,
         sign=sign,
-        statement=_statement(analysis, np.asarray(null.vector), tested, nothing)
+        status=_statement(analysis, np.asarray(null.vector), tested, nothing)
         + _few(analysis, null, best, tested)
         + _edge(best),
         null=null,

@@ -81,7 +81,7 @@ def limits(
     finite = np.concatenate([observed, *lines.values()])
     finite = finite[np.isfinite(finite) & ((finite > 0) | (not log))]
     if not finite.size:
-        raise errors.ParameterError(f"no limit of {found.parameter} was found; {found.sentence}")
+        raise errors.ParameterError(f"no limit of {found.parameter} was found; {found.status}")
     with style():
         text = Caption(_words(found), _WIDTH)
         entries = 4 + (second is not None) + best_fit
@@ -101,7 +101,7 @@ def limits(
             # What is at the background is below every logarithmic axis.
             best = np.where((found.best > 0) | (not log), found.best, np.nan)[order]
             ax.plot(x, best, color=VERMILLION, linewidth=1.0, label="best fit")
-        bad = ~found.ok[order]
+        bad = ~found.converged[order]
         if bad.any():
             where = ax.get_xaxis_transform()
             look: dict[str, Any] = {
@@ -275,7 +275,7 @@ def _words(found: Limit) -> str:
     how = "asymptotic formulas" if found.method == "asymptotic" else f"{found.toys} toys a value"
     words = [plain(found.label).replace("->", "→")] if found.label else []
     words.append(f"upper limits of {symbol(found.parameter)}, {_NAMES[found.statistic]}, {how}")
-    missing = int(np.sum(~found.ok))
+    missing = int(np.sum(~found.converged))
     if missing and len(found.observed) > 1:
         words.append(f"{missing} of {len(found.observed)} points (crosses) lack a limit")
     if lost := int(found.failed.sum()):

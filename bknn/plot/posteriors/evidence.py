@@ -52,7 +52,7 @@ def evidence(found: Comparison, analysis: Analysis) -> Figure:
         width = _LEFT + _WIDE + _RIGHT
         data = data_labels(analysis.measurements)
         head = f"{plain(names[0])}, {data}"
-        if not found.agreed:
+        if not found.converged:
             head = f"METHODS DO NOT AGREE: {head}"
         factors = [
             f"{plain(name)} = {number(x.log10, x.error)}"

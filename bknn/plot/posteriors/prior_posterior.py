@@ -81,7 +81,7 @@ def prior_posterior(
         said = [left_out(posterior, shown)]
         said += [
             f"{plain(label)}: {found.effective:.0f} effective draws"
-            + ("" if found.trusted else ", NOT TO BE TRUSTED")
+            + ("" if found.converged else ", NOT TO BE TRUSTED")
             for label, found in (others or {}).items()
         ]
         text = caption(posterior, width, *said)

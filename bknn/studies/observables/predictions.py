@@ -293,7 +293,7 @@ class Band(Answer):
         ends = ("point", "end")[: self.q2.ndim]
         return {**dict.fromkeys(("value", "low", "high"), ("point",)), "q2": ends}
 
-    def units(self) -> dict[str, str]:
+    def field_units(self) -> dict[str, str]:
         unit = "GeV^-2" if self.observable == "dbr_dq2" else ""
         return {"q2": "GeV^2", **dict.fromkeys(("value", "low", "high"), unit)}
 

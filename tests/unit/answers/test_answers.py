@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+from numpyro.distributions import Distribution
 
 import bknn
 from bknn import errors, inference, models, studies
 from bknn.answers.answer import Answer
-from bknn.answers.outline import Outline, is_analysis
+from bknn.answers.outline import DataOutline, Outline, is_analysis
 from bknn.answers.packing import KNOWN
 from bknn.inference.estimate import Fraction
 from bknn.inference.posteriors.marginal import Marginal
@@ -22,7 +23,9 @@ from bknn.inference.posteriors.posterior import Mode
 from bknn.inference.posteriors.predictive import Predictive
 from bknn.inference.toys.coverage import Bias, Coverage, Pulls
 from bknn.inference.toys.toys import Failures, Toys
+from bknn.priors import describe
 from bknn.studies.observables.profiled import Range
+from bknn.studies.power import Separation
 
 from .. import made_up, small
 
@@ -119,6 +122,23 @@ def answers(analysis) -> dict[str, Answer]:
         twice_nll=np.array([1.0, math.nan]),
     )
     vars(batch)["expected"] = np.zeros((2, analysis.n_bins))
+    one = inference.Evidence(analysis, {}, (inference.Estimate(-1.0, 0.1, "bridge"),))
+    power = studies.Power(("sm", "a"), np.eye(2), (vector, vector), np.eye(2) > 0)
+    reweighted = inference.Reweighted(
+        posterior, {"mass": analysis.parameters[0]}, np.full(200, 1 / 200), 0.1, {"mass": 0.0}, 0.2
+    )
+    studied = studies.Studied(posterior, reweighted, "")
+    predictions = studies.Predictions(
+        analysis,
+        (quantity,),
+        "hessian",
+        np.array([0.4]),
+        np.array([0.1]),
+        np.eye(1),
+        {0.68: (Range(0.3, math.nan),)},
+        None,
+        ("remark",),
+    )
     found: list[Answer] = [
         fit,
         batch,
@@ -138,21 +158,79 @@ def answers(analysis) -> dict[str, Answer]:
         Predictive(analysis, "posterior", np.full((n, 5), 9.0), np.full((n, 5), 8.0), 0),
         inference.Calibration(analysis, {"mass": np.arange(n)}, 99, {"mass": 0.1}, "nuts", 0),
         studies.Regions(("mass", "branching_ratio"), {}, {"a": contours}),
-        studies.Predictions(
-            analysis,
-            (quantity,),
-            "hessian",
-            np.array([0.4]),
-            np.array([0.1]),
-            np.eye(1),
-            {0.68: (Range(0.3, math.nan),)},
-            None,
-            ("remark",),
+        predictions,
+        inference.Limit(
+            "mu",
+            0.95,
+            0.0,
+            "toys",
+            "cls",
+            {"mass": masses},
+            masses,
+            {n: masses + n for n in (-2, -1, 0, 1, 2)},
+            masses,
+            ("found", "failed: lost.", "found"),
+            masses / 10,
+            {n: masses / 10 for n in (-2, -1, 0, 1, 2)},
+            100,
+            np.zeros(3, int),
+            (None, None, None),
+            "words",
+            {"mu": "GeV"},
         ),
+        inference.TwoSided(
+            "mu",
+            0.9,
+            {},
+            masses[:1],
+            masses[:1],
+            np.array([math.inf]),
+            np.zeros(1, bool),
+            np.ones(1, bool),
+            ("found",),
+        ),
+        inference.FeldmanCousins(
+            "mu",
+            (0.9,),
+            0.0,
+            "sums",
+            masses,
+            masses,
+            masses[None],
+            np.zeros((1, 3)),
+            masses / 10,
+            np.zeros(3),
+            2.0,
+            0,
+            np.zeros(3, int),
+            ("found",) * 3,
+        ),
+        inference.Significance(4.0, {"mu": 0.0}, (), 1, "holds.", fit, fit, None, None),
+        reweighted,
+        one,
+        inference.Comparison({"a": one, "b": one}),
+        power,
+        Separation(4.0, random.normal(size=n), random.normal(size=n)),
+        studies.Outlook(
+            ("sm", "a"),
+            tuple(analysis.measurements),
+            (),
+            "rule",
+            np.array([1.0]),
+            {"sm": {}, "a": {"mass": 2.0}},
+            {"a": fit},
+            (power,),
+            ((studies.Hypothesis("sm", analysis, {}),),),
+            math.nan,
+            (),
+            {},
+        ),
+        studies.Compared({"a": fit}, {"a": predictions}, fit),
+        studied,
+        studies.PriorStudy({"given": studied}),
         studies.Band(masses, masses, masses - 1, masses + 1, "f_l", "B0 -> K*0"),
         bknn.Prediction(np.array(4.9e-6), np.array(0.3e-6), "branching_ratio", "B+ -> K+", (1, 6)),
     ]
-    assert {len(names)} == {analysis.size}
     return {f"{type(x).__name__}-{i}": x for i, x in enumerate(found)}
 
 
@@ -160,6 +238,10 @@ def same(a: Any, b: Any) -> bool:
     """Whether two results, or parts of them, are equal, NaN included."""
     if is_analysis(a):
         return Outline.of(a).sha256 == Outline.of(b).sha256
+    if isinstance(a, bknn.Measurement | DataOutline):
+        return DataOutline.of(a) == DataOutline.of(b)
+    if isinstance(a, Distribution):
+        return describe(a) == describe(b)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     if dataclasses.is_dataclass(a):

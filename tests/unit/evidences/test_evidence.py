@@ -42,7 +42,7 @@ def test_both_methods_agree_with_quadrature(found, brute):
     for estimate in found.estimates:
         assert 0 < estimate.error < 0.06
         assert estimate.value == pytest.approx(brute.log_evidence, abs=4 * estimate.error)
-    assert found.agreed
+    assert found.converged
     assert found.status.startswith("the methods agree: ")
     assert found.error == min(e.error for e in found.estimates)
     assert found.value == found.estimates[0].value
@@ -57,11 +57,11 @@ def test_unknown_methods_are_refused(analysis):
 def test_what_is_said_of_evidences(analysis):
     one = Estimate(-10.0, 0.1, "tempering")
     assert Evidence(analysis, {}, (one,)).status.startswith("only one method was used: -10.000")
-    assert not Evidence(analysis, {}, (one,)).agreed
+    assert not Evidence(analysis, {}, (one,)).converged
     near = Evidence(analysis, {}, (one, Estimate(-10.5, 0.2, "bridge")))
-    assert near.agreed
+    assert near.converged
     far = Evidence(analysis, {}, (one, Estimate(-10.5, 0.1, "bridge")))
-    assert not far.agreed
+    assert not far.converged
     assert "the methods do not agree: -10.000 +- 0.100 (tempering), -10.500 +- 0.100" in far.status
 
 

@@ -69,7 +69,7 @@ def test_what_is_asked_of_it(nothing):
     assert "the data do not tell" in interval.status
     found = inference.limit(nothing, "mu")
     assert found.observed[0] == np.inf
-    assert "its upper bound, is not excluded" in found.sentence
+    assert "its upper bound, is not excluded" in found.status
 
 
 def test_the_shell_says_so_and_returns_1(tmp_path, capsys):

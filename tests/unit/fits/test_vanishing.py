@@ -126,7 +126,7 @@ def test_intervals_end_where_the_likelihood_does(one):
     both = inference.two_sided(one, "mu")
     assert both.low[0] == pytest.approx(-0.5, abs=1e-6)
     assert both.high[0] == pytest.approx(chi2.ppf(0.95, 1) / 2 - 0.5, abs=1e-5)
-    assert "an expected count vanishes" in both.status[0]
+    assert "an expected count vanishes" in both.remarks[0]
     flat = inference.intervals(one, method="hessian")["mu", 0.68]
     assert "at an edge" in flat.status
 
@@ -144,7 +144,7 @@ def test_significance_and_toys(one):
     found = inference.significance(one, toys=500, seed=1)
     assert (found.t, found.sign) == (pytest.approx(3.0, abs=1e-8), -1)
     assert found.failed.count == 0
-    assert "vanishes" in found.statement
+    assert "vanishes" in found.status
     k = np.arange(20)
     expected = poisson.pmf(k, 1.5)[np.where(k < 1.5, -1, 1) * t(k, 1.0, 0.5) >= -3.0 - 1e-6].sum()
     assert found.global_p == pytest.approx(expected, abs=4 * max(found.global_p_error, 1e-3))

@@ -105,7 +105,7 @@ def test_exact_ends(three: bknn.Analysis, half: bknn.Analysis, b: float, n: int)
     exact_p = [few_events.p_value(n, mu, b) for mu in found.grid]
     # At a jump p is one or the other.
     assert np.mean(np.abs(found.p - exact_p) < 1e-6) > 0.9
-    assert found.sentence == f"all {len(found.grid)} values have an answer."
+    assert found.status == f"all {len(found.grid)} values have an answer."
 
 
 @pytest.mark.parametrize("b", [0.5, 3.0])
@@ -194,7 +194,7 @@ def test_profiled_nuisances() -> None:
     np.testing.assert_array_equal(found.accepted[0][clear], inside[clear])
     assert np.nanmax(np.abs(found.critical - 1.0)) < 0.45
     assert found.failed.sum() == 0
-    assert found.sentence == f"all {len(found.grid)} values have an answer."
+    assert found.status == f"all {len(found.grid)} values have an answer."
     with pytest.raises(errors.ParameterError, match="a normal constraint floats"):
         feldman_cousins(analysis, "mu", grid, method="sums")
 
@@ -230,7 +230,7 @@ def test_failures_are_counted(
     assert np.isnan(found.observed).tolist() == [False, True, False, False]
     assert not found.accepted[:, 1].any()
     assert found.failed.tolist() == [0, 0, 5, 0]
-    assert found.status[2] == "found; 5 of 100 toys have fits that did not converge"
+    assert found.remarks[2] == "found; 5 of 100 toys have fits that did not converge"
     assert "1 of 4 values failed" in repr(found)
     with pytest.raises(errors.ParameterError, match="no interval across them"):
         found.interval(0.95)

@@ -101,30 +101,30 @@ def test_every_asymptotic_answer_says_so(three: bknn.Analysis) -> None:
     limit = inference.limit(three, "mu", data=count(0))
     # The exact limit is 3.00.
     assert limit.observed[0] == pytest.approx(2.566, abs=1e-3)
-    assert limit.status[0] == (
+    assert limit.remarks[0] == (
         "found; about 3 expected events carry the sensitivity, too few for asymptotic formulas: "
         "throw toys"
     )
     assert "about 3 expected events" in repr(limit)
     data = count(4)
-    assert TOO_FEW in inference.two_sided(three, "mu", data=data).status[0]
+    assert TOO_FEW in inference.two_sided(three, "mu", data=data).remarks[0]
     assert all(TOO_FEW in x.status for x in inference.intervals(three, data=data))
-    assert f"{TOO_FEW}: throw toys." in inference.significance(three, data=data).statement
+    assert f"{TOO_FEW}: throw toys." in inference.significance(three, data=data).status
 
 
 def test_grids_say_so() -> None:
     free = {"name": "b", "type": "normfactor", "data": None}
     analysis = bins(([1.0], [MU]), ([3.0], [free]))
     found = inference.limit(analysis, "mu", over={"b": [1.0, 3.0]}, data=count(3))
-    assert found.ok.all()
-    assert found.status[1] == "found"
-    assert found.sentence.startswith("all 2 limits found; at 1 of them few events, the first is ")
+    assert found.converged.all()
+    assert found.remarks[1] == "found"
+    assert found.status.startswith("all 2 limits found; at 1 of them few events, the first is ")
 
 
 def test_enough_events_say_nothing() -> None:
     analysis = bins(([1.0], [MU]), ([8.0], []), n=12.0)
-    assert inference.limit(analysis, "mu").status == ("found",)
-    assert TOO_FEW not in inference.significance(analysis).statement
+    assert inference.limit(analysis, "mu").remarks == ("found",)
+    assert TOO_FEW not in inference.significance(analysis).status
 
 
 def test_cls_by_toys(three: bknn.Analysis) -> None:
@@ -142,7 +142,7 @@ def by_toys(analysis: bknn.Analysis, b: float, counts: Iterable[int], toys: int)
     for n in counts:
         exact = few_events.cls_limit(n, b)
         found = inference.limit(analysis, "mu", data=count(n), method="toys", toys=toys, seed=1)
-        assert TOO_FEW not in found.status[0]
+        assert TOO_FEW not in found.remarks[0]
         assert abs(found.observed[0] - exact) < 4 * found.observed_error[0] + 0.01
         assert found.observed_error[0] < 0.1 * exact
 
@@ -152,7 +152,7 @@ def test_asymptotic_cls_is_flagged(three: bknn.Analysis) -> None:
     ratio = []
     for n in range(11):
         found = inference.limit(three, "mu", data=count(n))
-        assert TOO_FEW in found.status[0]
+        assert TOO_FEW in found.remarks[0]
         ratio.append(found.observed[0] / few_events.cls_limit(n, 3.0))
     assert ratio[0] == pytest.approx(0.857, abs=1e-3)
     assert np.max(np.abs(np.array(ratio[2:]) - 1)) < 0.15

@@ -122,7 +122,7 @@ def test_asymptotic_cls_of_one_count(one: bknn.Analysis, n: float) -> None:
             return norm.sf(s - sigma) / norm.cdf(sigma) - 0.05
 
         assert found.expected[sigma][0] == pytest.approx(root(expected), rel=1e-6)
-    assert found.status == ("found",)
+    assert found.remarks == ("found",)
     assert found.best[0] == pytest.approx(max((n - B) / S, 0.0), abs=1e-8)
 
 
@@ -135,7 +135,7 @@ def test_asymptotic_cls_plus_b_of_one_count(one: bknn.Analysis, cl: float) -> No
         level = sigma + norm.ppf(cl)
         if level <= 0:
             assert found.expected[sigma][0] == 0.0
-            assert "everything above mu = 0 is excluded" in found.status[0]
+            assert "everything above mu = 0 is excluded" in found.remarks[0]
         else:
             at = root(lambda mu, level=level: np.sqrt(q_tilde(mu, B)) - level)
             assert found.expected[sigma][0] == pytest.approx(at, rel=1e-6)
@@ -145,7 +145,7 @@ def test_counts_far_below_the_background(one: bknn.Analysis) -> None:
     """CLs+b then excludes every signal; CLs does not."""
     found = limit(one, "mu", statistic="clsb", data=count(1.0))
     assert found.observed[0] == 0.0
-    assert "observed" in found.status[0].partition("is excluded")[2]
+    assert "observed" in found.remarks[0].partition("is excluded")[2]
     assert 0.2 < limit(one, "mu", data=count(1.0)).observed[0] < 1.2
 
 
@@ -206,7 +206,7 @@ def test_cls_at_the_limit(whole: bknn.Analysis) -> None:
 
 
 def test_a_grid_is_its_points(whole: bknn.Analysis, versus: Limit) -> None:
-    assert versus.ok.all()
+    assert versus.converged.all()
     for i in (0, 3):
         alone = limit(whole, "mu", over={"norm_b": [versus.grid["norm_b"][i]]})
         assert alone.observed[0] == pytest.approx(versus.observed[i], rel=2e-6)
@@ -237,14 +237,14 @@ def test_two_sided_interval_of_one_count(one: bknn.Analysis, cl: float) -> None:
 
     assert found.low[0] == pytest.approx(brentq(above, -1.9, 1.0), abs=1e-6)
     assert found.high[0] == pytest.approx(brentq(above, 1.0, 20.0), abs=1e-6)
-    assert found.status == ("found",)
+    assert found.remarks == ("found",)
 
 
 def test_two_sided_interval_at_a_bound(bounded: bknn.Analysis) -> None:
     found = two_sided(bounded, "mu", data=count(9.0))
     assert (found.low[0], bool(found.low_at_bound[0])) == (0.0, True)
     assert not found.high_at_bound[0]
-    assert found.status == ("found; the lower end is a bound",)
+    assert found.remarks == ("found; the lower end is a bound",)
     assert "interval of mu" in repr(found)
 
 
@@ -255,8 +255,8 @@ def test_beyond_the_bound(bounded: bknn.Analysis) -> None:
     found = limit(bounded, "mu", data=count(30.0))
     assert found.observed[0] == np.inf
     assert np.isfinite(found.expected[0][0])
-    assert "no limit (observed): mu = 5, its upper bound, is not excluded." in found.status
-    assert not found.ok[0]
+    assert "no limit (observed): mu = 5, its upper bound, is not excluded." in found.remarks
+    assert not found.converged[0]
 
 
 def test_a_failed_fit_is_one_points_failure(
@@ -275,8 +275,8 @@ def test_a_failed_fit_is_one_points_failure(
     assert all(np.isnan(x[1]) for x in found.expected.values())
     kept = [0, 2, 3, 4]
     np.testing.assert_allclose(found.observed[kept], versus.observed[kept], rtol=2e-6)
-    assert found.status[1].startswith("failed (observed, expected -2 sigma")
-    assert "1 of 5 points have no complete limit" in found.sentence
+    assert found.remarks[1].startswith("failed (observed, expected -2 sigma")
+    assert "1 of 5 points have no complete limit" in found.status
     ends = two_sided(whole, "mu", over=versus.grid)
     assert np.isnan(ends.high[1])
     assert np.isfinite(ends.high[kept]).all()
@@ -393,9 +393,9 @@ def test_several_minima() -> None:
     """A signal that may sit in either of two places is nowhere excluded where nobody looks."""
     analysis = bknn.Analysis(Hidden(), small.measurement())
     held = limit(analysis, "mu", fixed={"share": 1.0})
-    assert held.status == ("found",)
+    assert held.remarks == ("found",)
     found = limit(analysis, "mu")
-    assert "share floats and the likelihood has several minima in it" in found.status[0]
+    assert "share floats and the likelihood has several minima in it" in found.remarks[0]
     # Its best place is at least as good as any other.
     assert found.expected[0][0] > held.expected[0][0] * (1 - 1e-6)
     shares = np.linspace(0.5, 1.5, 5)

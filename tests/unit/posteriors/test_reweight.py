@@ -35,7 +35,7 @@ def posterior(analysis):
 def test_closed_form(posterior):
     """With the prior 1 +- 1 the posterior is 1.5 +- sqrt(1/2); evidences are normal densities."""
     found = reweight(posterior, {"mu": "normal(1, 1)"}).check()
-    assert found.trusted
+    assert found.converged
     assert found.weights.sum() == pytest.approx(1.0)
     assert 0.5 < found.efficiency <= 1.0
     n = found.effective
@@ -60,12 +60,12 @@ def test_the_same_prior_changes_nothing(posterior):
     found = reweight(posterior, {"mu": "normal(0, 2)"})
     assert found.efficiency == pytest.approx(1.0)
     assert found.log_ratio == pytest.approx(0.0, abs=1e-12)
-    assert found.trusted
+    assert found.converged
 
 
 def test_too_narrow_a_prior_is_said(posterior):
     found = reweight(posterior, {"mu": "normal(-2, 0.1)"})
-    assert not found.trusted
+    assert not found.converged
     assert "are needed); sample with the new priors." in found.status
     with pytest.raises(errors.FitError, match="cannot be reweighted"):
         found.check()
@@ -77,9 +77,9 @@ def test_a_wider_prior_is_said(analysis):
     found = reweight(made_up.posterior(narrow, {"mu": draws}), {"mu": "uniform(0, 4)"})
     assert found.beyond["mu"] == pytest.approx(0.25, abs=1e-3)
     assert "25% of the new prior of mu lies where the old one (uniform on [0, 3])" in found.status
-    assert not found.trusted
+    assert not found.converged
     inside = reweight(made_up.posterior(narrow, {"mu": draws}), {"mu": "uniform(1, 2)"})
-    assert inside.trusted
+    assert inside.converged
     # The likelihood is flat here, so the evidence stays the same.
     assert inside.log_ratio == pytest.approx(0.0, abs=4 * inside.log_ratio_error)
     assert inside.efficiency == pytest.approx(1 / 3, abs=0.05)

@@ -215,7 +215,7 @@ def test_chains_that_did_not_converge(analysis, capsys):
 # ---------------------------------------------------------------- bknn evidence
 
 
-def found_evidence(value: float, error: float = 0.05, agreed: bool = True) -> Any:
+def found_evidence(value: float, error: float = 0.05, converged: bool = True) -> Any:
     estimates = (
         SimpleNamespace(value=value, error=error, method="bridge"),
         SimpleNamespace(value=value + 0.1, error=2 * error, method="thermodynamic"),
@@ -225,8 +225,8 @@ def found_evidence(value: float, error: float = 0.05, agreed: bool = True) -> An
         error=error,
         method="bridge",
         estimates=estimates,
-        agreed=agreed,
-        status="bridge and thermodynamic agree." if agreed else "bridge and the other differ.",
+        converged=converged,
+        status="bridge and thermodynamic agree." if converged else "bridge and the other differ.",
     )
 
 
@@ -302,7 +302,7 @@ def test_evidence_refuses(weighed, words, problem):
 
 def test_methods_that_differ(analysis, capsys):
     comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0, agreed=False)})
-    assert not comparison.agreed
+    assert not comparison.converged
     asked = [studies.Hypothesis(name, analysis, meaning=f"it is {name}") for name in "ab"]
     assert evidence.report(comparison, asked, None, {}) == 1
     captured = capsys.readouterr()

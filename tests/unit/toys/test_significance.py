@@ -64,7 +64,7 @@ def test_local_significance_of_a_counting_experiment(counts):
     assert result.dof == 1
     assert result.tested == {"mu": 1.0}
     assert result.meaningless == ()
-    assert "(Wilks)" in result.statement
+    assert "(Wilks)" in result.status
     assert result.toys is None
     assert result.n_toys == result.failed.count == 0
     with pytest.raises(errors.ParameterError, match="toys=10000"):
@@ -161,7 +161,7 @@ def test_a_peak_that_may_be_anywhere(bump, found):
         "mass means nothing",
         "Wilks's theorem does not hold",
     ):
-        assert words in found.statement
+        assert words in found.status
     assert found.failed.count == 0
     assert (found.statistics >= 0).all()
     # The trial factor.
@@ -244,8 +244,8 @@ def model(*names: str, squared: bool = False, null: bool = True) -> object:
 
 def test_a_coupling_that_enters_by_its_square():
     result = significance(bknn.Analysis(model("g", squared=True), small.measurement()))
-    assert "g enters by the square, which cannot be negative" in result.statement
-    assert "Chernoff" in result.statement
+    assert "g enters by the square, which cannot be negative" in result.status
+    assert "Chernoff" in result.status
     assert result.meaningless == ()
 
 
@@ -253,8 +253,8 @@ def test_a_coupling_that_enters_by_its_square():
 def test_two_parameters_at_their_bounds():
     result = significance(bknn.Analysis(model("g", "h"), small.measurement()))
     assert result.dof == 2
-    assert "g and h lie at their bounds" in result.statement
-    assert "mixture" in result.statement
+    assert "g and h lie at their bounds" in result.status
+    assert "mixture" in result.status
     assert result.p == pytest.approx(stats.chi2.sf(result.t, 2))
     assert result.z == pytest.approx(stats.norm.isf(result.p))
 
