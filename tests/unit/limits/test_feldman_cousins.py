@@ -178,7 +178,7 @@ def test_gaussian_with_boundary(gauss: bknn.Analysis, x0: float) -> None:
     assert ends.high_error < 0.2
     assert ends.low_open is (x0 < 1)
     assert not ends.high_open
-    assert "90% [" in repr(found)
+    assert "90%     [0" in repr(found)
 
 
 def test_profiled_nuisances() -> None:
