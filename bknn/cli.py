@@ -1,50 +1,37 @@
-"""The command line. `bknn.questions` and `bknn.commands` have a file for each command."""
+"""The command line: every question of `bknn.questions`, and the commands of `bknn.commands`."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from bknn import errors
-from bknn.commands import data, evidence, export, models, predict, predict_fit, run
+from bknn.commands import completion, data, export, models, parser, run
 from bknn.precision import prepare
-from bknn.questions import (
-    fit,
-    impacts,
-    limit,
-    profile,
-    project,
-    regions,
-    sample,
-    scenarios,
-    significance,
-    toys,
-)
+from bknn.questions import QUESTIONS
 
 __all__ = ["main", "prepare"]
 
-#: In the order of the help page.
-COMMANDS = (
-    fit, profile, limit, significance, toys, impacts, sample, evidence, predict, predict_fit,
-    scenarios, regions, project, run, export, models, data,
-)  # fmt: skip
+#: Commands that are no questions, in the order of the help page.
+COMMANDS = (run, export, models, data, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
     try:
-        args = _parser().parse_args(argv)
+        args = _read(sys.argv[1:] if argv is None else argv)
         with warnings.catch_warnings():
             warnings.showwarning = _told(warnings.showwarning)
             code = int(args.run(args))
         sys.stdout.flush()  # here, where it is noticed if the reader has left
         return code
     except errors.BknnError as problem:
-        print(f"bknn: error: {problem}", file=sys.stderr)
+        print(f"bknn: error: {spelled(str(problem))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader (`| head`) has seen enough; keep Python from complaining at exit.
@@ -53,6 +40,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bknn: interrupted", file=sys.stderr)
         return 130
+
+
+#: What Python is told, and what the shell is, in sentences that say what to do.
+_SPELLINGS = (
+    (r"build the analysis with free=\['(.+?)'\]", r"write --free \1"),
+    (r"\bfree=\['(.+?)'\]", r"--free \1"),
+    (r"\bbounds=\{'(.+?)': .*?\}", r"--bounds \1=LOW:HIGH"),
+    (r"\bpriors=\{'(.+?)': .*?\}", r"--prior \1=PRIOR"),
+    (r"\bmethod='(\w+)'", r"--method \1"),
+)
+
+
+def spelled(sentence: str) -> str:
+    """Return a sentence with keyword arguments of Python as options of the shell.
+
+    >>> spelled("let it float with free=['width'], or leave the prior out.")
+    'let it float with --free width, or leave the prior out.'
+    """
+    for python, shell in _SPELLINGS:
+        sentence = re.sub(python, shell, sentence)
+    return sentence
 
 
 def _told(otherwise: Any) -> Any:
@@ -67,20 +75,52 @@ def _told(otherwise: Any) -> Any:
     return show
 
 
-def _parser() -> argparse.ArgumentParser:
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    """Return the command that was asked for, and its options.
+
+    Raises:
+        UnknownNameError: a command or an option does not exist.
+    """
+    whole, commands = parsers()
+    if not words or words[0].startswith("-"):
+        return whole.parse_args(words)
+    name, *rest = words
+    if name not in commands.choices:
+        raise errors.unknown("command", name, commands.choices)
+    own = commands.choices[name]
+    if hasattr(own, "question"):
+        rest = parser.arranged(own, rest)
+    args, left = whole.parse_known_args([name, *rest])
+    for word in left:
+        if word.startswith("-"):
+            raise parser.unknown_option(own, word.partition("=")[0])
+        raise errors.ParameterError(
+            f"{word!r} is one word too many; 'bknn {name} --help' says which there are."
+        )
+    return args
+
+
+def parsers() -> tuple[argparse.ArgumentParser, Any]:
+    """Return the parser, and in it those of the commands."""
     from importlib.metadata import version
 
-    parser = argparse.ArgumentParser(
+    whole = argparse.ArgumentParser(
         prog="bknn",
         description="What do the B -> K(*) + missing energy data say about your model?",
     )
-    parser.add_argument("--version", action="version", version=f"bknn {version('bknn')}")
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", title="commands", required=True
+    whole.add_argument("--version", action="version", version=f"bknn {version('bknn')}")
+    commands = whole.add_subparsers(
+        dest="command",
+        metavar="COMMAND",
+        title="commands",
+        required=True,
+        parser_class=parser.Parser,
     )
+    for question in QUESTIONS.values():
+        parser.add(commands, question)
     for command in COMMANDS:
         command.add(commands)
-    return parser
+    return whole, commands
 
 
 if __name__ == "__main__":

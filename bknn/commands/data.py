@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.questions.shared import options
+from bknn.commands.parser import command as add_command
 
 
 def add(commands: Any) -> None:
     """Add the command and its actions."""
     from bknn.data import command
 
-    parser = options.command(commands, "data", run, help="list, show and import data sets")
+    parser = add_command(commands, "data", run, help="list, show and import data sets")
     command.add_arguments(parser)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.questions.shared import options
+from bknn.commands.parser import command
 
 #: Models with more parameters are listed without the entries of their matrices.
 _MANY_PARAMETERS = 30
@@ -13,7 +13,7 @@ _MANY_PARAMETERS = 30
 
 def add(commands: Any) -> None:
     """Add the command."""
-    options.command(commands, "models", run, help="list the models and their parameters")
+    command(commands, "models", run, help="list the models and their parameters")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bknn.questions.shared import options
+from bknn.commands import parser as parsers
 
 _EXAMPLES = """\
 examples:
@@ -18,7 +18,7 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command and its options."""
-    parser = options.command(
+    parser = parsers.command(
         commands,
         "run",
         run,
@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that began in the folder"
     )
-    options.add_functions(parser)
+    parsers.add_functions(parser)
     parser.add_argument(
         "--scheduler",
         metavar="WHERE",

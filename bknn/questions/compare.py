@@ -1,23 +1,132 @@
-"""What `bknn predict --fit` and `bknn compare` say and write."""
+"""`bknn compare`: predictions of several scenarios that fit the same data."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bknn.inference.fits.result import FitResult
-from bknn.questions.shared import files
+from bknn import precision
+from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.kinds import Numbers, Reals, Texts
 from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import versions
-from bknn.studies.observables.predictions import Predictions
-from bknn.studies.observables.quantities import Quantity
+from bknn.questions.shared.question import OfData, Question, option, seed_option
 from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.inference.fits.result import FitResult
+    from bknn.studies.observables.predictions import Predictions
+    from bknn.studies.observables.quantities import Quantity
+
+SOURCES = ("profile", "hessian", "posterior")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromFits(Question):
+    """How predictions come out of a fit."""
+
+    source: str | None = option(
+        "how uncertainties come out of the fit: 'profile' of the likelihood, its 'hessian', or "
+        "draws of the 'posterior'",
+        None,
+        flag="--from",
+        choices=SOURCES,
+        keyword="",
+    )
+    around: Reals = option(
+        "bins mass^2 -+ W GeV^2, wherever the fit puts the mass of a single particle",
+        (),
+        metavar="W",
+    )
+    seed: int = seed_option("the draws of a posterior")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(FromFits, OfData):
+    """What may be asked of a comparison."""
+
+    name = "compare"
+    summary = "predictions of several scenarios that fit the same data"
+    description = (
+        "Fit scenarios to the same data, and predict B -> K*, Bs -> phi and Bs -> invisible from "
+        "each, side by side: what would tell them apart."
+    )
+    examples = """\
+bknn compare vector:C_V_L vector:h_V --fix mass=2.1
+bknn compare vector:C_V_L vector:C_T_L scalar:C_S_R fermion-pair:C_V_LR --out scenarios/ \\
+    --data belle2-2025 babar-2013 aleph-bs-invisible
+bknn compare vector:C_V_L vector:h_V,h_A --around 1 --from profile --fix mass=2.1
+"""
+
+    scenarios: Texts = option(
+        "a model and its couplings that float, all others 0; the basis is the one that has them",
+        metavar="MODEL:COUPLINGS",
+        positional=True,
+    )
+    fix: Numbers = option(
+        "parameters that are kept, in the models that have them", {}, keyword="fixed"
+    )
+
+    def answer(self, desk: Desk) -> int:
+        """Fit scenarios, predict, print, write."""
+        precision.prepare()
+        from bknn.studies.compare import compare
+
+        out = desk.folder()
+        measurements = build.measurements(self)
+        source = self.source or "hessian"
+        with progress.bar("predictions", None, "intervals") as done:
+            found = compare(
+                self.scenarios,
+                measurements,
+                fixed=self.fix,
+                method=source,
+                around=self.around,
+                seed=self.seed,
+                progress=done,
+            )
+        print(comparison_table(found.fits, found.predictions, found.standard_model))
+        if out is not None:
+
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                return plot.comparison_figures(found.predictions, found.fits, folder)
+
+            print()
+            output.write(
+                out,
+                comparison_json(
+                    found.fits,
+                    found.predictions,
+                    found.standard_model,
+                    settings={**self.record(), "source": source},
+                ),
+                {"predictions.nc": lambda path: write_measured(found.predictions, path)},
+                figures if desk.figures else None,
+            )
+        return verdict(found.fits)
+
+
+def verdict(fits: Mapping[str, FitResult]) -> int:
+    """Say which fits did not converge; return the exit code."""
+    bad = [text for text, best in fits.items() if not bool(best.converged)]
+    for text in bad:
+        print(f"bknn: {text}: {fits[text].status}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+# What is said and written ---------------------------------------------------------------------
+
 
 #: How the ranges were found, in words.
 METHODS = {

@@ -1,19 +1,130 @@
-"""What `bknn evidence` says and writes."""
+"""`bknn evidence`: how probable the data are under a model, and under what it competes with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bknn.inference.evidences.comparison import Comparison
+from bknn import precision
+from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
+from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import OfAnalysis, OfPriors, fix_option, option, seed_option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
+    from bknn.inference.evidences.comparison import Comparison
+    from bknn.studies.hypotheses import Hypothesis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfPriors, OfAnalysis):
+    """What may be asked of an evidence."""
+
+    name = "evidence"
+    summary = "evidences and Bayes factors"
+    description = (
+        "The evidence of a model (the probability of the data, averaged over the priors), of the "
+        "standard model with its rate free and constrained, and of no signal at all; and their "
+        "Bayes factors."
+    )
+    examples = """\
+bknn evidence resonance --fix width=0.1 --prior "mass=uniform(1.5, 3.0)" \\
+    "branching_ratio=uniform(0, 24e-6)" --out results/
+bknn evidence resonance background
+bknn evidence resonance scalar-pair wet
+bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
+"""
+    resumes = True
+
+    against: Texts = option(
+        "other models, or 'free-sm', 'constrained-sm', 'background'",
+        (),
+        metavar="OTHER",
+        shown="these three",
+        positional=True,
+        keyword="",
+    )
+    fix: Numbers = fix_option()
+    chains: int = option("how many", 4, least=1)
+    draws: int = option("of each chain and hypothesis; more of them, smaller errors", 1000, least=4)
+    seed: int = seed_option("the draws")
+
+    def answer(self, desk: Desk) -> int:
+        """Compute, print, write."""
+        precision.prepare()
+        from bknn.studies.hypotheses import evidences, hypotheses
+
+        asked = hypotheses(
+            build.model(self),
+            build.measurements(self),
+            self.against,
+            fixed=self.fix,
+            priors=build.priors(self.prior, desk),
+            free=self.free,
+            bounds=self.bounds,
+            response=self.response,
+        )
+        record = {**self.record(), "against": [h.name for h in asked[1:]]}
+        out = desk.folder()
+        with (
+            resume.kept(desk, asked[0].analysis, record, out) as work,
+            progress.bar("evidences", unit="draws") as done,
+        ):
+            found = evidences(
+                asked,
+                chains=self.chains,
+                draws=self.draws,
+                seed=self.seed,
+                store=work,
+                progress=done,
+            )
+        return tell(found, asked, out, record, figures=desk.figures)
+
+
+def tell(
+    found: Comparison,
+    asked: Sequence[Hypothesis],
+    out: Path | None,
+    record: Mapping[str, Any],
+    *,
+    figures: bool = True,
+) -> int:
+    """Print what was found, write it, and return the exit code: 1 if it is not to be believed."""
+    analysis = asked[0].analysis
+    meanings = {h.name: h.meaning for h in asked}
+    print(evidence_table(found, meanings, analysis))
+    if out is not None:
+
+        def draw(folder: Path) -> list[Path]:
+            from bknn import plot
+
+            return plot.save(plot.evidence(found, analysis), folder / "evidence")
+
+        output.write(
+            out,
+            evidence_json(found, meanings, analysis, settings=record),
+            {},
+            draw if figures else None,
+        )
+    if not found.converged:
+        print(
+            "bknn: the methods do not agree on an evidence; do not use it (see 'evidence' above).",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+# What is said and written ---------------------------------------------------------------------
 
 
 def evidence_json(

@@ -2,101 +2,94 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
-from bknn.questions.shared import files, options, output
+from bknn.questions.shared import build, files, output
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content, ended
 from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.kinds import Numbers
 from bknn.questions.shared.numbers import number
+from bknn.questions.shared.output import Desk
+from bknn.questions.shared.question import OfAnalysis, fix_option, option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
     from bknn.inference.fits.result import FitResult
 
-_EXAMPLES = """\
-examples:
-  bknn fit signal-strength
-  bknn fit signal-strength --channels hadronic
-  bknn fit resonance --fix mass=2.1 --out results/
-  bknn fit resonance --fix width=0.1 --response reweighting
-  bknn fit signal-strength --data my-workspace.json
-  bknn fit wet --free C_VR --form-factors hpqcd-2022
-  bknn fit vector --fix mass=2.1
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfAnalysis):
+    """What may be asked of a fit."""
+
+    name = "fit"
+    summary = "fit a model to data"
+    description = (
+        "Fit a model to data: best values, uncertainties, comparison with the standard model, "
+        "figures."
+    )
+    examples = """\
+bknn fit signal-strength
+bknn fit signal-strength --channels hadronic
+bknn fit resonance --fix mass=2.1 --out results/
+bknn fit resonance --fix width=0.1 --response reweighting
+bknn fit signal-strength --data my-workspace.json
+bknn fit wet --free C_VR --form-factors hpqcd-2022
+bknn fit vector --fix mass=2.1
 """
 
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "fit",
-        run,
-        help="fit a model to data",
-        description="Fit a model to data: best values, uncertainties, comparison with the "
-        "standard model, figures.",
-        epilog=_EXAMPLES,
+    fix: Numbers = fix_option()
+    init: Numbers = option("start there", {})
+    method: str = option(
+        "Fisher steps, L-BFGS, or Adam then L-BFGS", "newton", choices=("newton", "lbfgs", "adam")
     )
-    options.add_analysis(parser)
-    options.add_fix(parser)
-    parser.add_argument("--init", nargs="+", default=[], metavar="NAME=VALUE", help="start there")
-    parser.add_argument(
-        "--method",
-        choices=("newton", "lbfgs", "adam"),
-        default="newton",
-        help="Fisher steps (default), L-BFGS, or Adam then L-BFGS",
-    )
-    options.add_output(parser)
 
+    def answer(self, desk: Desk) -> int:
+        """Fit, print, write."""
+        from bknn.inference import fit, fit_null
 
-def run(args: argparse.Namespace) -> int:
-    """Fit, print, write."""
-    from bknn.inference import fit, fit_null
+        analysis = build.analysis(self, desk, self.fix)
+        for name in self.init:
+            if name in analysis.constants:
+                raise errors.ParameterError(
+                    f"--init {name}: {analysis.model.name} keeps {name} fixed at "
+                    f"{analysis.constants[name]:g} by default; let it float with --free {name}, or "
+                    f"set it with --fix {name}=VALUE."
+                )
+        out = desk.folder()
+        result = fit(analysis, fixed=self.fix, init=self.init, method=self.method)
+        # A parameter the user fixed keeps its value in the null, unless it is what makes the null.
+        null = fit_null(analysis, fixed_too=self.fix)
+        print(fit_table(result, null))
+        if out is not None:
 
-    fixed, init = options.values(args.fix, "--fix"), options.values(args.init, "--init")
-    analysis = options.analysis(args, fixed)
-    for name in init:
-        if name in analysis.constants:
-            raise errors.ParameterError(
-                f"--init {name}: {analysis.model.name} keeps {name} fixed at "
-                f"{analysis.constants[name]:g} by default; let it float with --free {name}, or set "
-                f"it with --fix {name}=VALUE."
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                return plot.fit_figures(result, null, folder)
+
+            output.write(
+                out,
+                fit_json(result, null, command="fit", settings=self.record()),
+                {"fit.nc": lambda path: write_arrays(result, path)},
+                figures if desk.figures else None,
             )
-    out = output.directory(args.out)
-    result = fit(analysis, fixed=fixed, init=init, method=args.method)
-    # A parameter the user fixed keeps its value in the null, unless it is what makes the null.
-    null = fit_null(analysis, fixed_too=fixed)
-    print(fit_table(result, null))
-    if out is not None:
-        settings = options.settings(args, fix=fixed, init=init, method=args.method)
-
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.fit_figures(result, null, folder)
-
-        output.write(
-            out,
-            fit_json(result, null, command="fit", settings=settings),
-            {"fit.nc": lambda path: write_arrays(result, path)},
-            None if args.no_figures else figures,
-        )
-    if not (result.converged and null.converged):
-        print(
-            "bknn: the fit did not converge; do not use its numbers (see 'fit' above).",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        if not (result.converged and null.converged):
+            print(
+                "bknn: the fit did not converge; do not use its numbers (see 'fit' above).",
+                file=sys.stderr,
+            )
+            return 1
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

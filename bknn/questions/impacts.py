@@ -2,147 +2,107 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
-from bknn.questions.shared import files, options, output, progress
+from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
+from bknn.questions.shared.kinds import Groups, Numbers
 from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.output import Desk
+from bknn.questions.shared.question import OfAnalysis, nominal_option, option, truth_option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.inference.impacts import Impacts
 
-_EXAMPLES = """\
-examples:
-  bknn impacts signal-strength
-  bknn impacts resonance --poi branching_ratio --fix mass=2.1 --out results/
-  bknn impacts signal-strength --asimov --set mu=1 --nominal
-  bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*,*pid*,*PID*"
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfAnalysis):
+    """What may be asked of impacts."""
+
+    name = "impacts"
+    summary = "rank the nuisances by how much they move a parameter of interest"
+    description = (
+        "Rank the nuisances by the shift of the parameter of interest when each is moved by one "
+        "standard deviation, before and after the fit, and divide its uncertainty into groups "
+        "whose squares add up."
+    )
+    examples = """\
+bknn impacts signal-strength
+bknn impacts resonance --poi branching_ratio --fix mass=2.1 --out results/
+bknn impacts signal-strength --asimov --set mu=1 --nominal
+bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*,*pid*,*PID*"
 """
 
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "impacts",
-        run,
-        help="rank the nuisances by how much they move a parameter of interest",
-        description="Rank the nuisances by the shift of the parameter of interest when each is "
-        "moved by one standard deviation, before and after the fit, and divide its uncertainty "
-        "into groups whose squares add up.",
-        epilog=_EXAMPLES,
+    poi: str | None = option("parameter of interest, if there are several", None)
+    top: int = option("how many to print and draw", 20, least=1, keyword="")
+    groups: Groups = option(
+        "groups of nuisances, by names with * and ?; by kind if there are none", {}, flag="--group"
     )
-    options.add_analysis(parser)
-    parser.add_argument("--poi", metavar="NAME", help="parameter of interest, if there are several")
-    parser.add_argument(
-        "--top", type=int, default=20, metavar="N", help="how many to print and draw (default 20)"
+    refits: bool = option("linear impacts only, from the Hessian; nothing is fitted again", True)
+    asimov: bool = option(
+        "of the data that are expected (Asimov), in place of those observed", False, keyword=""
     )
-    parser.add_argument(
-        "--group",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="LABEL=PATTERN[,PATTERN...]",
-        help="groups of nuisances, by names with * and ?; by kind if there are none",
-    )
-    parser.add_argument(
-        "--no-refits",
-        action="store_true",
-        help="linear impacts only, from the Hessian; nothing is fitted again",
-    )
-    parser.add_argument(
-        "--asimov",
-        action="store_true",
-        help="of the data that are expected (Asimov), in place of those observed",
-    )
-    options.add_truth(parser)
-    options.add_fix(parser)
-    options.add_output(parser)
+    set: Numbers = truth_option()
+    nominal: bool = nominal_option()
+    fix: Numbers = option("keep parameters at values", {}, keyword="")
 
-
-def run(args: argparse.Namespace) -> int:
-    """Fit, move the nuisances, print, write."""
-    fixed, groups = options.values(args.fix, "--fix"), _groups(args.group)
-    options.number(args.top, "--top")
-    point = options.point_of_truth(args, fixed)
-    if not args.asimov and (point or args.nominal):
-        raise errors.ParameterError(
-            f"{'--set' if point else '--nominal'} is about data that are expected; give --asimov "
-            "too, or leave it out."
-        )
-    analysis = options.analysis(args, [*fixed, *point, *([args.poi] if args.poi else [])])
-    poi = options.of_interest(analysis, fixed, args.poi)
-
-    from bknn.inference import asimov, fit, truth
-    from bknn.inference.impacts import impacts
-
-    out = output.directory(args.out)
-    result = fit(analysis, fixed=fixed).check()
-    if args.asimov:
-        at = truth(analysis, point, fixed=fixed, nominal=args.nominal, best=result)
-        result = fit(analysis, fixed=fixed, data=asimov(analysis, at)).check()
-    with progress.bar("refits") as done:
-        found = impacts(
-            analysis,
-            poi,
-            result=result,
-            refits=not args.no_refits,
-            groups=groups or None,
-            progress=done,
-        )
-    print(impacts_table(found, args.top))
-    if out is not None:
-        settings = options.settings(
-            args,
-            poi=poi,
-            asimov=args.asimov,
-            set=point,
-            nominal=args.nominal,
-            fix=fixed,
-            groups=groups,
-            refits=not args.no_refits,
-            top=args.top,
-        )
-
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.save(plot.ranking(found, args.top), folder / "ranking")
-
-        output.write(
-            out,
-            impacts_json(found, settings=settings),
-            {"impacts.nc": lambda path: write_impacts(found, path)},
-            None if args.no_figures else figures,
-        )
-    if poi in found.remarks:
-        print(f"bknn: {found.status}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _groups(texts: list[str]) -> dict[str, list[str]]:
-    """Read LABEL=PATTERN,PATTERN."""
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        label, _, words = text.partition("=")
-        patterns = [word.strip() for word in words.split(",") if word.strip()]
-        if not label.strip() or not patterns:
+    def answer(self, desk: Desk) -> int:
+        """Fit, move the nuisances, print, write."""
+        point = build.point_of_truth(self.set, self.fix)
+        if not self.asimov and (point or self.nominal):
             raise errors.ParameterError(
-                f"--group {text!r} is not of the form LABEL=PATTERN,PATTERN; for example "
-                '--group "form factors=ff_*".'
+                f"{'--set' if point else '--nominal'} is about data that are expected; give "
+                "--asimov too, or leave it out."
             )
-        found.setdefault(label.strip(), []).extend(patterns)
-    return found
+        named = [*self.fix, *point, *([self.poi] if self.poi else [])]
+        analysis = build.analysis(self, desk, named)
+        poi = build.of_interest(analysis, self.fix, self.poi)
+
+        from bknn.inference import asimov, fit, truth
+        from bknn.inference.impacts import impacts
+
+        out = desk.folder()
+        result = fit(analysis, fixed=self.fix).check()
+        if self.asimov:
+            at = truth(analysis, point, fixed=self.fix, nominal=self.nominal, best=result)
+            result = fit(analysis, fixed=self.fix, data=asimov(analysis, at)).check()
+        with progress.bar("refits") as done:
+            found = impacts(
+                analysis,
+                poi,
+                result=result,
+                refits=self.refits,
+                groups=self.groups or None,
+                progress=done,
+            )
+        print(impacts_table(found, self.top))
+        if out is not None:
+
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                return plot.save(plot.ranking(found, self.top), folder / "ranking")
+
+            settings = {**self.record(), "poi": poi}
+            output.write(
+                out,
+                impacts_json(found, settings=settings),
+                {"impacts.nc": lambda path: write_impacts(found, path)},
+                figures if desk.figures else None,
+            )
+        if poi in found.remarks:
+            print(f"bknn: {found.status}", file=sys.stderr)
+            return 1
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

@@ -1,15 +1,225 @@
-"""What `bknn predict` says and writes."""
+"""`bknn predict`: branching fractions, spectra, polarisation of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bknn import errors, precision
 from bknn.prediction import PARTS
+from bknn.questions.compare import FromFits, measured_json, measured_table, verdict, write_measured
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.heading import counted
+from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
 from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import versions
+from bknn.questions.shared.question import OfAnalysis, OfModel, bounds_option, given, option
 from bknn.tables import table
+
+if TYPE_CHECKING:
+    from bknn.studies.observables.quantities import Quantity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(FromFits, OfModel):
+    """What may be asked of predictions."""
+
+    name = "predict"
+    summary = "branching fractions, spectra, polarisation of a model"
+    description = (
+        "Predict observables of a model at a point of its parameters, with the uncertainty of form "
+        "factors and inputs; or, with --fit, where data leave it, with the uncertainty of "
+        "everything."
+    )
+    examples = """\
+bknn predict sm --channel "B+ -> K+" "B0 -> K*0"
+bknn predict vector --set mass=2.1 h_V=7e-9 --observable branching_ratio f_l \\
+    --channel "B+ -> K*+"
+bknn predict wet --set C_TL=8 --observable f_l --channel "B0 -> K*0" --q2 0,4 4,8 8,16
+bknn predict sm --observable dbr_dq2 --q2 1 5 10 --form-factors hpqcd-2022 --out results/
+bknn predict vector --set mass=2.1 h_T=4.8e-9 --part new
+bknn predict vector --basis chiral --fit belle2-2025 babar-2013 --fix mass=2.1
+bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable f_l \\
+    --channel "B0 -> K*0" --around 0.5 1 2 --from posterior
+"""
+
+    set: Numbers = option(
+        "the point; the start elsewhere, but couplings that are not named are 0 once one is",
+        {},
+        keyword="",
+    )
+    fit: Texts = option(
+        "data to fit first, as --data of `bknn fit`",
+        (),
+        metavar="SET",
+        files=True,
+        keyword="",
+    )
+    fix: Numbers = option("with --fit: keep parameters at values", {}, keyword="")
+    observable: Texts = option(
+        "branching_ratio, dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l",
+        (),
+        shown="branching_ratio; with --fit, what tells scenarios apart",
+        keyword="",
+    )
+    channel: Texts = option(
+        '"B+ -> K+", "B0 -> K0", "B+ -> K*+", "B0 -> K*0", "Bs -> phi", "Bs -> invisible"',
+        (),
+        metavar="CHANNEL",
+        shown='"B+ -> K+"',
+        keyword="",
+    )
+    q2: Regions = option(
+        "bins A,B or points A in GeV^2", (), shown="all of phase space", keyword=""
+    )
+    bounds: Bounds = bounds_option()
+    part: str = option(
+        "'all', or 'new' for the new state alone, without the standard model",
+        "all",
+        metavar="PART",
+    )
+
+    def answer(self, desk: Desk) -> int:
+        """Predict, print, write."""
+        regions = [values.region(text) for text in self.q2]
+        if self.fit:
+            if self.set:
+                name, value = next(iter(self.set.items()))
+                raise errors.ParameterError(
+                    "--set is the point of a prediction without a fit; with --fit parameters are "
+                    f"kept by --fix, as in --fix {name}={value:g}."
+                )
+            return self._measured(regions, desk)
+        # A card says what floats for all its questions.
+        names = ("fix", "around", "source", *(() if desk.kept is not None else ("free", "bounds")))
+        for name in given(names, self):
+            flag = "--from" if name == "source" else f"--{name}"
+            hint = "; the point is set by --set" if name == "fix" else ""
+            raise errors.ParameterError(
+                f"{flag} is about a fit{hint}; say to what data with --fit, as in --fit "
+                "belle2-2025."
+            )
+        precision.prepare()
+        from bknn.parameters import point as values_at
+
+        model = build.model(self)
+        rows, absent = self._values(model, regions)
+        params = values_at(model, self.set)
+        out = desk.folder()
+        print(predictions_table(model, rows, params, absent))
+        if out is not None:
+            drawn = list(dict.fromkeys(row["channel"] for row in rows))
+
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                return plot.prediction_figures(model, self.set, drawn, folder)
+
+            print()
+            content = predictions_json(model, rows, params, absent=absent, settings=self.record())
+            output.write(out, content, {}, figures if desk.figures else None)
+        return 0
+
+    def _values(
+        self, model: Any, regions: Sequence[tuple[float, float] | float]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """What the model predicts at the point, and what it does not.
+
+        Raises:
+            UndefinedError: it predicts nothing of what is asked.
+        """
+        from bknn.prediction import predict
+
+        rows: list[dict[str, Any]] = []
+        absent: list[dict[str, Any]] = []
+        problems: list[errors.UndefinedError] = []
+        channels, observables = self.channel or ["B+ -> K+"], self.observable or ["branching_ratio"]
+        where: Sequence[Any] = regions or [None]
+        for channel, observable, region in product(channels, observables, where):
+            q2 = region if isinstance(region, tuple) or region is None else (region, region)
+            row: dict[str, Any] = {
+                "observable": observable,
+                "channel": channel,
+                "q2": None if q2 is None else list(q2),
+                "part": self.part,
+            }
+            try:
+                found = predict(model, observable, channel, self.set, region, part=self.part)
+            except errors.UndefinedError as error:
+                absent.append({**row, "reason": str(error)})
+                problems.append(error)
+                continue
+            row["value"], row["uncertainty"] = float(found.value), float(found.uncertainty)
+            rows.append(row)
+        if not rows:
+            raise problems[0]
+        return rows, absent
+
+    def _measured(self, regions: Sequence[tuple[float, float] | float], desk: Desk) -> int:
+        """Fit, predict, print, write."""
+        shared = {one.name: getattr(self, one.name) for one in OfModel.options()}
+        asked = OfAnalysis(**shared, data=self.fit, bounds=self.bounds)
+        analysis = build.analysis(asked, desk, self.fix)
+
+        from bknn.studies.compare import existing, fitted
+
+        quantities, absent = existing(analysis.model, self._quantities(regions))
+        out = desk.folder()
+        source = self.source or "profile"
+        with progress.bar("predictions", None, "steps") as done:
+            best, found = fitted(
+                analysis, quantities, self.fix, method=source, seed=self.seed, progress=done
+            )
+        print(measured_table(best, found))
+        for quantity, reason in absent.items():
+            print(f"not there        {quantity}: {reason}")
+        if out is not None:
+            settings = {
+                **self.record(),
+                "source": source,
+                "observables": [str(q) for q in quantities],
+                "absent": {str(q): reason for q, reason in absent.items()},
+            }
+
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                name = analysis.model.name
+                return plot.comparison_figures({name: found}, {name: best}, folder)
+
+            print()
+            output.write(
+                out,
+                measured_json(best, found, settings=settings),
+                {"predictions.nc": lambda path: write_measured({"": found}, path)},
+                figures if desk.figures else None,
+            )
+        return verdict({analysis.model.name: best})
+
+    def _quantities(self, regions: Sequence[tuple[float, float] | float]) -> list[Quantity]:
+        """What is asked of a fit: every combination, or what tells scenarios apart."""
+        from bknn.studies.compare import TELLING
+        from bknn.studies.observables.quantities import Quantity
+
+        where: list[dict[str, Any]] = [{"q2": region} for region in regions]
+        where += [{"around": half} for half in self.around]
+        pairs = [
+            (channel, observable)
+            for channel in self.channel or ["B+ -> K+"]
+            for observable in self.observable or ["branching_ratio"]
+        ]
+        if not (self.channel or self.observable or where):
+            pairs = [(q.channel, q.observable) for q in TELLING]
+        return [
+            Quantity(o, c, part=self.part, **place) for c, o in pairs for place in where or [{}]
+        ]
+
+
+# What is said and written ---------------------------------------------------------------------
 
 
 def predictions_json(

@@ -1,19 +1,77 @@
-"""What a prior study says and writes."""
+"""`bknn prior-study`: the posterior with other priors, by weights where those will do."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bknn.questions.sample import OfChains
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import priors_json
 from bknn.questions.shared.heading import heading
+from bknn.questions.shared.kinds import Alternatives
 from bknn.questions.shared.numbers import number, short
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.studies.prior_study import Studied
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfChains):
+    """What may be asked of a study of priors."""
+
+    name = "prior_study"
+    summary = "the posterior with other priors, too"
+    description = (
+        "Draw from the posterior, and look at what other priors make of it: by weights of the "
+        "same draws where those will do, by chains of their own elsewhere."
+    )
+    examples = """\
+bknn prior-study resonance --alternative "wide:mass=uniform(0, 4.78)"
+bknn prior-study signal-strength --alternative "narrow:mu=normal(1, 0.1)" \\
+    "wide:mu=uniform(0, 20)" --draws 2000 --out results/
+"""
+
+    alternatives: Alternatives = option(
+        "other priors; those with the same word belong together", flag="--alternative"
+    )
+
+    def answer(self, desk: Desk) -> int:
+        """Sample with the priors that were given, then look at the others; print, write."""
+        named = dict.fromkeys(name for table in self.alternatives.values() for name in table)
+        analysis = build.analysis(self, desk, [*self.fix, *named])
+        tables = {label: build.priors(t, desk) for label, t in self.alternatives.items()}
+        out = desk.folder()
+
+        from bknn.studies.prior_study import prior_study
+
+        with progress.bar("sampling", None, "draws") as done:
+            found = prior_study(
+                analysis,
+                tables,
+                fixed=self.fix,
+                **self.of_chains,
+                store=desk.work,
+                progress=done,
+            )
+        print(prior_study_table(found.studied))
+        if out is not None:
+            output.write(
+                out,
+                prior_study_json(found.studied, settings=self.record()),
+                {"posterior.nc": found.posterior.save},
+                None,
+            )
+        return 0 if found.converged else 1
+
+
+# What is said and written ---------------------------------------------------------------------
 
 
 def prior_study_json(

@@ -2,164 +2,143 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors, precision
-from bknn.questions.shared import files, options, output, progress
+from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.heading import wrapped
+from bknn.questions.shared.kinds import Reals, Texts
 from bknn.questions.shared.numbers import nested, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import OfData, OfTheory, Option, option, seed_option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.studies.outlook import Outlook
     from bknn.studies.power import Separation
 
-_EXAMPLES = """\
-examples:
-  bknn project
-  bknn project scalar vector-V --luminosity 1 5 10 50 --out results/
-  bknn project scalar vector-V --with "BR(B0 -> K*0)" "F_L(B0 -> K*0)"
-  bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --toys 300
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfTheory, OfData):
+    """What may be asked of projections."""
+
+    name = "project"
+    summary = "how well data to come will tell scenarios apart, and what to measure next"
+    description = (
+        "Project the measurements of Belle II to other luminosities; say with which significance "
+        "each scenario is excluded if another one is true, with which luminosity, and how much "
+        "measurements to come would tell. docs/projections.md has the rules."
+    )
+    examples = """\
+bknn project
+bknn project scalar vector-V --luminosity 1 5 10 50 --out results/
+bknn project scalar vector-V --with "BR(B0 -> K*0)" "F_L(B0 -> K*0)"
+bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --toys 300
 """
 
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "project",
-        run,
-        help="how well data to come will tell scenarios apart, and what to measure next",
-        description="Project the measurements of Belle II to other luminosities; say with which "
-        "significance each scenario is excluded if another one is true, with which luminosity, and "
-        "how much measurements to come would tell. docs/projections.md has the rules.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument(
-        "names",
-        nargs="*",
+    scenarios: Texts = option(
+        "of `bknn.models.scenarios.SCENARIOS`",
+        (),
         metavar="SCENARIO",
-        help="of `bknn.models.scenarios.SCENARIOS` (default: sm-rescaled scalar vector-V "
-        "scalar-pair-S fermion-pair-V)",
+        shown="sm-rescaled scalar vector-V scalar-pair-S fermion-pair-V",
+        positional=True,
+        keyword="",
     )
-    options.add_data(parser)
-    options.add_theory(parser)
-    parser.add_argument(
-        "--luminosity",
-        nargs="+",
-        type=float,
-        default=[1.0, 5.0, 10.0, 50.0],
+    luminosity: Reals = option(
+        "in 1/ab",
+        (1.0, 5.0, 10.0, 50.0),
         metavar="L",
-        help="in 1/ab (default 1 5 10 50)",
+        shown="1 5 10 50",
+        keyword="luminosities",
     )
-    parser.add_argument(
-        "--systematics",
-        default="statistical",
+    systematics: str = option(
+        "'constant', 'statistical' or 'all': which uncertainties shrink",
+        "statistical",
         metavar="RULE",
-        help="'constant', 'statistical' (default) or 'all': which uncertainties shrink",
     )
-    parser.add_argument(
-        "--with",
-        dest="expected",
-        nargs="+",
-        default=[],
+    expected: Texts = option(
+        "results that Belle II expects, of `bknn.derived.luminosity.BELLE2`, beside the data",
+        (),
         metavar="RESULT",
-        help="results that Belle II expects, of `bknn.derived.luminosity.BELLE2`, beside the data",
+        flag="--with",
     )
-    parser.add_argument(
-        "--simulated",
-        action="store_true",
-        help="backgrounds as simulated, not as they fit the data of today",
+    simulated: bool = option(
+        "backgrounds as simulated, not as they fit the data of today", False, keyword=""
     )
-    parser.add_argument(
-        "--worth-at",
-        type=float,
-        default=10.0,
+    worth_at: float = option(
+        "luminosity in 1/ab at which the worth of measurements is computed; 0 leaves it out",
+        10.0,
         metavar="L",
-        help="luminosity in 1/ab at which the worth of measurements is computed (default 10; 0 "
-        "leaves it out)",
+        shown="10",
+        keyword="",
     )
-    parser.add_argument(
-        "--check",
-        nargs="+",
-        default=[],
+    checks: Texts = option(
+        "entries of the matrix of the first luminosity that toys shall check",
+        (),
         metavar="TRUE:TESTED",
-        help="entries of the matrix of the first luminosity that toys shall check",
+        flag="--check",
+        keyword="",
     )
-    parser.add_argument(
-        "--toys", type=int, default=200, metavar="N", help="of each check (default 200)"
-    )
-    options.add_seed(parser, "of draws and toys (default 0)")
-    options.add_output(parser)
+    toys: int = option("of each check", 200, least=2, keyword="")
+    seed: int = seed_option("draws and toys")
 
+    def check(self, label: Callable[[Option], str]) -> None:
+        super().check(label)
+        if bad := [x for x in self.luminosity if not x > 0]:
+            raise errors.ParameterError(f"--luminosity {bad[0]:g}: give positive numbers in 1/ab.")
 
-def run(args: argparse.Namespace) -> int:
-    """Project, fit, print, write."""
-    options.number(args.toys, "--toys", 2)
-    if bad := [x for x in args.luminosity if not x > 0]:
-        raise errors.ParameterError(f"--luminosity {bad[0]:g}: give positive numbers in 1/ab.")
-    precision.prepare()
+    def answer(self, desk: Desk) -> int:
+        """Project, fit, print, write."""
+        precision.prepare()
 
-    from bknn.studies.outlook import NAMES, SM, outlook
-    from bknn.studies.power import separation
+        from bknn.studies.outlook import NAMES, SM, outlook
+        from bknn.studies.power import separation
 
-    names = tuple(args.names) or NAMES
-    pairs = [_pair(text, (SM, *names)) for text in args.check]
-    measurements = options.measurements(args)
-    out = output.directory(args.out)
-    with progress.bar("projections", None, "models") as done:
-        found = outlook(
-            measurements,
-            names,
-            luminosities=args.luminosity,
-            systematics=args.systematics,
-            expected=args.expected,
-            fitted=not args.simulated,
-            worth_at=args.worth_at or None,
-            seed=args.seed,
-            progress=done,
-            **options.theory(args),
-        )
-    first = {h.name: h for h in found.hypotheses[0]}
-    checks = {
-        (true, tested): separation(first[true], first[tested], args.toys, seed=args.seed)
-        for true, tested in pairs
-    }
-    print(outlook_table(found, checks))
-    if out is not None:
-        settings = {
-            "scenarios": list(names),
-            "channels": args.channels,
-            "luminosity": args.luminosity,
-            "systematics": args.systematics,
-            "with": args.expected,
-            "simulated": args.simulated,
-            "worth_at": args.worth_at,
-            "check": args.check,
-            "toys": args.toys,
-            "seed": args.seed,
-            **options.theory(args),
+        names = self.scenarios or NAMES
+        pairs = [_pair(text, (SM, *names)) for text in self.checks]
+        measurements = build.measurements(self)
+        out = desk.folder()
+        with progress.bar("projections", None, "models") as done:
+            found = outlook(
+                measurements,
+                names,
+                luminosities=self.luminosity,
+                systematics=self.systematics,
+                expected=self.expected,
+                fitted=not self.simulated,
+                worth_at=self.worth_at or None,
+                seed=self.seed,
+                progress=done,
+                **self.theory,
+            )
+        first = {h.name: h for h in found.hypotheses[0]}
+        checks = {
+            (true, tested): separation(first[true], first[tested], self.toys, seed=self.seed)
+            for true, tested in pairs
         }
+        print(outlook_table(found, checks))
+        if out is not None:
 
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
 
-            return plot.outlook_figures(found, folder)
+                return plot.outlook_figures(found, folder)
 
-        print()
-        output.write(
-            out,
-            outlook_json(found, checks, settings=settings),
-            {"projections.nc": lambda path: write_outlook(found, path)},
-            None if args.no_figures else figures,
-        )
-    return 0 if found.converged else 1
+            print()
+            settings = {**self.record(), "scenarios": list(names)}
+            output.write(
+                out,
+                outlook_json(found, checks, settings=settings),
+                {"projections.nc": lambda path: write_outlook(found, path)},
+                figures if desk.figures else None,
+            )
+        return 0 if found.converged else 1
 
 
 def _pair(text: str, known: tuple[str, ...]) -> tuple[str, str]:

@@ -2,87 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors, precision
-from bknn.questions.shared import options, output, progress
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.heading import wrapped
+from bknn.questions.shared.kinds import Grids, Numbers
 from bknn.questions.shared.numbers import nested, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import GRID, OfData, OfModel, fix_option, option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.studies.regions import Regions
 
-_EXAMPLES = """\
-examples:
-  bknn regions scalar --over g_S=0:2e-8:31 g_P=-1e-7:1e-7:41 --fix mass=2.1 \\
-      --data belle2-2025 babar-2013 belle-2017
-  bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 \\
-      --data belle2-2025 babar-2013 aleph-bs-invisible --out results/
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfData, OfModel):
+    """What may be asked of regions."""
+
+    name = "regions"
+    summary = "where two couplings may be, for each data set and for all together"
+    description = (
+        "Contours of -2 log L in the plane of two couplings, everything else fitted: each data set "
+        "alone, and all together."
+    )
+    examples = """\
+bknn regions scalar --over g_S=0:2e-8:31 g_P=-1e-7:1e-7:41 --fix mass=2.1 \\
+    --data belle2-2025 babar-2013 belle-2017
+bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 \\
+    --data belle2-2025 babar-2013 aleph-bs-invisible --out results/
 """
 
+    over: Grids = option(f"grid of the two couplings: {GRID}")
+    fix: Numbers = fix_option()
 
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "regions",
-        run,
-        help="where two couplings may be, for each data set and for all together",
-        description="Contours of -2 log L in the plane of two couplings, everything else fitted: "
-        "each data set alone, and all together.",
-        epilog=_EXAMPLES,
-    )
-    options.add_analysis(parser)
-    options.add_over(parser, "grid of the two couplings", required=True)
-    options.add_fix(parser)
-    options.add_output(parser)
+    def answer(self, desk: Desk) -> int:
+        """Look for the contours, print, write."""
+        over = values.grids_of(self.over)
+        if len(over) != 2:
+            raise errors.ParameterError(
+                f"--over names {len(over)} parameters ({', '.join(over)}), and a region has two."
+            )
+        precision.prepare()
 
+        from bknn.studies.regions import coupling_regions
 
-def run(args: argparse.Namespace) -> int:
-    """Look for the contours, print, write."""
-    over, fixed = options.grids(args.over), options.values(args.fix, "--fix")
-    if len(over) != 2:
-        raise errors.ParameterError(
-            f"--over names {len(over)} parameters ({', '.join(over)}), and a region has two."
-        )
-    precision.prepare()
+        model, measurements = build.model(self), build.measurements(self)
+        out = desk.folder()
+        several = len(measurements) + (len(measurements) > 1)
+        points = several * int(np.prod([len(grid) for grid in over.values()]))
+        with progress.bar("regions", points, "points") as done:
+            found = coupling_regions(
+                model, measurements, over, fixed=self.fix, free=self.free, progress=done
+            )
+        print(regions_table(found))
+        if out is not None:
 
-    from bknn.studies.regions import coupling_regions
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
 
-    model = options.model(args)
-    measurements = options.measurements(args)
-    out = output.directory(args.out)
-    several = len(measurements) + (len(measurements) > 1)
-    points = several * len(next(iter(over.values()))) * len(list(over.values())[1])
-    with progress.bar("regions", points, "points") as done:
-        found = coupling_regions(
-            model, measurements, over, fixed=fixed, free=args.free, progress=done
-        )
-    print(regions_table(found))
-    if out is not None:
-        settings = options.settings(
-            args, over=dict(text.split("=", 1) for text in args.over), fix=fixed
-        )
+                return plot.save(plot.coupling_regions(found), folder / "regions")
 
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.save(plot.coupling_regions(found), folder / "regions")
-
-        output.write(
-            out,
-            regions_json(found, settings=settings),
-            {},
-            None if args.no_figures else figures,
-        )
-    return 0
+            output.write(
+                out,
+                regions_json(found, settings=self.record()),
+                {},
+                figures if desk.figures else None,
+            )
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,24 @@ import numpy as np
 
 from bknn import errors
 from bknn.questions import marginal
-from bknn.questions.shared import options, output, progress, resume
+from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
+from bknn.questions.shared.kinds import Grids, Numbers
 from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import (
+    GRID,
+    OfAnalysis,
+    OfPriors,
+    Option,
+    fix_option,
+    given,
+    option,
+    seed_option,
+)
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -28,56 +39,40 @@ if TYPE_CHECKING:
     from bknn.inference.posteriors.posterior import Posterior
     from bknn.inference.posteriors.predictive import Predictive
 
+
 METHODS = ("auto", "nuts", "tempered")
 
-_EXAMPLES = """\
-examples:
-  bknn sample signal-strength
-  bknn sample resonance --fix width=0.1 --prior "mass=uniform(1.5, 3.0)" \\
-      "branching_ratio=uniform(0, 24e-6)" --out results/
-  bknn sample resonance --fix mass=2.1 --draws 2000 --target-ess 5000
-  bknn sample wet --method nuts --out results/ --resume
-  bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
-"""
 
+@dataclass(frozen=True, kw_only=True)
+class OfChains(OfPriors, OfAnalysis):
+    """Chains that draw from a posterior."""
 
-@dataclass(frozen=True)
-class Settings:
-    """What `bknn sample` can be told.
+    fix: Numbers = fix_option()
+    chains: int = option("how many", 4, least=1)
+    draws: int | None = option(
+        "of each chain", None, shown="1000, and more until the chains have converged", least=4
+    )
+    warmup: int | None = option(
+        "steps before the first draw that is kept", None, shown="the sampler chooses", least=0
+    )
+    target_ess: float | None = option(
+        "go on until every parameter has so many effective draws, bulk and tail",
+        None,
+        metavar="N",
+        shown="400, unless --draws is given",
+    )
+    minutes: float = option(
+        "begin no round of draws that would end later", 30.0, metavar="N", shown="30"
+    )
+    method: str = option(
+        "'nuts'; 'tempered' for several modes; 'auto' looks which it takes",
+        "auto",
+        choices=METHODS,
+    )
+    seed: int = seed_option("the draws")
 
-    Attributes:
-        fixed: {name: value} of parameters that do not float.
-        chains, draws, warmup: how many. None stands for 1000 draws and more, until the chains have
-            converged, and for a warm-up that the sampler chooses.
-        target_ess: go on until every parameter has so many effective draws.
-        minutes: no round of draws is begun that would end later.
-        method: "nuts", "tempered", or "auto".
-        seed: of the random numbers.
-        predictive: draws for prior and posterior predictive checks, 0 for none.
-    """
-
-    fixed: Mapping[str, float] = field(default_factory=dict)
-    chains: int = 4
-    draws: int | None = None
-    warmup: int | None = None
-    target_ess: float | None = None
-    minutes: float = 30.0
-    method: str = "auto"
-    seed: int = 0
-    predictive: int = 1000
-
-    def check(self) -> Settings:
-        """Return the settings if they make sense.
-
-        Raises:
-            ParameterError: they do not.
-        """
-        options.number(self.chains, "--chains")
-        if self.draws is not None:
-            options.number(self.draws, "--draws", 4)
-        options.number(self.predictive, "--predictive", 0)
-        if self.warmup is not None:
-            options.number(self.warmup, "--warmup", 0)
+    def check(self, label: Callable[[Option], str]) -> None:
+        super().check(label)
         if self.target_ess is not None and not self.target_ess > 0:
             raise errors.ParameterError(
                 f"--target-ess {self.target_ess:g} is no number of effective draws; give a "
@@ -87,9 +82,88 @@ class Settings:
             raise errors.ParameterError(
                 f"--minutes {self.minutes:g} is no time; give a positive number, as 30."
             )
-        if self.method not in METHODS:
-            raise errors.unknown("method", self.method, METHODS)
-        return self
+
+    @property
+    def of_chains(self) -> dict[str, Any]:
+        """Keyword arguments of `bknn.inference.sample`."""
+        names = ("chains", "draws", "warmup", "target_ess", "minutes", "method", "seed")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfChains):
+    """What may be asked of a posterior."""
+
+    name = "sample"
+    summary = "draw from the posterior"
+    description = (
+        "Draw from the posterior of all parameters, nuisances included: modes, means, "
+        "highest-density intervals, convergence, predictive checks, figures. Goes on until every "
+        "parameter has 400 effective draws, for at most 30 minutes, unless --draws says how many. "
+        "With --over, instead, of one to three parameters on a grid, the others integrated out by "
+        "Laplace's method: seconds, without chains."
+    )
+    examples = """\
+bknn sample signal-strength
+bknn sample resonance --fix width=0.1 --prior "mass=uniform(1.5, 3.0)" \\
+    "branching_ratio=uniform(0, 24e-6)" --out results/
+bknn sample resonance --fix mass=2.1 --draws 2000 --target-ess 5000
+bknn sample wet --method nuts --out results/ --resume
+bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
+"""
+    resumes = True
+
+    over: Grids = option(
+        f"no chains, but a grid of one to three parameters, as wide as: {GRID}", {}, keyword=""
+    )
+    predictive: int = option(
+        "draws of the prior and posterior predictive checks, 0 for none", 1000, least=0, keyword=""
+    )
+
+    def answer(self, desk: Desk) -> int:
+        """Sample, print, write; without chains if there is a grid."""
+        if self.over:
+            self._refuse_chains(desk)
+            return marginal.answer(self, desk)
+        analysis = build.analysis(self, desk, self.fix)
+        out = desk.folder()
+        with resume.kept(desk, analysis, self.record(), out) as work:
+            found = self._compute(analysis, work)
+        return tell(found, out, self.record(), figures=desk.figures)
+
+    def _refuse_chains(self, desk: Desk) -> None:
+        """Refuse what is about chains, where there are none."""
+        names = ("chains", "draws", "warmup", "target_ess", "minutes", "method", "predictive")
+        found = [f"--{name.replace('_', '-')}" for name in given(names, self)]
+        found += ["--resume"] if desk.resume else []
+        if found:
+            verb = "is" if len(found) == 1 else "are"
+            raise errors.ParameterError(
+                f"{', '.join(found)} {verb} about chains, and with --over there are none; leave "
+                "out one or the other."
+            )
+
+    def _compute(self, analysis: Analysis, work: Work | None) -> Sampled:
+        """Draw from the posterior, and predict counts from the prior and from it."""
+        from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
+        from bknn.inference.posteriors.sample import sample
+
+        exactly = self.draws is not None and self.target_ess is None
+        total = self.chains * self.draws if exactly and self.draws else None
+        with progress.bar("sampling", total, "draws") as done:
+            posterior = sample(
+                analysis,
+                fixed=self.fix or None,
+                **self.of_chains,
+                store=None if work is None else work.within("posterior"),
+                progress=done,
+            )
+        predicted: list[Predictive] = []
+        if n := self.predictive:
+            if can_be_drawn(analysis, self.fix):
+                predicted.append(prior_predictive(analysis, n, fixed=self.fix, seed=self.seed))
+            predicted.append(posterior_predictive(posterior, n, seed=self.seed))
+        return Sampled(posterior, tuple(predicted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,162 +172,6 @@ class Sampled:
 
     posterior: Posterior
     predicted: tuple[Predictive, ...]
-
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "sample",
-        run,
-        help="draw from the posterior",
-        description="Draw from the posterior of all parameters, nuisances included: modes, means, "
-        "highest-density intervals, convergence, predictive checks, figures. Goes on until every "
-        "parameter has 400 effective draws, for at most 30 minutes, unless --draws says how many. "
-        "With --over, instead, "
-        "of one to three parameters on a grid, the others integrated out by Laplace's method: "
-        "seconds, without chains.",
-        epilog=_EXAMPLES,
-    )
-    options.add_analysis(parser, seed="of the draws (default 0)")
-    options.add_fix(parser)
-    options.add_priors(parser)
-    options.add_over(
-        parser, "no chains, but a grid of one to three parameters, as wide as", required=False
-    )
-    _add_chains(parser)
-    resume.add(parser)
-    options.add_output(parser)
-
-
-def _add_chains(parser: argparse.ArgumentParser) -> None:
-    """The options that have no meaning without chains."""
-    defaults, given = marginal.CHAINS, marginal.OfChains
-    parser.add_argument(
-        "--chains",
-        type=int,
-        action=given,
-        default=defaults["chains"],
-        metavar="N",
-        help="how many (default 4)",
-    )
-    parser.add_argument(
-        "--draws",
-        type=int,
-        action=given,
-        default=defaults["draws"],
-        metavar="N",
-        help="of each chain (default: 1000, and more until the chains have converged)",
-    )
-    parser.add_argument(
-        "--warmup",
-        type=int,
-        action=given,
-        metavar="N",
-        help="steps before the first draw that is kept",
-    )
-    parser.add_argument(
-        "--target-ess",
-        type=float,
-        action=given,
-        metavar="N",
-        help="go on until every parameter has so many effective draws, bulk and tail (default "
-        "400, unless --draws is given)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        action=given,
-        default=defaults["minutes"],
-        metavar="N",
-        help="begin no round of draws that would end later (default 30)",
-    )
-    parser.add_argument(
-        "--method",
-        choices=METHODS,
-        action=given,
-        default=defaults["method"],
-        help="'nuts'; 'tempered' for several modes; 'auto' (default) looks which it takes",
-    )
-    parser.add_argument(
-        "--predictive",
-        type=int,
-        action=given,
-        default=defaults["predictive"],
-        metavar="N",
-        help="draws of the prior and posterior predictive checks (default 1000, 0 for none)",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Sample, print, write; without chains if there is a grid."""
-    if args.over:
-        return marginal.run(args)
-    settings = Settings(
-        fixed=options.values(args.fix, "--fix"),
-        chains=args.chains,
-        draws=args.draws,
-        warmup=args.warmup,
-        target_ess=args.target_ess,
-        minutes=args.minutes,
-        method=args.method,
-        seed=args.seed,
-        predictive=args.predictive,
-    ).check()
-    priors = options.priors(args.prior, functions=args.functions)
-    analysis = options.analysis(args, settings.fixed, priors)
-    record = options.settings(
-        args,
-        fix=dict(settings.fixed),
-        prior=priors,
-        chains=settings.chains,
-        draws=settings.draws,
-        warmup=settings.warmup,
-        target_ess=settings.target_ess,
-        minutes=settings.minutes,
-        method=settings.method,
-        predictive=settings.predictive,
-    )
-    out = output.directory(args.out)
-    with resume.kept(args, analysis, record, out) as work:
-        found = compute(analysis, settings, work=work)
-    return report(found, out, record, figures=not args.no_figures)
-
-
-def compute(analysis: Analysis, settings: Settings, *, work: Work | None = None) -> Sampled:
-    """Draw from the posterior, and predict counts from the prior and from it.
-
-    Args:
-        analysis: what to sample.
-        settings: how.
-        work: where to keep what is done, for a run that goes on after an interruption.
-    """
-    from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
-    from bknn.inference.posteriors.sample import sample
-
-    exactly = settings.draws is not None and settings.target_ess is None
-    total = settings.chains * settings.draws if exactly and settings.draws else None
-    with progress.bar("sampling", total, "draws") as done:
-        posterior = sample(
-            analysis,
-            fixed=dict(settings.fixed) or None,
-            chains=settings.chains,
-            draws=settings.draws,
-            warmup=settings.warmup,
-            seed=settings.seed,
-            method=settings.method,
-            target_ess=settings.target_ess,
-            minutes=settings.minutes,
-            store=None if work is None else work.within("posterior"),
-            progress=done,
-        )
-    predicted: list[Predictive] = []
-    if settings.predictive:
-        n, seed = settings.predictive, settings.seed
-        if can_be_drawn(analysis, settings.fixed):
-            predicted.append(prior_predictive(analysis, n, fixed=settings.fixed, seed=seed))
-        predicted.append(posterior_predictive(posterior, n, seed=seed))
-    return Sampled(posterior, tuple(predicted))
 
 
 def can_be_drawn(analysis: Analysis, fixed: Mapping[str, float]) -> bool:
@@ -267,11 +185,10 @@ def can_be_drawn(analysis: Analysis, fixed: Mapping[str, float]) -> bool:
     return True
 
 
-def report(
+def tell(
     found: Sampled, out: Path | None, record: Mapping[str, Any], *, figures: bool = True
 ) -> int:
     """Print what was found, write it, and return the exit code: 1 if it is not to be believed."""
-
     posterior, predicted = found.posterior, found.predicted
     print(posterior_table(posterior, predicted))
     if out is not None:

@@ -2,106 +2,91 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
-from bknn.questions.shared import files, options, output, progress
+from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.heading import wrapped
+from bknn.questions.shared.kinds import Texts
 from bknn.questions.shared.numbers import in_digits, nested, number
+from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
+from bknn.questions.shared.question import OfData, OfTheory, option
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.studies.scenarios import ScenarioFit, Scenarios
 
-_EXAMPLES = """\
-examples:
-  bknn scenarios
-  bknn scenarios --data belle2-2025 babar-2013 belle-2017 aleph-bs-invisible --odd --out results/
-  bknn scenarios vector-V vector-T scalar --points 100
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfTheory, OfData):
+    """What may be asked of scenarios."""
+
+    name = "scenarios"
+    summary = "kinds of light new physics side by side, each over the mass of its particle"
+    description = (
+        "Fit scenarios (a model with one kind of coupling each) at every mass and compare them "
+        "with the standard model: -2 ln(L / L_SM) over the mass, best masses."
+    )
+    examples = """\
+bknn scenarios
+bknn scenarios --data belle2-2025 babar-2013 belle-2017 aleph-bs-invisible --odd --out results/
+bknn scenarios vector-V vector-T scalar --points 100
 """
 
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "scenarios",
-        run,
-        help="kinds of light new physics side by side, each over the mass of its particle",
-        description="Fit scenarios (a model with one kind of coupling each) at every mass and "
-        "compare them with the standard model: -2 ln(L / L_SM) over the mass, best masses.",
-        epilog=_EXAMPLES,
-    )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="SCENARIO",
-        help="of `bknn.models.scenarios.SCENARIOS`, or 'all'; by default those of arXiv:2403.13887 "
+    scenarios: Texts = option(
+        "of `bknn.models.scenarios.SCENARIOS`, or 'all'; by default those of arXiv:2403.13887 "
         "that describe the data better than the standard model rescaled, and that one",
+        (),
+        metavar="SCENARIO",
+        positional=True,
+        keyword="",
     )
-    options.add_data(parser)
-    options.add_theory(parser)
-    parser.add_argument(
-        "--odd",
-        action="store_true",
-        help="let their partners of odd parity float too, which B -> K does not see",
+    odd: bool = option(
+        "let their partners of odd parity float too, which B -> K does not see", False
     )
-    parser.add_argument("--points", type=int, default=80, metavar="N", help="masses (default 80)")
-    parser.add_argument(
-        "--largest-mass", type=float, metavar="GEV", help="end of the grid (default: phase space)"
-    )
-    options.add_output(parser)
+    points: int = option("masses", 80, least=3, keyword="masses")
+    largest_mass: float | None = option("end of the grid", None, metavar="GEV", shown="phase space")
 
+    def answer(self, desk: Desk) -> int:
+        """Fit, print, write."""
+        precision.prepare()
 
-def run(args: argparse.Namespace) -> int:
-    """Fit, print, write."""
-    options.number(args.points, "--points", 3)
-    precision.prepare()
+        from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
+        from bknn.studies.scenarios import scenarios
 
-    from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
-    from bknn.studies.scenarios import scenarios
+        names = tuple(SCENARIOS) if self.scenarios == ("all",) else self.scenarios or VIABLE
+        with_mass = [scenario(name) for name in names if scenario(name).mass]
+        measurements = build.measurements(self)
+        out = desk.folder()
+        with progress.bar("scenarios", self.points * len(with_mass), "masses") as done:
+            found = scenarios(
+                measurements,
+                names,
+                masses=self.points,
+                largest_mass=self.largest_mass,
+                odd=self.odd,
+                progress=done,
+                **self.theory,
+            )
+        print(scenarios_table(found))
+        if out is not None:
 
-    names = tuple(SCENARIOS) if args.names == ["all"] else tuple(args.names) or VIABLE
-    with_mass = [scenario(name) for name in names if scenario(name).mass]
-    measurements = options.measurements(args)
-    out = output.directory(args.out)
-    with progress.bar("scenarios", args.points * len(with_mass), "masses") as done:
-        found = scenarios(
-            measurements,
-            names,
-            masses=args.points,
-            largest_mass=args.largest_mass,
-            odd=args.odd,
-            progress=done,
-            **options.theory(args),
-        )
-    print(scenarios_table(found))
-    if out is not None:
-        settings = {
-            "scenarios": list(names),
-            "odd": args.odd,
-            "points": args.points,
-            "largest_mass": args.largest_mass,
-            "channels": args.channels,
-            **options.theory(args),
-        }
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
 
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
+                return plot.save(plot.scenarios(found), folder / "scenarios")
 
-            return plot.save(plot.scenarios(found), folder / "scenarios")
-
-        output.write(
-            out,
-            scenarios_json(found, settings=settings),
-            {"scenarios.nc": lambda path: write_scenarios(found, path)},
-            None if args.no_figures else figures,
-        )
-    return 0
+            output.write(
+                out,
+                scenarios_json(found, settings={**self.record(), "scenarios": list(names)}),
+                {"scenarios.nc": lambda path: write_scenarios(found, path)},
+                figures if desk.figures else None,
+            )
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

@@ -2,96 +2,97 @@
 
 from __future__ import annotations
 
-import argparse
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bknn.questions.shared import options, output, progress
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
+from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import number, short
+from bknn.questions.shared.output import Desk
+from bknn.questions.shared.question import (
+    TOYS,
+    OfAnalysis,
+    first_option,
+    fix_option,
+    merge_option,
+    option,
+    seed_option,
+)
 from bknn.questions.toys import failures_json
 
 if TYPE_CHECKING:
     from bknn.inference.toys.significance import Significance
 
-_EXAMPLES = """\
-examples:
-  bknn significance signal-strength
-  bknn significance resonance --toys 10000 --seed 1 --out results/
-  bknn significance resonance --fix mass=2.1
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfAnalysis):
+    """What may be asked of a significance."""
+
+    name = "significance"
+    summary = "how unlikely the standard model makes the data"
+    description = (
+        "Compare the best fit with the standard model: the local significance from the likelihood "
+        "ratio, and with --toys the global one, for which every toy of the standard model is "
+        "searched as the data were."
+    )
+    examples = """\
+bknn significance signal-strength
+bknn significance resonance --toys 10000 --seed 1 --out results/
+bknn significance resonance --fix mass=2.1
 """
 
+    fix: Numbers = fix_option()
+    toys: int = option("toys of the standard model", 0, shown="none", least=0)
+    seed: int = seed_option(TOYS)
+    first: int = first_option()
+    merge: Texts = merge_option()
 
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "significance",
-        run,
-        help="how unlikely the standard model makes the data",
-        description="Compare the best fit with the standard model: the local significance from "
-        "the likelihood ratio, and with --toys the global one, for which every toy of the "
-        "standard model is searched as the data were.",
-        epilog=_EXAMPLES,
-    )
-    options.add_analysis(parser, seed=options.SEED)
-    options.add_fix(parser)
-    parser.add_argument(
-        "--toys", type=int, default=0, metavar="N", help="toys of the standard model (default none)"
-    )
-    options.add_jobs(parser)
-    options.add_output(parser)
+    def answer(self, desk: Desk) -> int:
+        """Fit, throw, print, write."""
+        analysis = build.analysis(self, desk, self.fix)
 
+        from bknn.inference.toys.significance import significance
+        from bknn.inference.toys.toys import Toys
 
-def run(args: argparse.Namespace) -> int:
-    """Fit, throw, print, write."""
-    fixed = options.values(args.fix, "--fix")
-    options.number(args.toys, "--toys", 0)
-    options.number(args.first, "--first", 0)
-    analysis = options.analysis(args, fixed)
+        parts = [Toys.load(path) for path in self.merge]
+        out = desk.folder()
+        with progress.bar("toys", self.toys or None, "toys") as done:
+            found = significance(
+                analysis,
+                toys=self.toys,
+                seed=self.seed,
+                first=self.first,
+                fixed=self.fix,
+                progress=done,
+                work=desk.work,
+            )
+        if parts:
+            own = [found.toys] if found.toys is not None else []
+            whole = Toys.merge(*own, *parts)
+            found = significance(analysis, toys=whole, seed=self.seed, fixed=self.fix)
+        print(significance_table(found))
+        if out is not None:
 
-    from bknn.inference.toys.significance import significance
-    from bknn.inference.toys.toys import Toys
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
 
-    parts = [Toys.load(path) for path in args.merge]
-    out = output.directory(args.out)
-    with progress.bar("toys", args.toys or None, "toys") as done:
-        found = significance(
-            analysis,
-            toys=args.toys,
-            seed=args.seed,
-            first=args.first,
-            fixed=fixed,
-            progress=done,
-            work=options.work(args),
-        )
-    if parts:
-        own = [found.toys] if found.toys is not None else []
-        found = significance(analysis, toys=Toys.merge(*own, *parts), seed=args.seed, fixed=fixed)
-    print(significance_table(found))
-    if out is not None:
-        settings = options.settings(
-            args, fix=fixed, toys=args.toys, first=args.first, merge=args.merge
-        )
+                return plot.save(plot.significance(found), folder / "significance")
 
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.save(plot.significance(found), folder / "significance")
-
-        thrown = found.toys
-        output.write(
-            out,
-            significance_json(found, settings=settings),
-            {} if thrown is None else {"toys.nc": thrown.save},
-            None if args.no_figures or thrown is None else figures,
-        )
-    return 0
+            thrown = found.toys
+            output.write(
+                out,
+                significance_json(found, settings=self.record()),
+                {} if thrown is None else {"toys.nc": thrown.save},
+                figures if desk.figures and thrown is not None else None,
+            )
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
-from bknn.questions.shared import options, output, progress
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
+from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import in_digits, number, short
+from bknn.questions.shared.output import Desk
+from bknn.questions.shared.question import (
+    TOYS,
+    OfAnalysis,
+    first_option,
+    fix_option,
+    merge_option,
+    nominal_option,
+    option,
+    seed_option,
+    truth_option,
+)
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -22,131 +35,114 @@ if TYPE_CHECKING:
     from bknn.inference.toys.goodness import GoodnessOfFit
     from bknn.inference.toys.toys import Failures, Toys
 
-_EXAMPLES = """\
-examples:
-  bknn toys signal-strength -n 2000 --set mu=1 --out toys-1/
-  bknn toys signal-strength -n 2000 --set mu=1 --first 2000 --out toys-2/
-  bknn toys signal-strength --merge toys-1/toys.nc toys-2/toys.nc --out all/
-  bknn toys resonance --goodness-of-fit -n 1000
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfAnalysis):
+    """What may be asked of toys."""
+
+    name = "toys"
+    summary = "throw and fit toys: bias, pulls, coverage, goodness of fit"
+    description = (
+        "Throw data sets (counts and auxiliary data) at a point of the parameters and fit each: "
+        "bias, pulls and coverage of the fit. The nuisances of the truth are as they fit the data "
+        "best at that point."
+    )
+    examples = """\
+bknn toys signal-strength -n 2000 --set mu=1 --out toys-1/
+bknn toys signal-strength -n 2000 --set mu=1 --first 2000 --out toys-2/
+bknn toys signal-strength --merge toys-1/toys.nc toys-2/toys.nc --out all/
+bknn toys resonance --goodness-of-fit -n 1000
 """
 
-
-def add(commands: Any) -> None:
-    """Add the command and its options."""
-    parser = options.command(
-        commands,
-        "toys",
-        run,
-        help="throw and fit toys: bias, pulls, coverage, goodness of fit",
-        description="Throw data sets (counts and auxiliary data) at a point of the parameters and "
-        "fit each: bias, pulls and coverage of the fit. The nuisances of the truth are as they fit "
-        "the data best at that point.",
-        epilog=_EXAMPLES,
+    set: Numbers = truth_option()
+    nominal: bool = nominal_option()
+    number: int | None = option(
+        "how many toys", None, shown="1000; none with --merge", short="-n", keyword=""
     )
-    options.add_analysis(parser, seed=options.SEED)
-    options.add_truth(parser)
-    parser.add_argument(
-        "-n",
-        "--number",
-        type=int,
-        metavar="N",
-        help="how many toys (default 1000; none with --merge)",
-    )
-    options.add_jobs(parser)
-    parser.add_argument(
-        "--goodness-of-fit",
-        action="store_true",
-        help="how often toys thrown at the best fit are fitted worse than the data (saturated "
+    seed: int = seed_option(TOYS)
+    first: int = first_option()
+    merge: Texts = merge_option()
+    goodness_of_fit: bool = option(
+        "how often toys thrown at the best fit are fitted worse than the data (saturated "
         "statistic)",
+        False,
+        keyword="",
     )
-    parser.add_argument(
-        "--no-uncertainties",
-        action="store_true",
-        help="leave out the uncertainty of each fit (a few ms a toy), and with it the pulls",
+    uncertainties: bool = option(
+        "leave out the uncertainty of each fit (a few ms a toy), and with it the pulls",
+        True,
+        keyword="",
     )
-    options.add_fix(parser)
-    options.add_output(parser)
+    fix: Numbers = fix_option()
 
-
-def run(args: argparse.Namespace) -> int:
-    """Throw, fit, print, write."""
-    fixed = options.values(args.fix, "--fix")
-    point = options.point_of_truth(args, fixed)
-    number = args.number if args.number is not None else (0 if args.merge else 1000)
-    options.number(number, "-n", 0 if args.merge else 1)
-    options.number(args.first, "--first", 0)
-    if args.nominal and not number:
-        raise errors.ParameterError("--nominal is about toys to throw; say how many with -n.")
-    if args.goodness_of_fit and not number:
-        raise errors.ParameterError(
-            "--goodness-of-fit throws toys of its own; say how many with -n."
-        )
-    analysis = options.analysis(args, [*point, *fixed])
-
-    from bknn.inference import fit
-    from bknn.inference.toys.goodness import goodness_of_fit
-    from bknn.inference.toys.toys import Toys, toys
-    from bknn.inference.toys.truth import truth
-
-    parts = [Toys.load(path) for path in args.merge]
-    out, work = output.directory(args.out), options.work(args)
-    result = fit(analysis, fixed=fixed).check()
-    if number:
-        at = truth(analysis, point, fixed=fixed, nominal=args.nominal, best=result)
-        with progress.bar("toys", number, "toys") as done:
-            thrown = toys(
-                analysis,
-                at,
-                number,
-                seed=args.seed,
-                first=args.first,
-                fixed=fixed,
-                uncertainties=not args.no_uncertainties,
-                coverage=True,
-                progress=done,
-                work=work.within("toys"),
+    def answer(self, desk: Desk) -> int:
+        """Throw, fit, print, write."""
+        point = build.point_of_truth(self.set, self.fix)
+        number = self.number if self.number is not None else (0 if self.merge else 1000)
+        values.number(number, "-n", 0 if self.merge else 1)
+        if self.nominal and not number:
+            raise errors.ParameterError("--nominal is about toys to throw; say how many with -n.")
+        if self.goodness_of_fit and not number:
+            raise errors.ParameterError(
+                "--goodness-of-fit throws toys of its own; say how many with -n."
             )
-        parts.insert(0, thrown)
-    found = Toys.merge(*parts)
-    quality = None
-    if args.goodness_of_fit:
-        with progress.bar("goodness of fit", number, "toys") as done:
-            quality = goodness_of_fit(
-                analysis,
-                n=number,
-                seed=args.seed,
-                fixed=fixed,
-                progress=done,
-                work=work.within("goodness-of-fit"),
+        analysis = build.analysis(self, desk, [*point, *self.fix])
+
+        from bknn.inference import fit
+        from bknn.inference.toys.goodness import goodness_of_fit
+        from bknn.inference.toys.toys import Toys, toys
+        from bknn.inference.toys.truth import truth
+
+        parts = [Toys.load(path) for path in self.merge]
+        out, work = desk.folder(), desk.work
+        result = fit(analysis, fixed=self.fix).check()
+        if number:
+            at = truth(analysis, point, fixed=self.fix, nominal=self.nominal, best=result)
+            with progress.bar("toys", number, "toys") as done:
+                thrown = toys(
+                    analysis,
+                    at,
+                    number,
+                    seed=self.seed,
+                    first=self.first,
+                    fixed=self.fix,
+                    uncertainties=self.uncertainties,
+                    coverage=True,
+                    progress=done,
+                    work=work.within("toys"),
+                )
+            parts.insert(0, thrown)
+        found = Toys.merge(*parts)
+        quality = None
+        if self.goodness_of_fit:
+            with progress.bar("goodness of fit", number, "toys") as done:
+                quality = goodness_of_fit(
+                    analysis,
+                    n=number,
+                    seed=self.seed,
+                    fixed=self.fix,
+                    progress=done,
+                    work=work.within("goodness-of-fit"),
+                )
+        print(toys_table(found, quality, result))
+        if out is not None:
+
+            def figures(folder: Path) -> list[Path]:
+                from bknn import plot
+
+                paths = plot.save(plot.toys(found), folder / "toys")
+                if quality is not None:
+                    paths += plot.save(plot.goodness_of_fit(quality), folder / "goodness_of_fit")
+                return paths
+
+            settings = {**self.record(), "number": number}
+            output.write(
+                out,
+                toys_json(found, quality, result, settings=settings),
+                {"toys.nc": found.save},
+                figures if desk.figures else None,
             )
-    print(toys_table(found, quality, result))
-    if out is not None:
-        settings = options.settings(
-            args,
-            set=point,
-            fix=fixed,
-            nominal=args.nominal,
-            number=number,
-            first=args.first,
-            merge=args.merge,
-            goodness_of_fit=args.goodness_of_fit,
-        )
-
-        def figures(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            paths = plot.save(plot.toys(found), folder / "toys")
-            if quality is not None:
-                paths += plot.save(plot.goodness_of_fit(quality), folder / "goodness_of_fit")
-            return paths
-
-        output.write(
-            out,
-            toys_json(found, quality, result, settings=settings),
-            {"toys.nc": found.save},
-            None if args.no_figures else figures,
-        )
-    return 0
+        return 0
 
 
 # What is said and written ---------------------------------------------------------------------

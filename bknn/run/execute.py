@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import importlib
 import json
 import shutil
 import signal
@@ -18,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
+from bknn.questions.shared.output import Desk
 from bknn.reading import user_files
-from bknn.run.card import Card, Task
+from bknn.run.card import Card
 from bknn.run.folder import begin, logging
 from bknn.storage.checkpoints import Checkpoints, refused, write
 from bknn.storage.lock import Lock
@@ -95,7 +94,7 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
     work = Work(Checkpoints(folder / "checkpoints"), pool)
     analyses: dict[Any, Any] = {}
     codes: dict[str, int] = {}
-    for name, task in card.tasks.items():
+    for name, question in card.questions.items():
         own = work.within(name)
         done = own.get("done")
         if done is not None and (folder / name / "result.json").exists():
@@ -103,11 +102,15 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
             print(f"{name:<16} done before")
             continue
         print(f"{name:<16} begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        args = _arguments(card, name, task, folder)
-        room = "commands" if name in ("evidence", "predict", "prior_study") else "questions"
-        command = importlib.import_module(f"bknn.{room}.{name}")
+        desk = Desk(
+            out=str(folder / name),
+            figures=card.settings["run"]["figures"],
+            functions=card.functions,
+            kept=own,
+            analyses=analyses,
+        )
         try:
-            codes[name] = int(command.run(argparse.Namespace(**args, work=own, analyses=analyses)))
+            codes[name] = question.answer(desk)
         except errors.BknnError as problem:
             problem.args = (f"[{name}] of {card.path}: {problem}",)
             raise
@@ -116,42 +119,13 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
     return codes
 
 
-def _arguments(card: Card, name: str, task: Task, folder: Path) -> dict[str, Any]:
-    """Return the options of a command, from its section and those that all share."""
-    model, data = card.model, card.data
-    coefficients = model.wilson_coefficients
-    return {
-        "model": model.name,
-        "form_factors": list(model.form_factors),
-        "inputs": model.inputs,
-        "basis": model.basis,
-        "long_distance": model.long_distance,
-        "wilson_coefficients": None if coefficients is None else card.file(coefficients),
-        "free": list(model.free),
-        "bounds": [f"{name}={pair}" for name, pair in model.bounds.items()],
-        "data": [card.file(name) for name in data.sets],
-        "patch": card.patch,
-        "channels": ",".join(data.channels) or None,
-        "response": data.response,
-        "functions": list(card.functions),
-        "prior": [f"{name}={text}" for name, text in card.priors.items()],
-        "seed": card.run.seed,
-        "first": 0,
-        "merge": [],
-        "resume": False,
-        "out": str(folder / name),
-        "no_figures": not card.run.figures,
-        **task.options(),
-    }
-
-
 def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     """Return the content of the run's `result.json`: that of its tasks, side by side."""
     found = {
         name: user_files.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
-    whole: dict[str, Any] = {"command": "run", "model": card.model.name}
+    whole: dict[str, Any] = {"command": "run", "model": card.settings["model"]["name"]}
     provenance: dict[str, Any] = {}
     for content in found.values():
         provenance = {**content.pop("provenance"), **provenance}
@@ -169,7 +143,11 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
             }
             for name, code in codes.items()
         },
-        "provenance": {**provenance, "seed": card.run.seed, "settings": card.settings()},
+        "provenance": {
+            **provenance,
+            "seed": card.settings["run"]["seed"],
+            "settings": card.settings,
+        },
     }
 
 

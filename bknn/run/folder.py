@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from bknn import errors
 from bknn.reading import user_files
 from bknn.reading.user_functions import checksums
-from bknn.run.card import Card
+from bknn.run.card import Card, beside_card
 from bknn.storage.changes import changes
 from bknn.storage.checkpoints import refused, write
 
@@ -69,16 +69,14 @@ def _state(card: Card) -> dict[str, Any]:
     from bknn import data
     from bknn.questions.shared.provenance import versions
 
-    wanted = any(task.needs_data for task in card.tasks.values())
-    sets = card.data.sets if wanted else ()
-    measurements = [data.load(card.file(name), patch=card.patch) for name in sets]
+    measurements = [data.load(name, patch=patch) for name, patch in card.data.items()]
     sums = {m.name: m.sha256 for m in measurements}
-    if card.model.wilson_coefficients is not None:
-        file = Path(card.file(card.model.wilson_coefficients))
+    if (coefficients := card.settings["model"]["wilson_coefficients"]) is not None:
+        file = Path(beside_card(coefficients, card.path))
         if file.is_file():
-            sums[card.model.wilson_coefficients] = hashlib.sha256(file.read_bytes()).hexdigest()
+            sums[coefficients] = hashlib.sha256(file.read_bytes()).hexdigest()
     sums |= checksums(card.functions)
-    return {"settings": card.settings(), "data_sha256": sums, **versions()}
+    return {"settings": card.settings, "data_sha256": sums, **versions()}
 
 
 def _compare(folder: Path, card: Card, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

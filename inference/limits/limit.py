@@ -107,7 +107,7 @@ class Limit(Answer):
     @property
     def status(self) -> str:
         """What was found, and where it was not."""
-        return _summary(self.remarks, "limit")
+        return _summary(self.remarks, "limit", self.grid)
 
     def columns(self) -> dict[str, Any]:
         """One row a point."""
@@ -160,7 +160,7 @@ class TwoSided(Answer):
     @property
     def status(self) -> str:
         """What was found, and where it was not."""
-        return _summary(self.remarks, "interval")
+        return _summary(self.remarks, "interval", self.grid)
 
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         each = ("grid", "best", "low", "high", "low_at_bound", "high_at_bound")
@@ -533,7 +533,10 @@ def _check_level(cl: float) -> None:
         )
 
 
-def _summary(status: tuple[str, ...], what: str) -> str:
+def _summary(status: tuple[str, ...], what: str, grid: Mapping[str, np.ndarray]) -> str:
+    def at(i: int) -> str:
+        return ", ".join(f"{name} = {values[i]:.6g}" for name, values in grid.items())
+
     n = len(status)
     good = sum(s.startswith(_OK) for s in status)
     if n == 1:
@@ -543,12 +546,13 @@ def _summary(status: tuple[str, ...], what: str) -> str:
         if not few:
             return f"all {n} {what}s found."
         return (
-            f"all {n} {what}s found; at {len(few)} of them few events, the first is {few[0]}: "
-            f"{status[few[0]]}"
+            f"all {n} {what}s found; at {len(few)} of them few events, the first is "
+            f"{at(few[0])}: {status[few[0]]}"
         )
     first = next(i for i, s in enumerate(status) if not s.startswith(_OK))
     return (
-        f"{n - good} of {n} points have no complete {what}; the first is {first}: {status[first]}"
+        f"{n - good} of {n} points have no complete {what}; the first is {at(first)}: "
+        f"{status[first]}"
     )
 
 

@@ -263,7 +263,7 @@ def _grid(over: Mapping[str, ArrayLike]) -> tuple[tuple[str, ...], tuple[np.ndar
         if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
             raise errors.ParameterError(
                 f"the values of {name!r} must be finite and increase from each to the next, so "
-                "that neighbours are neighbours; np.unique sorts them."
+                "that neighbours are neighbours; sort them, and leave out what is there twice."
             )
         axes.append(axis)
     return tuple(over), tuple(axes)

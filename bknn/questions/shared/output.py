@@ -4,17 +4,53 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bknn import errors
 from bknn.questions.shared.files import write_json
+
+if TYPE_CHECKING:
+    from bknn.inference.pieces import Work
 
 #: Writes a file at a path.
 Writer = Callable[[Path], object]
 
 #: Draws into a folder and returns what it wrote.
 Drawer = Callable[[Path], list[Path]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Desk:
+    """Where a question is answered: what does not change its numbers.
+
+    Attributes:
+        out: folder of the results, made when it is needed; None for none.
+        figures: whether to draw.
+        resume: whether to go on with what an interrupted run left in `out`.
+        functions: Python files whose functions priors may name.
+        kept: where a run keeps what is done; None outside of a run.
+        analyses: what questions of a run have built.
+    """
+
+    out: str | None = None
+    figures: bool = True
+    resume: bool = False
+    functions: tuple[str, ...] = ()
+    kept: Work | None = None
+    analyses: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Work:
+        """Where pieces are kept that are done; outside of a run nowhere."""
+        from bknn.inference.pieces import Work
+
+        return self.kept or Work()
+
+    def folder(self) -> Path | None:
+        """Make the folder of the results before anything is computed."""
+        return directory(self.out)
 
 
 def write(
@@ -24,7 +60,6 @@ def write(
     figures: Drawer | None,
 ) -> None:
     """Write `result.json`, then the arrays, then the figures; print the names."""
-
     names = ["result.json"]
     with writing(out):
         write_json(content, out / "result.json")

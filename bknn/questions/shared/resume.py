@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import shutil
@@ -18,6 +17,7 @@ from bknn.reading.user_functions import checksums
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
     from bknn.inference.pieces import Work
+    from bknn.questions.shared.output import Desk
 
 #: Within the folder of the results.
 FOLDER = "checkpoints"
@@ -26,26 +26,14 @@ FOLDER = "checkpoints"
 BEGUN = "begun.json"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The option to go on."""
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with what an interrupted run left in --out, to the same numbers",
-    )
-
-
 @contextlib.contextmanager
 def kept(
-    args: argparse.Namespace,
-    analysis: Analysis,
-    record: Mapping[str, Any],
-    out: Path | None,
+    desk: Desk, analysis: Analysis, record: Mapping[str, Any], out: Path | None
 ) -> Iterator[Work | None]:
     """Yield where a command keeps what is done; what is complete is forgotten at the end.
 
     Args:
-        args: options of the command; in a run (`bknn run`) they say where themselves.
+        desk: where the question is answered; in a run (`bknn run`) it says where by itself.
         analysis, record: what is computed, and with which settings.
         out: folder of the results; without one nothing is kept.
 
@@ -53,8 +41,7 @@ def kept(
         ParameterError: `--resume` without `--out`.
         RunError: the folder has something unfinished, or of another computation.
     """
-    resume = getattr(args, "resume", False)
-    own: Work | None = getattr(args, "work", None)
+    resume, own = desk.resume, desk.kept
     if own is not None or out is None:
         if resume and own is None:
             raise errors.ParameterError("--resume goes on with what is in --out DIR; give both.")
@@ -66,7 +53,7 @@ def kept(
 
     with Lock(out):
         folder = out / FOLDER
-        functions = checksums(getattr(args, "functions", []))
+        functions = checksums(desk.functions)
         _begin(folder, {**state(analysis, record), "functions": functions}, resume)
         try:
             yield Work(Checkpoints(folder))
@@ -89,7 +76,9 @@ def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
     found = {
         "model": analysis.model.name,
         "priors": priors_json(analysis),
-        **{key: whole[key] for key in ("settings", "data_sha256", "channels", "response")},
+        # Data are what they hold, wherever they lie.
+        "settings": {k: x for k, x in record.items() if k not in ("data", "patch")},
+        **{key: whole[key] for key in ("data_sha256", "channels", "response")},
         "version": whole["version"],
     }
     return dict(json.loads(json.dumps(found)))

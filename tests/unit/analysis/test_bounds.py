@@ -11,10 +11,9 @@ import pytest
 import bknn
 from bknn import errors, inference, models
 from bknn.inference.samplers.coordinates import Coordinates
-from bknn.questions.shared import options
+from bknn.questions.shared import values
 from bknn.run.card import Card
 from bknn.run.cluster import recipe
-from bknn.run.execute import _arguments
 
 from .. import small
 
@@ -148,15 +147,14 @@ def test_bounds_that_make_no_sense(bounds, error, words):
 
 
 def test_the_shell_and_cards_take_bounds(tmp_path):
-    assert options.bounds(["mu=-1:10", "k=-2,inf"]) == {"mu": (-1.0, 10.0), "k": (-2.0, np.inf)}
+    assert values.bounds(["mu=-1:10", "k=-2,inf"]) == {"mu": (-1.0, 10.0), "k": (-2.0, np.inf)}
     for words, wrong in ((["mu=1"], "form NAME=LOW:HIGH"), (["mu=0:1", "mu=0:2"], "two ranges")):
         with pytest.raises(errors.ParameterError, match=wrong):
-            options.bounds(words)
+            values.bounds(words)
     path = tmp_path / "card.toml"
     path.write_text('[model]\nname = "signal-strength"\nbounds = {mu = [0, 10]}\n[fit]\n')
     card = Card.read(path)
-    arguments = _arguments(card, "fit", card.tasks["fit"], tmp_path)
-    assert options.bounds(arguments["bounds"]) == {"mu": (0.0, 10.0)}
+    assert card.questions["fit"].bounds == {"mu": (0.0, 10.0)}
 
 
 def test_bounds_of_many_nuisances():
@@ -178,4 +176,4 @@ def test_bounds_of_many_nuisances():
         bknn.Analysis(
             models.load("signal-strength"), small.measurement(), bounds={"stat_XR*": (0, 1)}
         )
-    assert options.bounds(["stat_*=-inf:inf"]) == {"stat_*": (-np.inf, np.inf)}
+    assert values.bounds(["stat_*=-inf:inf"]) == {"stat_*": (-np.inf, np.inf)}

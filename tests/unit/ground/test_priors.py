@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 
@@ -13,8 +12,10 @@ import pytest
 from scipy import integrate, stats
 
 import bknn
-from bknn import errors, models, priors
-from bknn.questions.shared import options
+from bknn import cli, errors, models, priors
+from bknn.commands import parser
+from bknn.questions import QUESTIONS
+from bknn.questions.shared import values
 from bknn.run.card import Card
 
 from .. import small
@@ -363,10 +364,12 @@ def test_priors_that_cannot_be(given, problem):
 
 
 def test_option():
-    parser = argparse.ArgumentParser()
-    options.add_priors(parser)
-    args = parser.parse_args(["--prior", "mass=uniform(1.5,3.0)", "g_S = normal(0, 1)"])
-    assert options.priors(args.prior) == {"mass": "uniform(1.5,3.0)", "g_S": "normal(0, 1)"}
+    words = ["sample", "scalar", "--prior", "mass=uniform(1.5,3.0)", "g_S = normal(0, 1)"]
+    args = cli.parsers()[0].parse_args(words)
+    assert parser.read(QUESTIONS["sample"], args).prior == {
+        "mass": "uniform(1.5,3.0)",
+        "g_S": "normal(0, 1)",
+    }
 
 
 @pytest.mark.parametrize(
@@ -379,4 +382,4 @@ def test_option():
 )
 def test_options_that_make_no_sense(texts, problem):
     with pytest.raises(errors.BknnError, match=problem):
-        options.priors(texts)
+        values.priors(texts)

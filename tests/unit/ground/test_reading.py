@@ -18,7 +18,7 @@ from bknn import cli, data, errors, form_factors, priors
 from bknn.data import official
 from bknn.likelihood import workspace
 from bknn.models import wcxf
-from bknn.questions.shared import options
+from bknn.questions.shared import values
 from bknn.reading import user_files
 from bknn.run import execute
 from bknn.run.card import Card
@@ -153,9 +153,9 @@ def test_what_is_well_formed_is_read(value):
         ("profile", "vector", "--over", "mass=0.1:4.7:1e11"),
         ("profile", "vector", "--over", "mass=0:4:2000", "h_V=0:1:2000"),
         ("limit", "vector", "--toys", str(10**30), "--method", "toys"),
-        ("fit", "vector", "--seed", str(10**30)),
-        ("fit", "vector", "--seed", "-1"),
-        ("fit", "vector", "--seed", str(10**400)),
+        ("toys", "vector", "--seed", str(10**30)),
+        ("toys", "vector", "--seed", "-1"),
+        ("toys", "vector", "--seed", str(10**400)),
     ],
     ids=lambda words: " ".join(words)[:40],
 )
@@ -167,12 +167,12 @@ def test_numbers_that_no_computer_is_through_with(words, capsys):
 
 
 def test_grids():
-    assert len(options.grid("0:1:1e3", "--over a")) == 1000
+    assert len(values.grid("0:1:1e3", "--over a")) == 1000
     refused(lambda: official.edges_from_text("0:22:100000000000"), "more than")
     for text in ("0:1:nan", "0:1:2.5", "0:1:0"):
-        refused(lambda text=text: options.grid(text, "--over a"), "is no grid")
+        refused(lambda text=text: values.grid(text, "--over a"), "is no grid")
     for text in ("inf:1:3", "-1:1:3:log", "1e400,1"):
-        refused(lambda text=text: options.grid(text, "--over a"), "not finite")
+        refused(lambda text=text: values.grid(text, "--over a"), "not finite")
 
 
 # ---------------------------------------------------------------- anything at all

@@ -42,7 +42,7 @@ def test_page(page, tmp_path, monkeypatch):
     for block in BLOCK.finditer(text):
         # Empty lines in front, so that a traceback names the line of the page.
         padding = "\n" * text.count("\n", 0, block.start(1))
-        exec(compile(padding + block.group(1), str(page), "exec"), names)
+        exec(compile(padding + block.group(1), str(page), "exec", dont_inherit=True), names)
 
 
 @pytest.mark.slow

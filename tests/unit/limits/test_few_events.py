@@ -118,7 +118,7 @@ def test_grids_say_so() -> None:
     found = inference.limit(analysis, "mu", over={"b": [1.0, 3.0]}, data=count(3))
     assert found.converged.all()
     assert found.remarks[1] == "found"
-    assert found.status.startswith("all 2 limits found; at 1 of them few events, the first is ")
+    assert found.status.startswith("all 2 limits found; at 1 of them few events, the first is b ")
 
 
 def test_enough_events_say_nothing() -> None:

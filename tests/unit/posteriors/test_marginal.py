@@ -240,7 +240,7 @@ def test_on_a_card(tmp_path, monkeypatch):
     text = f"[run]\nfigures = false\n{text}"
     path = tmp_path / "card.toml"
     path.write_text(text)
-    assert card.Card.read(path).tasks["sample"].options()["over"] == ["mass=0.1:4.7:9"]
+    assert card.Card.read(path).questions["sample"].over == {"mass": "0.1:4.7:9"}
     run("run", path, "--out", tmp_path / "out")
     assert strict_json(tmp_path / "out" / "result.json")["grid"]["points"] == [9]
     path.write_text(text + "draws = 800\n")

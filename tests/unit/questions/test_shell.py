@@ -100,7 +100,7 @@ def import_words(path: Path) -> list[object]:
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> tuple[Run, Path]:
     out = folder / "results" / "strength"
-    words = ("--data", folder / "set", "--out", out, "--no-figures", "--seed", 7)
+    words = ("--data", folder / "set", "--out", out, "--no-figures")
     return run("fit", "signal-strength", *words), out
 
 
@@ -157,21 +157,21 @@ def test_numbers_of_the_result(content):
 #: Options of the model that were not given.
 NO_SETTINGS = {
     "form_factors": [], "inputs": None, "basis": None, "long_distance": False,
-    "wilson_coefficients": None,
+    "wilson_coefficients": None, "free": [], "bounds": {},
 }  # fmt: skip
 
 
 def test_provenance_of_the_result(content, folder):
     given = content["provenance"]
     assert given["version"] == bknn.__version__
-    assert given["seed"] == 7
+    assert given["seed"] is None  # nothing in a fit is random
     assert given["data_sha256"] == {"small": bknn.data.load(folder / "set").sha256}
     assert re.fullmatch("[0-9a-f]{64}", given["data_sha256"]["small"])
     assert given["channels"] == {"small": ["SR", "CR"]}
     assert given["response"] == "smooth"
     assert given["settings"] == {
-        "fix": {}, "init": {}, "free": [], "method": "newton", "channels": None, "seed": 7,
-        **NO_SETTINGS,
+        "model": "signal-strength", "data": [str(folder / "set")], "patch": None, "channels": [],
+        "response": "smooth", "fix": {}, "init": {}, "method": "newton", **NO_SETTINGS,
     }  # fmt: skip
     assert given["packages"]["jax"] == jax.__version__
     assert given["sources"] == []
@@ -221,7 +221,7 @@ def test_documented_schema_is_that_of_the_result(content):
             {"str"},
             {"list"},
         ]
-        given["settings"] |= {"fix": {}, "init": {}}
+        given["settings"] |= {"fix": {}, "init": {}, "bounds": {}}
     assert kinds(documented) == kinds(content)
 
 
@@ -594,7 +594,11 @@ def test_predictions(predicted):
 def test_provenance_of_predictions(predicted):
     given = strict_json(predicted[1] / "result.json")["provenance"]
     assert given["version"] == bknn.__version__
-    assert given["settings"] == {**NO_SETTINGS, "part": "all"}
+    assert given["settings"] == {
+        **NO_SETTINGS, "model": "vector", "set": {"mass": 2.1, "h_V": 7e-9}, "fit": [], "fix": {},
+        "observable": ["branching_ratio", "f_l"], "channel": ["B+ -> K*+"], "q2": [],
+        "part": "all", "source": None, "around": [], "seed": 0,
+    }  # fmt: skip
     assert given["inputs"] == "standard"
     assert {t: s["set"] for t, s in given["form_factors"].items()} == {
         "B -> K": "flag-2021+hpqcd-2022",
@@ -698,7 +702,7 @@ def test_options_of_predictions(coefficients, tmp_path):
     assert value("sm", "--form-factors", "hpqcd-2022") == pytest.approx(4.97e-6, abs=0.01e-6)
     assert value("sm", "--inputs", "eos-1.0.21") == pytest.approx(4.8117e-6, rel=1e-4)
     settings = strict_json(tmp_path / "result.json")["provenance"]
-    assert settings["settings"] == {**NO_SETTINGS, "part": "all", "inputs": "eos-1.0.21"}
+    assert settings["settings"]["inputs"] == "eos-1.0.21"
     assert settings["inputs"] == "eos-1.0.21"
     assert value("sm", "--long-distance") - sm == pytest.approx(6.07e-7, rel=0.01)
     # (X_t/s_w^2 - 2)^2, from a file; the matrix of `wet-rhn` is the number of `wet`.
@@ -1020,7 +1024,7 @@ def test_version_and_help(capsys):
         assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["fitt"], ["fit"], ["fit", "x", "--method", "minuit"]])
+@pytest.mark.parametrize("words", [[], ["fit"], ["fit", "--data", "belle2-2025", "sm"], ["run"]])
 def test_usage(capsys, words):
     with pytest.raises(SystemExit) as stopped:
         cli.main(words)

@@ -17,12 +17,11 @@ import pytest
 
 import bknn
 from bknn import errors, studies
-from bknn.commands import evidence
 from bknn.inference.evidences.comparison import BayesFactor, Comparison
 from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
-from bknn.questions import evidence as evidences
-from bknn.questions import sample
-from bknn.questions.shared import options, progress, resume
+from bknn.questions import evidence, sample
+from bknn.questions.shared import build, progress, resume
+from bknn.questions.shared.output import Desk
 
 from .. import made_up, small
 from ..questions.test_shell import refusal, run, strict_json
@@ -208,7 +207,7 @@ def test_chains_that_did_not_converge(analysis, capsys):
     far["mass"][0] += 0.5
     posterior = made_up.posterior(analysis, far)
     assert not posterior.converged
-    assert sample.report(sample.Sampled(posterior, ()), None, {}) == 1
+    assert sample.tell(sample.Sampled(posterior, ()), None, {}) == 1
     assert "have not converged; do not use these numbers" in capsys.readouterr().err
 
 
@@ -304,7 +303,7 @@ def test_methods_that_differ(analysis, capsys):
     comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0, agreed=False)})
     assert not comparison.converged
     asked = [studies.Hypothesis(name, analysis, meaning=f"it is {name}") for name in "ab"]
-    assert evidence.report(comparison, asked, None, {}) == 1
+    assert evidence.tell(comparison, asked, None, {}) == 1
     captured = capsys.readouterr()
     assert "methods differ" in captured.out
     assert "the methods do not agree on the evidence of b" in captured.out
@@ -323,10 +322,10 @@ def test_damaged_beginning(tmp_path, analysis):
     path = tmp_path / resume.FOLDER / resume.BEGUN
     path.parent.mkdir()
     path.write_text("{")
-    args = SimpleNamespace(resume=True)
+    desk = Desk(resume=True)
     with (
         pytest.raises(errors.RunError, match="nobody knows what was asked"),
-        resume.kept(args, analysis, {}, tmp_path),
+        resume.kept(desk, analysis, {}, tmp_path),
     ):
         pass
     assert not (tmp_path / "lock").exists()
@@ -348,17 +347,13 @@ def test_bar_says_how_many_draws_are_worth_something(monkeypatch, capsys):
 
 def test_options_share_analyses(monkeypatch):
     """One for each model, set of free parameters, and priors."""
-    parser = SimpleNamespace(
-        model="resonance", form_factors=[], inputs=None, basis=None, long_distance=False,
-        wilson_coefficients=None, data=["small"], patch=None, channels=None, response="smooth",
-        free=[], analyses={},
-    )  # fmt: skip
     monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
-    first = options.analysis(parser, [])
-    assert options.analysis(parser, []) is first
-    assert options.analysis(parser, [], PRIORS) is not first
-    parser.model = "signal-strength"
-    assert options.analysis(parser, []).model.name == "signal-strength"
+    desk, asked = Desk(), sample.Asked(model="resonance", data=("small",))
+    first = build.analysis(asked, desk)
+    assert build.analysis(asked, desk) is first
+    assert build.analysis(dataclasses.replace(asked, prior=PRIORS), desk) is not first
+    other = dataclasses.replace(asked, model="signal-strength")
+    assert build.analysis(other, desk).model.name == "signal-strength"
 
 
 # ---------------------------------------------------------------- docs/result.md
@@ -396,7 +391,7 @@ def test_documented_posterior(posterior, predicted):
 
 def test_documented_evidence(analysis):
     comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0)})
-    written = evidences.evidence_json(comparison, {"a": "it is a", "b": "b"}, analysis, settings={})
+    written = evidence.evidence_json(comparison, {"a": "it is a", "b": "b"}, analysis, settings={})
     page = documented("evidence")
     assert set(written) == {*page, "command", "model", "data", "provenance"}
     for key in ("log_evidence", "log10_bayes_factor"):

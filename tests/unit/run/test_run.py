@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import errno
 import json
 import os
@@ -26,9 +24,10 @@ import pytest
 import xarray
 
 import bknn
-from bknn import cli, errors
+from bknn import errors
 from bknn.inference.pieces import Work
-from bknn.questions.shared import options
+from bknn.questions import QUESTIONS
+from bknn.questions.shared import build, kinds
 from bknn.run import card, cluster
 from bknn.storage import checkpoints, files, lock
 from bknn.storage.store import Memory
@@ -86,16 +85,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory, quick_compilation: None) ->
 def built_once() -> Iterator[None]:
     """Runs on the same data share an Analysis, and with it what was compiled."""
     known: dict[Any, bknn.Analysis] = {}
-    build = options.analysis
+    make = build.analysis
 
-    def analysis(args: Any, named: Any, priors: Any = None) -> bknn.Analysis:
-        key = Path(args.data[0]).read_text(), str(args.patch), str(priors)
+    def analysis(asked: Any, desk: Any, named: Any = ()) -> bknn.Analysis:
+        priors = str(getattr(asked, "prior", None) or None)
+        key = Path(asked.data[0]).read_text(), str(asked.patch), priors
         if key not in known:
-            known[key] = build(args, named, priors)
+            known[key] = make(asked, desk, named)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "analysis", analysis)
+        patch.setattr(build, "analysis", analysis)
         yield
 
 
@@ -210,35 +210,11 @@ def test_values_of_a_card(tmp_path):
         q2 = [[0, 4], 5]
     """
     read = card.Card.read(written(tmp_path, text))
-    assert list(read.tasks) == ["limit", "impacts", "predict"]
-    limit, impacts, predict = (task.options() for task in read.tasks.values())
-    assert (limit["over"], limit["fix"]) == (["mass=1.0,2.5"], ["width=0.0"])
-    assert (impacts["group"], impacts["no_refits"]) == (["theory=ff_*,x"], False)
+    assert list(read.questions) == ["limit", "impacts", "predict"]
+    limit, impacts, predict = (asked.record() for asked in read.questions.values())
+    assert (limit["over"], limit["fix"]) == ({"mass": "1.0,2.5"}, {"width": 0.0})
+    assert (impacts["groups"], impacts["refits"]) == ({"theory": ["ff_*", "x"]}, True)
     assert predict["q2"] == ["0.0,4.0", "5.0"]
-
-
-#: But for prior studies, which are on cards alone.
-TASKS = [name for name, kind in card.SECTIONS.items() if issubclass(kind, card.Task)]
-TASKS.remove("prior_study")
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_section_has_the_options_and_defaults_of_its_command(name):
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    (command,) = (c for c in cli.COMMANDS if c.__name__.endswith(f".{name}"))
-    command.add(commands)
-    required = ["--over", "mu=0:1:2"] if name == "profile" else []
-    args = vars(parser.parse_args([name, "sm", *required]))
-    needed = {"over": {"mu": card.Grid("0:1:2")}} if required else {}
-    section = card.SECTIONS[name](**needed).options()
-    shared = {"model", "form_factors", "inputs", "basis", "long_distance", "wilson_coefficients"}
-    shared |= {"free", "data", "channels", "response", "seed", "prior", "out", "no_figures", "run"}
-    shared |= {"first", "merge", "resume", "functions", "bounds", "patch"}
-    assert set(section) == set(args) - shared
-    # How many toys there are depends on --merge, which cards do not have.
-    args["number"] = args.get("number") or 1000
-    assert {key: args[key] or None for key in section} == {k: v or None for k, v in section.items()}
 
 
 ROOT = Path(__file__).parents[3]
@@ -248,22 +224,21 @@ def test_the_card_of_the_documentation_has_all_keys_and_their_defaults(tmp_path)
     page = (ROOT / "docs/runs.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     read = card.Card.read(written(tmp_path, text))
-    needed = {"model": {"name": read.model.name}, "profile": {"over": read.tasks["profile"].over}}
-    needed["prior_study"] = {"alternatives": read.tasks["prior_study"].alternatives}
-    shared = {"run": read.run, "model": read.model, "data": read.data}
-    for name, section in {**shared, **read.tasks}.items():
-        assert section == card.SECTIONS[name](**needed.get(name, {}))
-    for name, kind in card.SECTIONS.items():
+    assert list(read.questions) == list(QUESTIONS)
+    for name, keys in card.SECTIONS.items():
         own = text.split(f"[{name}]")[1].split("\n[")[0]
-        keys = re.findall(r"^(?:# )?(\w+) = ", own, re.MULTILINE)
-        assert keys == [f.name for f in dataclasses.fields(kind)] if name != "priors" else ["mass"]
+        written_keys = re.findall(r"^(?:# )?(\w+) = ", own, re.MULTILINE)
+        assert sorted(written_keys) == sorted(keys) if name != "priors" else ["mass"], name
+        for key, one in keys.items():
+            if not one.needed:
+                assert read.settings[name][key] == kinds.as_json(one.default), (name, key)
 
 
 def test_the_card_to_begin_with():
     read = card.Card.read(ROOT / "docs/resonance.toml")
-    assert list(read.tasks) == ["fit", "profile", "limit", "significance"]
-    known = {p.name for p in bknn.models.load(read.model.name).parameters}
-    assert {*read.tasks["profile"].over, read.tasks["limit"].poi} <= known
+    assert list(read.questions) == ["fit", "profile", "limit", "significance"]
+    known = {p.name for p in bknn.models.load(read.settings["model"]["name"]).parameters}
+    assert {*read.questions["profile"].over, read.questions["limit"].poi} <= known
 
 
 # ---------------------------------------------------------------- folders
@@ -296,7 +271,7 @@ def test_a_run_is_what_the_commands_find(undisturbed, folder, tmp_path):
     alone, ours = (strict_json(p / "result.json") for p in (tmp_path, undisturbed / "profile"))
     np.testing.assert_allclose(alone["profile"]["delta"], ours["profile"]["delta"], atol=1e-9)
     own = [x["provenance"].pop("settings") for x in (alone, ours)]
-    assert own[0] == {**own[1], "seed": 0}
+    assert own[0] == own[1]
 
 
 def test_a_folder_is_used_once(undisturbed, folder, tmp_path):
