@@ -324,6 +324,7 @@ def limit_table(
     if len(shown) < n:
         lines.append(f"... {len(shown)} of {n} points; result.json has all (--out)")
     lines.append("")
+    lines += _as_rate(found, result)
     if unified is not None:
         lines += _unified_lines(unified)
     lines += absent_lines(_absent(found, result))
@@ -333,6 +334,20 @@ def limit_table(
     if unified is not None:
         lines.append(f"Feldman-Cousins  {unified.status}")
     return "\n".join(lines)
+
+
+def _as_rate(found: Limit, result: FitResult) -> list[str]:
+    """A limit on the signal strength as one on the branching fraction."""
+    if result.target.model.name != "signal-strength" or found.parameter != "mu" or found.grid:
+        return []
+    from bknn.prediction import predict
+
+    one = float(predict(result.target.model, "branching_ratio", params={"mu": 1.0}).value)
+    observed, median = (short(one * float(x[0])) for x in (found.observed, found.expected[0]))
+    return [
+        f"as a rate        BR(B+ -> K+ inv) < {observed}, expected {median}: mu times the standard "
+        f"model's {short(one)}"
+    ]
 
 
 def _unified_lines(unified: FeldmanCousins) -> list[str]:

@@ -43,7 +43,7 @@ bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --to
 """
 
     scenarios: Texts = option(
-        "of `bknn.models.scenarios.SCENARIOS`",
+        "names of `bknn list scenarios`",
         (),
         metavar="SCENARIO",
         shown="sm-rescaled scalar vector-V scalar-pair-S fermion-pair-V",
@@ -63,7 +63,7 @@ bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --to
         metavar="RULE",
     )
     expected: Texts = option(
-        "results that Belle II expects, of `bknn.derived.luminosity.BELLE2`, beside the data",
+        "results that Belle II expects (`bknn list expected`), beside the data",
         (),
         metavar="RESULT",
         flag="--with",
