@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bknn import errors
-from bknn.commands import completion, data, export, lists, models, parser, run
+from bknn.commands import completion, data, export, json_only, lists, models, parser, run
 from bknn.precision import prepare
 from bknn.questions import QUESTIONS
 
@@ -23,8 +23,11 @@ COMMANDS = (run, export, models, lists, data, completion)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
+    words = sys.argv[1:] if argv is None else argv
+    if json_only.OPTION in words:
+        return json_only.answer(main, words)
     try:
-        args = _read(sys.argv[1:] if argv is None else argv)
+        args = _read(words)
         with warnings.catch_warnings():
             warnings.showwarning = _told(warnings.showwarning)
             code = int(args.run(args))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from bknn import errors
+from bknn.commands.json_only import OPTION
 from bknn.questions.shared.kinds import SHELL, plain
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import Option, Question
@@ -78,6 +79,10 @@ def add(commands: Any, question: type[Question]) -> None:
         )
         parser.add_argument(
             "--no-figures", action="store_false", dest="figures", help="do not draw"
+        )
+        # Taken out before the command is read: `json_only`.
+        parser.add_argument(
+            OPTION, action="store_true", help="print result.json, and nothing else but errors"
         )
 
 

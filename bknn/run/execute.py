@@ -17,6 +17,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.schema import FORMAT
 from bknn.reading import user_files
 from bknn.run.card import Card
 from bknn.run.folder import begin, logging
@@ -125,14 +126,14 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
         name: user_files.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
-    whole: dict[str, Any] = {"command": "run", "model": card.settings["model"]["name"]}
+    whole: dict[str, Any] = {"format": FORMAT, "command": "run", "model": card.settings["model"]["name"]}
     provenance: dict[str, Any] = {}
     for content in found.values():
         provenance = {**content.pop("provenance"), **provenance}
         del content["command"]
         # Of what several tasks have, the best fit above all, that of the first is taken.
         whole = {**content, **whole}
-    order = ["command", "model", "data", *(key for content in found.values() for key in content)]
+    order = ["format", "command", "model", "data", *(key for content in found.values() for key in content)]
     whole = {key: whole[key] for key in dict.fromkeys(order) if key in whole}
     return {
         **whole,

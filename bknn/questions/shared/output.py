@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bknn import errors
 from bknn.questions.shared.files import write_json
+from bknn.questions.shared.schema import FORMAT
 
 if TYPE_CHECKING:
     from bknn.inference.pieces import Work
@@ -62,7 +63,7 @@ def write(
     """Write `result.json`, then the arrays, then the figures; print the names."""
     names = ["result.json"]
     with writing(out):
-        write_json(content, out / "result.json")
+        write_json({"format": FORMAT, **content}, out / "result.json")
         for name, writer in arrays.items():
             writer(out / name)
             names.append(name)

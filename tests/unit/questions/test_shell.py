@@ -20,10 +20,12 @@ import jax
 import numpy as np
 import pytest
 import xarray
+from jsonschema import Draft202012Validator
 
 import bknn
 from bknn import cli, inference, models
 from bknn.questions.shared.files import write_json
+from bknn.questions.shared.schema import FORMAT, keys_table, schema
 
 from .. import small
 
@@ -62,13 +64,19 @@ def refusal(*words: object) -> str:
     return lines[0].removeprefix("bknn: error: ")
 
 
+RESULT = Draft202012Validator(schema())
+
+
 def strict_json(path: Path) -> dict[str, Any]:
     """Read JSON as its standard has it: no NaN, no Infinity."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{path.name} has {name}")
 
-    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    if path.name == "result.json":
+        RESULT.validate(content)
+    return content
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,7 @@ def content(shared_content: dict[str, Any]) -> dict[str, Any]:
 
 def test_schema_of_the_result(content):
     assert set(content) == {
-        "command", "model", "data", "fit", "null", "twice_delta_nll", "provenance",
+        "format", "command", "model", "data", "fit", "null", "twice_delta_nll", "provenance",
     }  # fmt: skip
     assert content["command"] == "fit"
     assert content["model"] == "signal-strength"
@@ -552,6 +560,31 @@ def test_options_of_the_model_reach_the_fit(coefficients, monkeypatch, words, ow
 # ---------------------------------------------------------------- bknn predict
 
 
+def test_schema_and_its_table_are_written_down():
+    """After a change: write what this test compares with."""
+    docs = Path(__file__).parents[3] / "docs"
+    written = json.loads((docs / "result.schema.json").read_text(encoding="utf-8"))
+    assert written == schema()
+    assert keys_table() in (docs / "result.md").read_text(encoding="utf-8")
+    Draft202012Validator.check_schema(written)
+
+
+def test_json_alone_on_standard_output(tmp_path):
+    words = ("predict", "sm", "--channel", "B+ -> K+")
+    code, out, err = run(*words, "--json")
+    assert (code, err) == (0, "")
+    content = json.loads(out)
+    RESULT.validate(content)
+    assert (content["format"], content["command"]) == (FORMAT, "predict")
+    code, again, err = run(*words, "--no-figures", "--out", tmp_path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(again)["predictions"] == content["predictions"]
+    assert again == (tmp_path / "result.json").read_text()
+    code, out, err = run("predict", "smm", "--json", "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert "did you mean 'sm'?" in err
+
+
 @pytest.fixture(scope="module")
 def predicted(quick_compilation, tmp_path_factory) -> tuple[Run, Path]:
     """The example of the documentation."""
@@ -565,7 +598,9 @@ def test_predictions(predicted):
     (code, out, err), folder = predicted
     assert (code, err) == (0, "")
     content = strict_json(folder / "result.json")
-    keys = {"command", "model", "parameters", "predictions", "absent", "provenance"}
+    keys = {
+        "format", "command", "model", "parameters", "predictions", "absent", "provenance",
+    }  # fmt: skip
     assert set(content) == keys
     assert (content["command"], content["model"]) == ("predict", "vector")
     assert content["parameters"] == {

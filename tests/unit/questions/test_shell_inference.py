@@ -417,7 +417,7 @@ def test_documented_schema(folder, first):
     done, path = ask(folder, *DOCUMENTED[first])
     assert done.code == 0, done.err
     content = strict_json(path / "result.json")
-    for key in ("command", "model", "data", "fit", "provenance"):
+    for key in ("format", "command", "model", "data", "fit", "provenance"):
         del content[key]
     for item in (documented, content):
         item.get("profile", {}).pop("branching_ratio", None)
