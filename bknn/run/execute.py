@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.schema import FORMAT
 from bknn.questions.shared.output import Desk
-from bknn.questions.shared.schema import FORMAT
 from bknn.reading import user_files
 from bknn.run.card import Card
 from bknn.run.folder import begin, logging
@@ -126,14 +126,19 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
         name: user_files.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
-    whole: dict[str, Any] = {"format": FORMAT, "command": "run", "model": card.settings["model"]["name"]}
+    whole: dict[str, Any] = {
+        "format": FORMAT,
+        "command": "run",
+        "model": card.settings["model"]["name"],
+    }
     provenance: dict[str, Any] = {}
     for content in found.values():
         provenance = {**content.pop("provenance"), **provenance}
         del content["command"]
         # Of what several tasks have, the best fit above all, that of the first is taken.
         whole = {**content, **whole}
-    order = ["format", "command", "model", "data", *(key for content in found.values() for key in content)]
+    first = ("format", "command", "model", "data")
+    order = [*first, *(key for content in found.values() for key in content)]
     whole = {key: whole[key] for key in dict.fromkeys(order) if key in whole}
     return {
         **whole,

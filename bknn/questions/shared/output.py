@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors
+from bknn.answers.schema import FORMAT
 from bknn.questions.shared.files import write_json
-from bknn.questions.shared.schema import FORMAT
 
 if TYPE_CHECKING:
     from bknn.inference.pieces import Work

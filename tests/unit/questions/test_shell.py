@@ -24,8 +24,8 @@ from jsonschema import Draft202012Validator
 
 import bknn
 from bknn import cli, inference, models
+from bknn.answers.schema import FORMAT, keys_table, schema
 from bknn.questions.shared.files import write_json
-from bknn.questions.shared.schema import FORMAT, keys_table, schema
 
 from .. import small
 
