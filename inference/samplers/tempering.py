@@ -97,7 +97,8 @@ class Ladder:
             momentum = jnp.sqrt(mass) * jax.random.normal(keys[1], s.w.shape)
             jitter = jax.random.uniform(keys[2], s.log_step.shape, minval=0.8, maxval=1.2)
             # Short ones lead out of narrow places, where all others would be refused.
-            jitter = jnp.where(jax.random.uniform(keys[5], jitter.shape) < _SHORT, 0.3, jitter)
+            short = jax.random.uniform(keys[5], jitter.shape) < _SHORT
+            jitter = jnp.where(short, 0.3, jitter)
             step = (jnp.exp(s.log_step) * jitter).at[:, 0].set(0.0)[..., None]
             beta = s.betas[None, :, None]
             n_steps = jax.random.randint(keys[3], (), _STEPS[0], _STEPS[1] + 1)
@@ -135,7 +136,8 @@ class Ladder:
             )
             stats = {
                 "accept_prob": accept[:, -1],
-                "diverging": change[:, -1] > 1000.0,
+                # Where a long step diverges a short one may not: then the place was explored.
+                "diverging": short[:, -1] & (change[:, -1] > 1000.0),
                 "energy": energy(s.w, momentum, s.log_weight)[:, -1],
                 "n_steps": jnp.full(len(w), n_steps),
             }
