@@ -83,7 +83,8 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
         super().check(label)
         if not 0 < self.cl < 1:
             raise errors.ParameterError(
-                f"--cl {self.cl:g} is no confidence level; give a number between 0 and 1, as 0.95."
+                f"{self.called('cl', label)} {self.cl:g} is no confidence level; give a number "
+                "between 0 and 1, as 0.95."
             )
 
     def answer(self, desk: Desk) -> int:

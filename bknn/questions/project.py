@@ -91,7 +91,9 @@ bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --to
     def check(self, label: Callable[[Option], str]) -> None:
         super().check(label)
         if bad := [x for x in self.luminosity if not x > 0]:
-            raise errors.ParameterError(f"--luminosity {bad[0]:g}: give positive numbers in 1/ab.")
+            raise errors.ParameterError(
+                f"{self.called('luminosity', label)} {bad[0]:g}: give positive numbers in 1/ab."
+            )
 
     def answer(self, desk: Desk) -> int:
         """Project, fit, print, write."""

@@ -73,14 +73,15 @@ class OfChains(OfPriors, OfAnalysis):
 
     def check(self, label: Callable[[Option], str]) -> None:
         super().check(label)
+        ess, minutes = (self.called(name, label) for name in ("target_ess", "minutes"))
         if self.target_ess is not None and not self.target_ess > 0:
             raise errors.ParameterError(
-                f"--target-ess {self.target_ess:g} is no number of effective draws; give a "
-                "positive number, as 1000."
+                f"{ess} {self.target_ess:g} is no number of effective draws; give a positive "
+                "number, as 1000."
             )
         if not self.minutes > 0:
             raise errors.ParameterError(
-                f"--minutes {self.minutes:g} is no time; give a positive number, as 30."
+                f"{minutes} {self.minutes:g} is no time; give a positive number, as 30."
             )
 
     @property

@@ -7,7 +7,6 @@ From the fields come the options of the shell with their help, the keys of a car
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
@@ -28,11 +27,11 @@ def option(help: str, default: Any = MISSING, **more: Any) -> Any:
         help: what it is, in a line.
         default: its value if nothing is said; without one it must be given.
         more: `metavar`, what stands for it in the help; `choices`; `least`, the smallest value of a
-            whole number; `positive`, whether a number must be; `flag`, its option in the shell
-            where that is not its name; `positional`, whether it has none; `keyword`, its name in
-            Python, "" if it has none there; `shown`, the default in words; `files`, whether it
-            names files; `commas`, whether its words are one, with commas; `section` and `key`, its
-            place on a card where that is not its name in the section of the question.
+            whole number; `flag`, its option in the shell where that is not its name, and `short`,
+            one of a letter; `positional`, whether it has none; `keyword`, its name in Python, ""
+            if it has none there; `shown`, the default in words; `files`, whether it names files;
+            `commas`, whether its words are one, with commas; `section` and `key`, its place on a
+            card where that is not its name in the section of the question.
     """
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata={"help": help, **more})
@@ -88,10 +87,6 @@ class Option:
             values.seed(value, label)
         elif least is not None:
             values.number(value, label, least)
-        if self.more.get("positive"):
-            for x in value if isinstance(value, tuple) else (value,):
-                if not (x > 0 and math.isfinite(x)):
-                    raise errors.ParameterError(f"{label} {x:g}: give a positive number.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +131,10 @@ class Question:
         """
         for one in self.options():
             one.check(getattr(self, one.name), label(one))
+
+    def called(self, name: str, label: Callable[[Option], str]) -> str:
+        """Return what an option is called where it was given."""
+        return next(label(one) for one in self.options() if one.name == name)
 
     def record(self) -> dict[str, Any]:
         """Return everything that was asked, defaults included, as JSON has it."""

@@ -176,6 +176,10 @@ def test_a_card_says_where(tmp_path):
     with pytest.raises(errors.ParameterError) as caught:
         card.Card.read(path)
     assert str(caught.value).startswith(f"[limit] of {path}: toys 1 is too few")
+    path.write_text('[model]\nname = "sm"\n[limit]\ncl = 95\n')
+    with pytest.raises(errors.ParameterError) as caught:
+        card.Card.read(path)
+    assert str(caught.value).startswith(f"[limit] of {path}: cl 95 is no confidence level")
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)

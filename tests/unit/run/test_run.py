@@ -234,6 +234,17 @@ def test_the_card_of_the_documentation_has_all_keys_and_their_defaults(tmp_path)
                 assert read.settings[name][key] == kinds.as_json(one.default), (name, key)
 
 
+def test_questions_without_a_model(tmp_path):
+    """Scenarios say themselves which models they are."""
+    text = '[scenarios]\nodd = true\n[compare]\nscenarios = ["vector:C_V_L"]\n[project]\ntoys = 5\n'
+    read = card.Card.read(written(tmp_path, "[run]\nseed = 7\n" + text))
+    assert list(read.questions) == ["scenarios", "compare", "project"]
+    assert read.questions["scenarios"].odd
+    assert [read.questions[name].seed for name in ("compare", "project")] == [7, 7]
+    assert read.settings["model"]["name"] is None
+    assert read.data == {"belle2-2025": None}
+
+
 def test_the_card_to_begin_with():
     read = card.Card.read(ROOT / "docs/resonance.toml")
     assert list(read.questions) == ["fit", "profile", "limit", "significance"]
