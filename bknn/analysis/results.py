@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,38 +15,143 @@ from bknn import errors, prediction
 from bknn.data import LimitCurve, Measurement
 from bknn.spectrum import Spectrum
 
+#: A decay, and what is made of its spectrum.
+Use = tuple[str, Callable[[Spectrum], Array]]
+
+
+class Term(Protocol):
+    """Numbers that were measured and are no counts: a part of `Results`.
+
+    Attributes:
+        names: one a number.
+        channels: decay channels that they depend on.
+        observed: (m,).
+        below, above: widths (m,), where the truth lies below and above.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+    @property
+    def observed(self) -> np.ndarray: ...
+    @property
+    def below(self) -> np.ndarray: ...
+    @property
+    def above(self) -> np.ndarray: ...
+
+    def uses(self, model: Any, *, held: bool = False) -> Sequence[Use]:
+        """Return what is made of the spectra; `held` as for `Continuum.as_shapes`."""
+        ...
+
+    def expected(
+        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
+    ) -> Array:
+        """Return what a model expects (m,), a pure function of all its parameters; `found` yields
+        what `uses` made of its spectra."""
+        ...
+
+    def check(self, model: Any) -> None:
+        """Refuse a model that says nothing about them."""
+        ...
+
 
 class Results:
-    """The results and limit curves of all measurements of an analysis, uncorrelated.
+    """All that was measured and is no count, in this order: the results of all measurements, their
+    limit curves, and further terms.
+
+    Attributes:
+        terms: the parts.
+        curves: limits against a mass.
+        names: one a number.
+        channels: decay channels that they depend on.
+        observed: (m,).
+        below, above: widths (m,).
+    """
+
+    def __init__(self, measurements: Sequence[Measurement], more: Sequence[Term] = ()) -> None:
+        published, self._curves = Published(measurements), Curves(measurements)
+        self.terms: tuple[Term, ...] = (published, self._curves, *more)
+        self.curves = self._curves.curves
+        self.channels = tuple(dict.fromkeys(c for term in self.terms for c in term.channels))
+        self.names = tuple(name for term in self.terms for name in term.names)
+        self.observed = np.concatenate([term.observed for term in self.terms])
+        self.below = np.concatenate([term.below for term in self.terms])
+        self.above = np.concatenate([term.above for term in self.terms])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def uses(self, model: Any, *, held: bool = False) -> list[Use]:
+        """Return what is made of the spectra: one decay and one function of its spectrum for each
+        branching fraction and each channel of a curve, in the order of the results. `held` as for
+        `Continuum.as_shapes`."""
+        return [use for term in self.terms for use in term.uses(model, held=held)]
+
+    def expected(
+        self, model: Any, params: Mapping[str, ArrayLike], found: Sequence[Array]
+    ) -> Array:
+        """Return what a model expects (m,), a pure function of all its parameters.
+
+        Args:
+            model: that predicts.
+            params: {name: value}.
+            found: what `uses` returned of its spectra.
+        """
+        known = iter(found)
+        parts = [term.expected(model, params, known) for term in self.terms if term.names]
+        return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+    def check(self, model: Any) -> None:
+        """Refuse results that a model says nothing about, or that nothing can predict.
+
+        Raises:
+            UnknownNameError, ParameterError: as for `bknn.predict`.
+        """
+        for term in self.terms:
+            term.check(model)
+
+    def check_curves(self, model: Any, spectrum: Callable[[str], Spectrum]) -> None:
+        """Refuse limits on a two-body decay for a model that has none.
+
+        Args:
+            model: that is named.
+            spectrum: of a decay, by its name; it may be traced.
+
+        Raises:
+            ParameterError: no spectrum of a curve's channels has a line.
+        """
+        self._curves.check_lines(model, spectrum)
+
+    def inside(self, spectrum: Callable[[str], Spectrum]) -> Array:
+        """Return whether each curve says something about a model's spectra, (curves,) of bool."""
+        return self._curves.inside(spectrum)
+
+
+class Published:
+    """The results of all measurements, uncorrelated.
 
     Correlated results are turned: with p_i = (expected - value)/width the pulls, where the width is
     that of the side on which the expectation lies, and C = L L^T the correlation, L^-1 p takes the
     place of what is expected, and 0, with a width of 1, of what was observed. So -2 log L is
     p C^-1 p, and each result alone, the others profiled, has its published interval.
 
-    Of a limit curve, too, 0 was observed with a width of 1, where the branching fraction over the
-    width that gives the limit back is expected; see `bknn.data.LimitCurve`.
-
     Attributes:
-        names: one a result, or "measurement[i]" of those that are turned; then those of curves.
+        names: one a result, or "measurement[i]" of those that are turned.
         channels: decay channels that they depend on.
         observed: (m,), after turning.
         below, above: widths (m,), after turning.
     """
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
-        self._parts = tuple(result for m in measurements for result in m.results)
-        self.curves: tuple[LimitCurve, ...] = tuple(c for m in measurements for c in m.curves)
-        tables = [*(r.channels for r in self._parts), *(c.channels for c in self.curves)]
-        self.channels = tuple(dict.fromkeys(name for table in tables for name in table))
-        more = len(self.curves)
+        self._results = tuple(result for m in measurements for result in m.results)
+        self.channels = tuple(dict.fromkeys(c for r in self._results for c in r.channels))
         value, below, above = (
-            np.array([getattr(r, key) for r in self._parts], float)
+            np.array([getattr(r, key) for r in self._results], float)
             for key in ("value", "below", "above")
         )
-        self.observed = np.append(value, np.zeros(more))
-        self.below, self.above = (np.append(x, np.ones(more)) for x in (below, above))
-        names = [*(r.name for r in self._parts), *(c.name for c in self.curves)]
+        self.observed, self.below, self.above = value.copy(), below.copy(), above.copy()
+        names = [r.name for r in self._results]
         self._turned: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         first = 0
         for m in measurements:
@@ -61,16 +166,9 @@ class Results:
             first += len(m.results)
         self.names = tuple(names)
 
-    def __len__(self) -> int:
-        return len(self._parts) + len(self.curves)
-
-    def uses(
-        self, model: Any, *, held: bool = False
-    ) -> list[tuple[str, Callable[[Spectrum], Array]]]:
-        """Return what is made of the spectra: one decay and one function of its spectrum for each
-        branching fraction and each channel of a curve, in the order of the results. `held` as for
-        `Continuum.as_shapes`."""
-        found: list[tuple[str, Callable[[Spectrum], Array]]] = [
+    def uses(self, model: Any, *, held: bool = False) -> Sequence[Use]:
+        """Return the branching fractions."""
+        return [
             (
                 channel,
                 partial(
@@ -82,30 +180,21 @@ class Results:
                     held=held,
                 ),
             )
-            for result in self._parts
+            for result in self._results
             if result.observable == "branching_ratio"
             for channel in result.channels
         ]
-        for curve in self.curves:
-            found += [(channel, partial(over_width, curve)) for channel in curve.channels]
-        return found
 
     def expected(
-        self, model: Any, params: Mapping[str, ArrayLike], found: Sequence[Array]
+        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
-        """Return what a model expects (m,), a pure function of all its parameters.
-
-        Args:
-            model: that predicts.
-            params: {name: value}.
-            found: what `uses` returned of its spectra.
-        """
-        sums, known = [], iter(found)
-        for result in self._parts:
+        """Return what a model expects (m,)."""
+        sums = []
+        for result in self._results:
             values = [
                 weight
                 * (
-                    next(known)
+                    next(found)
                     if result.observable == "branching_ratio"
                     else prediction.value(
                         model,
@@ -119,9 +208,6 @@ class Results:
                 for channel, weight in result.channels.items()
             ]
             sums.append(sum(values[1:], values[0]))
-        for curve in self.curves:
-            values = [weight * next(known) for weight in curve.channels.values()]
-            sums.append(sum(values[1:], values[0]))
         expected = jnp.stack(sums)
         for which, root, value, below, above in self._turned:
             away = expected[which] - value
@@ -130,12 +216,8 @@ class Results:
         return expected
 
     def check(self, model: Any) -> None:
-        """Refuse results that a model says nothing about, or that nothing can predict.
-
-        Raises:
-            UnknownNameError, ParameterError: as for `bknn.predict`.
-        """
-        for result in self._parts:
+        """Refuse results that a model says nothing about."""
+        for result in self._results:
             for channel in result.channels:
                 if result.observable == "dbr_dq2":
                     raise errors.DataError(
@@ -143,20 +225,51 @@ class Results:
                         "branching fraction of a bin instead."
                     )
                 prediction.check(model, result.observable, channel, result.q2)
+
+
+class Curves:
+    """The limit curves of all measurements: of each, 0 was observed with a width of 1, where the
+    branching fraction over the width that gives the limit back is expected; see
+    `bknn.data.LimitCurve`.
+
+    Attributes:
+        curves: the curves.
+        names, channels, observed, below, above: as of any `Term`.
+    """
+
+    def __init__(self, measurements: Sequence[Measurement]) -> None:
+        self.curves: tuple[LimitCurve, ...] = tuple(c for m in measurements for c in m.curves)
+        self.names = tuple(c.name for c in self.curves)
+        self.channels = tuple(dict.fromkeys(name for c in self.curves for name in c.channels))
+        self.observed = np.zeros(len(self.curves))
+        self.below = self.above = np.ones(len(self.curves))
+
+    def uses(self, model: Any, *, held: bool = False) -> Sequence[Use]:
+        """Return the branching fractions over the widths of the limits."""
+        return [
+            (channel, partial(over_width, curve))
+            for curve in self.curves
+            for channel in curve.channels
+        ]
+
+    def expected(
+        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
+    ) -> Array:
+        """Return what a model expects (m,)."""
+        sums = []
+        for curve in self.curves:
+            values = [weight * next(found) for weight in curve.channels.values()]
+            sums.append(sum(values[1:], values[0]))
+        return jnp.stack(sums)
+
+    def check(self, model: Any) -> None:
+        """Refuse curves of decays that a model says nothing about."""
         for curve in self.curves:
             for channel in curve.channels:
                 prediction.check(model, "branching_ratio", channel)
 
-    def check_curves(self, model: Any, spectrum: Callable[[str], Spectrum]) -> None:
-        """Refuse limits on a two-body decay for a model that has none.
-
-        Args:
-            model: that is named.
-            spectrum: of a decay, by its name; it may be traced.
-
-        Raises:
-            ParameterError: no spectrum of a curve's channels has a line.
-        """
+    def check_lines(self, model: Any, spectrum: Callable[[str], Spectrum]) -> None:
+        """Refuse curves for a model without a line; as `Results.check_curves`."""
         for curve in self.curves:
             if not any(spectrum(channel).lines for channel in curve.channels):
                 raise errors.ParameterError(
@@ -167,7 +280,7 @@ class Results:
                 )
 
     def inside(self, spectrum: Callable[[str], Spectrum]) -> Array:
-        """Return whether each curve says something about a model's spectra, (curves,) of bool."""
+        """Return whether each curve says something, (curves,) of bool."""
         found = []
         for curve in self.curves:
             lines = [line for channel in curve.channels for line in spectrum(channel).lines]

@@ -19,19 +19,20 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.log_density import LogDensity
 from bknn.likelihood.sparse import padded
 
 #: Rounds in which factors may reach their bounds or leave them.
 _ROUNDS = 2
 
 
-def settled(analysis: Analysis) -> np.ndarray:
+def settled(analysis: Analysis | LogDensity) -> np.ndarray:
     """Return the positions, among the local entries of the structure, that can be solved for."""
     structure = analysis.structure
     return np.flatnonzero(structure.linear & np.isin(structure.local, analysis.normal[0]))
 
 
-def settler(analysis: Analysis) -> Callable[[Array, Data, Array], Array]:
+def settler(analysis: Analysis | LogDensity) -> Callable[[Array, Data, Array], Array]:
     """Return the function (vector, data, moving) -> vector with these nuisances at their best.
 
     All arguments are those of one fit: (size,), data, (size,) of bool.

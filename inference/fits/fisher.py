@@ -20,6 +20,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.log_density import LogDensity
 from bknn.inference.fits.barlow_beeston import settled
 from bknn.likelihood.sparse import collect, take
 
@@ -88,7 +89,9 @@ class Metric(NamedTuple):
     size: Array
 
 
-def measure(analysis: Analysis, where: Layout, vector: Array, data: Data, moving: Array) -> Metric:
+def measure(
+    analysis: LogDensity, where: Layout, vector: Array, data: Data, moving: Array
+) -> Metric:
     """Compute the Fisher matrix at a vector (size,)."""
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)

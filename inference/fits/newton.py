@@ -98,7 +98,8 @@ def minimise(
     lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]
     free = moving[:, rest]
 
-    before, then = analysis.holding_thresholds() if held else (lambda _: [], lambda _: analysis)
+    density = analysis.density
+    before, then = density.holding_thresholds() if held else (lambda _: [], lambda _: density)
     found = jax.vmap(before)(start)
 
     def objective(

@@ -403,7 +403,7 @@ def _slope(analysis: Analysis, held: bool) -> Any:
     if held not in cache:
 
         def one(vector: Array, data: Data, index: Array) -> Array:
-            here = analysis
+            here = analysis.density
             if held:
                 before, then = analysis.holding_thresholds()
                 here = then(before(vector))

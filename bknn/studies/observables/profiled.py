@@ -7,8 +7,8 @@ parameters do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,8 +18,7 @@ from jax.typing import ArrayLike
 from scipy.stats import chi2, norm
 
 from bknn.analysis.analysis import Analysis
-from bknn.analysis.results import Results
-from bknn.data import Measurement, Result
+from bknn.analysis.results import Use
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.result import FitResult, single
 from bknn.inference.pieces import Progress
@@ -27,7 +26,6 @@ from bknn.inference.profiles.contours import Contours, contours
 from bknn.inference.profiles.held import Points
 from bknn.inference.profiles.intervals import intervals
 from bknn.parameters import Parameter
-from bknn.spectrum import Spectrum
 from bknn.studies.observables.propagation import push
 from bknn.studies.observables.quantities import Quantity, evaluate
 
@@ -92,60 +90,49 @@ def target(i: int) -> str:
     return f"target_{i}"
 
 
-class _Tied(Results):
-    """The results of an analysis, then (observable - target)/width of quantities, all 0."""
+@dataclass(frozen=True, eq=False)
+class _Ties:
+    """(observable - target)/width of quantities, all 0: a term of `bknn.analysis.results`.
 
-    def __init__(self, own: Results, quantities: Sequence[Quantity], width: np.ndarray) -> None:
-        self.own, self.quantities, self.width = own, tuple(quantities), width
-        n = len(quantities)
-        self.curves = own.curves
-        self.names = (*own.names, *(str(q) for q in quantities))
-        self.channels = tuple(dict.fromkeys([*own.channels, *(q.channel for q in quantities)]))
-        self.observed = np.concatenate([own.observed, np.zeros(n)])
-        self.below = np.concatenate([own.below, np.ones(n)])
-        self.above = np.concatenate([own.above, np.ones(n)])
+    Attributes:
+        quantities: the observables.
+        width: of each tie (n,).
+    """
 
-    def __len__(self) -> int:
-        return len(self.names)
+    quantities: tuple[Quantity, ...]
+    width: np.ndarray
 
-    def uses(
-        self, model: Any, *, held: bool = False
-    ) -> list[tuple[str, Callable[[Spectrum], Array]]]:
-        """As of the results alone."""
-        return self.own.uses(model, held=held)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(str(q) for q in self.quantities)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(q.channel for q in self.quantities))
+
+    @property
+    def observed(self) -> np.ndarray:
+        return np.zeros(len(self.quantities))
+
+    @property
+    def below(self) -> np.ndarray:
+        return np.ones(len(self.quantities))
+
+    above = below
+
+    def uses(self, model: Any, *, held: bool = False) -> Sequence[Use]:
+        return ()
 
     def expected(
-        self, model: Any, params: Mapping[str, ArrayLike], branching_ratios: Sequence[Array]
+        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
-        """Return what a model expects of both (m,)."""
         values = evaluate(model, self.quantities, params)
         targets = jnp.stack([jnp.asarray(params[target(i)]) for i in range(len(self.quantities))])
-        tied = (values - targets * model.unit) / self.width
-        if not len(self.own):
-            return tied
-        return jnp.concatenate([self.own.expected(model, params, branching_ratios), tied])
+        return (values - targets * model.unit) / self.width
 
-
-class _Beside(Analysis):
-    """An analysis with quantities tied to targets, which are parameters of it."""
-
-    def __init__(
-        self,
-        source: Analysis,
-        quantities: Sequence[Quantity],
-        model: _Targets,
-        width: np.ndarray,
-    ) -> None:
-        # So that the parameters of their decays take part.
-        results = tuple(Result(str(q), 0.0, 1.0, 1.0, {q.channel: 1.0}) for q in quantities)
-        super().__init__(
-            model,
-            [*source.measurements, Measurement("predictions", "", {}, results=results)],
-            response=source.response,
-            free=[p.name for p in source.parameters if p.fixed],
-            priors=source.priors,
-        )
-        self.results = _Tied(source.results, quantities, width)
+    def check(self, model: Any) -> None:
+        for quantity in self.quantities:
+            quantity.check(model)
 
 
 class Beside(NamedTuple):
@@ -185,7 +172,14 @@ def beside(result: FitResult, quantities: Sequence[Quantity], sigma: np.ndarray)
         _near_minima(result),
         {p.name: p for p in source.parameters},
     )
-    analysis = _Beside(source, quantities, model, _TIGHT * unit)
+    analysis = Analysis(
+        model,
+        source.measurements,
+        response=source.response,
+        free=[p.name for p in source.parameters if p.fixed],
+        priors=source.priors,
+        terms=[*source.terms, _Ties(tuple(quantities), _TIGHT * unit)],
+    )
     # Nuisances that their workspace fixes are so in both.
     kept = np.flatnonzero(~result.moving & ~source.fixed)
     fixed = {source.names[i]: float(result.vector[i]) for i in kept}

@@ -92,7 +92,7 @@ def test_shapes_fold_to_what_the_spectrum_folds_to(name, mode):
     (response,) = target.parts[0].responses
 
     def fold(vector, held):
-        values = target._values(vector[: len(target.parameters)])
+        values = target.signal.values(vector[: len(target.parameters)])
         spectrum = target.model.spectrum(values, "B+ -> K+")
         pair = Spectrum(continuum=spectrum.continua[1])
         return response.fold_new(pair, held=held)
