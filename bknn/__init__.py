@@ -17,7 +17,7 @@ from bknn.derived.simplified import SimplifiedLikelihood
 from bknn.likelihood import HistFactory
 from bknn.parameters import Parameter
 from bknn.precision import enable_x64
-from bknn.prediction import Prediction, predict
+from bknn.prediction import DerivedQuantity, Prediction, predict
 from bknn.spectrum import Continuum, Line, Spectrum
 from bknn.version import VERSION
 
@@ -25,6 +25,7 @@ __version__ = VERSION
 __all__ = [
     "Analysis",
     "Continuum",
+    "DerivedQuantity",
     "HistFactory",
     "Line",
     "Measurement",

@@ -10,6 +10,8 @@ from jax import Array
 
 from bknn import errors
 from bknn.analysis.signal_strength import SignalStrength
+from bknn.models.complete.higgs_portal import HiggsPortal
+from bknn.models.complete.matching import Matched, Matching
 from bknn.models.from_spectrum import FromSpectrum, from_spectrum
 from bknn.models.pairs import (
     FermionPair,
@@ -34,8 +36,11 @@ __all__ = [
     "FermionPair",
     "FromSpectrum",
     "GravitinoPair",
+    "HiggsPortal",
     "MajoranaGravitinoPair",
     "MajoranaPair",
+    "Matched",
+    "Matching",
     "Model",
     "RealScalarPair",
     "RealVectorPair",
@@ -72,7 +77,9 @@ class Model(Protocol):
     only some channels depend on; `kinks(channel)` the q2 where a spectrum is not smooth, the end of
     phase space last; `form_factors` names sets for tables; `thresholds` names the parameters that
     decide where continua begin. Where fits hold those, continua that are sums of shapes are folded
-    once. CONTRIBUTING.md has examples.
+    once. `derived_quantities` declares numbers that `derived(params)` makes of the parameters, by
+    name (`bknn.DerivedQuantity`): they can be predicted, and data can constrain them.
+    CONTRIBUTING.md has examples.
     """
 
     name: str
@@ -103,6 +110,7 @@ _MODELS: dict[str, Any] = {
         RealVectorPair,
         GravitinoPair,
         MajoranaGravitinoPair,
+        HiggsPortal,
     )
 }
 

@@ -15,17 +15,15 @@ import numpy as np
 from bknn.decay import rate
 from bknn.decay.densities import Densities
 from bknn.decay.invisible import fermion_pair, gravitino_pair, scalar_pair, vector_pair
-from bknn.models.theory import (
+from bknn.models.light_particles import (
     HIGGS_VEV,
     LIGHTEST,
     Coupling,
     CouplingsByBasis,
     LightParticles,
-    Pair,
-    Params,
-    Particle,
     light_mass,
 )
+from bknn.models.theory import Pair, Params, Particle
 from bknn.parameters import Parameter
 
 #: Quark currents that meet an invisible current of each kind: even and odd parity.

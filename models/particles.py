@@ -10,17 +10,15 @@ import numpy as np
 
 from bknn.decay import rate
 from bknn.decay.invisible import one_particle
-from bknn.models.theory import (
+from bknn.models.light_particles import (
     HIGGS_VEV,
     LIGHTEST,
     Coupling,
     CouplingsByBasis,
     LightParticles,
-    Pair,
-    Params,
-    Particle,
     light_mass,
 )
+from bknn.models.theory import Pair, Params, Particle
 from bknn.parameters import Parameter
 
 _V = HIGGS_VEV / sqrt(2.0)

@@ -75,7 +75,8 @@ def shapes(
         return _Table.build(unit, densities, form_factors, at, factor, masses)
 
     def of(table: _Table, functions: Callable[[Any], Any]) -> Shapes:
-        return Shapes(table.weights([s.couplings for s in states], parameters), functions)
+        couplings, fractions = [s.couplings for s in states], [s.invisible for s in states]
+        return Shapes(table.weights(couplings, fractions, parameters), functions)
 
     if kept is None:
         found = table([s.densities(jnp.asarray(_SOMEWHERE)) for s in states])
@@ -169,11 +170,16 @@ class _Table:
         end = (float(masses["mass_parent"]) - float(masses["mass_daughter"])) ** 2
         return cls(waves, densities, term, first, second, rows, design, end)
 
-    def weights(self, couplings: Sequence[rate.Couplings], parameters: Array) -> Array:
+    def weights(
+        self,
+        couplings: Sequence[rate.Couplings],
+        fractions: Sequence[ArrayLike],
+        parameters: Array,
+    ) -> Array:
         """Return the products (n,), whatever of them may be traced."""
         strengths = [
-            term.strength
-            for own, density in zip(couplings, self.densities, strict=True)
+            term.strength if isinstance(part, int | float) and part == 1 else part * term.strength
+            for own, part, density in zip(couplings, fractions, self.densities, strict=True)
             for wave in self.waves
             for term in rate.terms(wave, own, density)
         ]

@@ -167,12 +167,13 @@ class Interface:
         return self.density.rates(vector)
 
     def curves_inside(self, vector: Array) -> Array:
-        """Return whether each limit curve says something at the flat vector (size,), (curves,) of
-        bool: outside of its masses its term is absent."""
+        """Return whether each limit in a range says something at the flat vector (size,), (curves,)
+        of bool: outside of its range its term is absent."""
         physics = self.density.physics(jnp.asarray(vector))
         if not self.results.curves:
             return jnp.zeros(0, bool)
-        return self.results.inside(self.signal.spectra(self.signal.values(physics)))
+        values = self.signal.values(physics)
+        return self.results.inside(self.signal.model, values, self.signal.spectra(values))
 
     def expected_results(self, vector: Array) -> Array:
         """Return what is expected of the results that are not counts, (results,)."""

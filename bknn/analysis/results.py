@@ -12,7 +12,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors, prediction
-from bknn.data import LimitCurve, Measurement
+from bknn.analysis.quantity_limits import QuantityLimits, file_of, refuse_unknown
+from bknn.data import LimitCurve, LimitTable, Measurement
 from bknn.spectrum import Spectrum
 
 #: A decay, and what is made of its spectrum.
@@ -58,11 +59,11 @@ class Term(Protocol):
 
 class Results:
     """All that was measured and is no count, in this order: the results of all measurements, their
-    limit curves, and further terms.
+    limits against a mass, those against other quantities, and further terms.
 
     Attributes:
         terms: the parts.
-        curves: limits against a mass.
+        curves: limits that hold in a range alone: against a mass, or other quantities.
         names: one a number.
         channels: decay channels that they depend on.
         observed: (m,).
@@ -70,9 +71,17 @@ class Results:
     """
 
     def __init__(self, measurements: Sequence[Measurement], more: Sequence[Term] = ()) -> None:
-        published, self._curves = Published(measurements), Curves(measurements)
-        self.terms: tuple[Term, ...] = (published, self._curves, *more)
-        self.curves = self._curves.curves
+        self._curves, self._tables = Curves(measurements), QuantityLimits(measurements)
+        self.terms: tuple[Term, ...] = (
+            Published(measurements),
+            self._curves,
+            self._tables,
+            *more,
+        )
+        self.curves: tuple[LimitCurve | LimitTable, ...] = (
+            *self._curves.curves,
+            *self._tables.tables,
+        )
         self.channels = tuple(dict.fromkeys(c for term in self.terms for c in term.channels))
         self.names = tuple(name for term in self.terms for name in term.names)
         self.observed = np.concatenate([term.observed for term in self.terms])
@@ -123,9 +132,17 @@ class Results:
         """
         self._curves.check_lines(model, spectrum)
 
-    def inside(self, spectrum: Callable[[str], Spectrum]) -> Array:
-        """Return whether each curve says something about a model's spectra, (curves,) of bool."""
-        return self._curves.inside(spectrum)
+    def inside(
+        self, model: Any, params: Mapping[str, ArrayLike], spectrum: Callable[[str], Spectrum]
+    ) -> Array:
+        """Return whether each of `curves` says something, (curves,) of bool.
+
+        Args:
+            model: that predicts.
+            params: {name: value} of all its parameters.
+            spectrum: of a decay, by its name.
+        """
+        return jnp.concatenate([self._curves.inside(spectrum), self._tables.inside(model, params)])
 
 
 class Published:
@@ -145,6 +162,7 @@ class Published:
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self._results = tuple(result for m in measurements for result in m.results)
+        self._files = tuple(file_of(m) for m in measurements for _ in m.results)
         self.channels = tuple(dict.fromkeys(c for r in self._results for c in r.channels))
         value, below, above = (
             np.array([getattr(r, key) for r in self._results], float)
@@ -191,6 +209,9 @@ class Published:
         """Return what a model expects (m,)."""
         sums = []
         for result in self._results:
+            if not result.channels:
+                sums.append(prediction.quantity(model, result.observable, params))
+                continue
             values = [
                 weight
                 * (
@@ -217,7 +238,9 @@ class Published:
 
     def check(self, model: Any) -> None:
         """Refuse results that a model says nothing about."""
-        for result in self._results:
+        for result, file in zip(self._results, self._files, strict=True):
+            if not result.channels:
+                refuse_unknown(model, result.observable, f"result {result.name!r}", file)
             for channel in result.channels:
                 if result.observable == "dbr_dq2":
                     raise errors.DataError(
@@ -238,7 +261,9 @@ class Curves:
     """
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
-        self.curves: tuple[LimitCurve, ...] = tuple(c for m in measurements for c in m.curves)
+        self.curves: tuple[LimitCurve, ...] = tuple(
+            c for m in measurements for c in m.curves if isinstance(c, LimitCurve)
+        )
         self.names = tuple(c.name for c in self.curves)
         self.channels = tuple(dict.fromkeys(name for c in self.curves for name in c.channels))
         self.observed = np.zeros(len(self.curves))
@@ -286,7 +311,7 @@ class Curves:
             lines = [line for channel in curve.channels for line in spectrum(channel).lines]
             masses = jnp.stack([jnp.asarray(line.mass, float) for line in lines])
             found.append(jnp.any((masses >= curve.mass[0]) & (masses <= curve.mass[-1])))
-        return jnp.stack(found)
+        return jnp.stack(found) if found else jnp.zeros(0, bool)
 
 
 def over_width(curve: LimitCurve, spectrum: Spectrum) -> Array:

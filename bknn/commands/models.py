@@ -75,6 +75,7 @@ def listed(model: Any) -> str:
 
 def shown(model: Any) -> str:
     """Return a model in full."""
+    from bknn.prediction import derived_quantities
     from bknn.tables import table
 
     own, hidden = _own(model)
@@ -87,6 +88,8 @@ def shown(model: Any) -> str:
     if hidden:
         names = f"{hidden[0].name} ... {hidden[-1].name}"
         rows.append((names, "0 (fixed)", "", "", "", f"the {len(hidden)} single entries"))
+    for q in derived_quantities(model).values():
+        rows.append((q.name, "(derived)", "", q.unit, "", q.description))
     head = ("parameter", "start", "range", "unit", "prior", "meaning")
     lines = [f"{model.name}: {model.description}", "", table(head, rows), ""]
     facts = {"standard model": _null(model), "predicts": _channels(model)}

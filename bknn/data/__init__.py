@@ -14,7 +14,7 @@ needed here; importing this package does not import JAX.
 """
 
 from bknn.data.catalogue import load
-from bknn.data.limits import LimitCurve
+from bknn.data.limits import LimitCurve, LimitTable
 from bknn.data.measurement import Density, Measurement, Result, Source
 from bknn.data.official import import_official
 from bknn.data.store import available
@@ -22,6 +22,7 @@ from bknn.data.store import available
 __all__ = [
     "Density",
     "LimitCurve",
+    "LimitTable",
     "Measurement",
     "Result",
     "Source",

@@ -164,7 +164,40 @@ class Table:
             raise self.fail(f"{key!r} is {value:g}, but {what} must be {bound}.")
         return float(value)
 
+    def names(self, key: str, what: str) -> list[str]:
+        """Return a list of names; one alone need not be a list."""
+        value = self.require(key, what)
+        value = [value] if isinstance(value, str) else value
+        good = isinstance(value, list) and value
+        if not good or not all(isinstance(x, str) and x.isidentifier() for x in value):
+            raise self.fail(f"{key!r} must be a list of names, {what}, not {value!r}.")
+        return list(value)
+
+    def lists(self, key: str, what: str) -> dict[str, list[float]]:
+        """Return a table {name = [numbers]}."""
+        value = self.require(key, what)
+        if not isinstance(value, dict) or not value:
+            raise self.fail(f"{key!r} must be a table {what}, not {value!r}.")
+        inner = Table(value, f"{self.where}, {key}", tuple(value))
+        return {name: inner.numbers(name, "increasing values") for name in value}
+
     # What is measured ----------------------------------------------------------------------
+
+    def quantity(self, others: Sequence[str]) -> str:
+        """Return the name of a quantity of a model; `others` are entries without sense then."""
+        found = self.text("quantity", "a derived quantity or a parameter of a model")
+        if not found.isidentifier():
+            raise self.fail(
+                f"'quantity' is {found!r}, which can be the name of nothing in a model: use "
+                "letters, digits and underscores, as in 'br_zprime_mumu'."
+            )
+        for key in others:
+            if key in self.content:
+                raise self.fail(
+                    f"has both 'quantity', a number that a model makes, and {key!r}, which is "
+                    "about a decay; leave one of them out."
+                )
+        return found
 
     def channels(self, observable: str = "branching_ratio") -> dict[str, float]:
         """Return the decay channels with their weights, by the names that models know.

@@ -1,4 +1,5 @@
-"""Upper limits: as normal densities, and as curves against the mass of what is not seen.
+"""Upper limits: as normal densities, as curves against the mass of what is not seen, and as tables
+against other quantities of a model.
 
 An upper limit alone says less than a measurement: a value and a width that give the limit back when
 it is computed as P(x < limit | 0 <= x) of a flat prior, which for a normal density is the same as
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -77,6 +78,111 @@ class LimitCurve:
         '0.1 to 4.5 GeV'
         """
         return f"{self.mass[0]:g} to {self.mass[-1]:g} GeV"
+
+    @property
+    def valid_for(self) -> str:
+        """Where it says something, in words."""
+        return f"masses of {self.range_text}"
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest limit."""
+        return min(self.upper), max(self.upper)
+
+    def scaled(self, factor: float) -> LimitCurve:
+        """Return it with all limits multiplied."""
+        return replace(self, upper=tuple(x * factor for x in self.upper))
+
+
+@dataclass(frozen=True)
+class LimitTable:
+    """Upper limits on a quantity of a model, against one or two others.
+
+    A quantity is a derived quantity of a model or one of its parameters, called by its name. With x
+    the quantity and s the width that gives the limit u at the level c back,
+    u = s Phi^-1((1 + c)/2), it says -2 log L = (x / s)^2: nothing was seen. The logarithm of the
+    limit is interpolated linearly in each axis, or in its logarithm. Outside of the axes it says
+    nothing at all.
+
+    Attributes:
+        name: for people.
+        quantity: what is limited, from above, or in size where it may be negative.
+        axes: {quantity: its values, increasing}, one or two.
+        upper: the limits, one row a value of the first axis, row after row.
+        level: confidence level of the limits.
+        logarithmic: names of the axes along which the logarithm counts.
+
+    >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0)}, (0.1, 0.4))
+    >>> table.valid_for
+    'mass from 1 to 2'
+    """
+
+    name: str
+    quantity: str
+    axes: Mapping[str, tuple[float, ...]]
+    upper: tuple[float, ...]
+    level: float = LEVEL
+    logarithmic: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.axes) <= 2:
+            raise DataError(
+                f"limits {self.name!r} stand against {len(self.axes)} quantities; give one or two."
+            )
+        for axis, values in self.axes.items():
+            good = all(math.isfinite(x) for x in values)
+            if len(values) < 2 or not good or any(b <= a for a, b in pairwise(values)):
+                raise DataError(
+                    f"limits {self.name!r}: the values of {axis!r} must be two or more, and "
+                    "increase."
+                )
+            if axis in self.logarithmic and values[0] <= 0.0:
+                raise DataError(
+                    f"limits {self.name!r}: {axis!r} is logarithmic and has the value "
+                    f"{values[0]:g}; give positive ones, or leave it linear."
+                )
+        for axis in self.logarithmic:
+            if axis not in self.axes:
+                raise DataError(
+                    f"limits {self.name!r}: {axis!r} is called logarithmic and is no axis; the "
+                    f"axes are {', '.join(self.axes)}."
+                )
+        size = math.prod(len(values) for values in self.axes.values())
+        if len(self.upper) != size:
+            raise DataError(
+                f"limits {self.name!r} have {len(self.upper)} numbers where the axes have {size} "
+                "points; give one at each."
+            )
+        if not all(0.0 < x < math.inf for x in self.upper) or not 0.5 < self.level < 1.0:
+            raise DataError(
+                f"limits {self.name!r} must be positive, and their confidence level between 0.5 "
+                "and 1 (as 0.9)."
+            )
+
+    @property
+    def quantile(self) -> float:
+        """Limit over width."""
+        return _NORMAL.inv_cdf((1.0 + self.level) / 2.0)
+
+    @property
+    def range_text(self) -> str:
+        """The range of the axes in words."""
+        ends = [f"{axis} from {x[0]:g} to {x[-1]:g}" for axis, x in self.axes.items()]
+        return " and ".join(ends)
+
+    @property
+    def valid_for(self) -> str:
+        """Where it says something, in words."""
+        return self.range_text
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest limit."""
+        return min(self.upper), max(self.upper)
+
+    def scaled(self, factor: float) -> LimitTable:
+        """Return it with all limits multiplied."""
+        return replace(self, upper=tuple(x * factor for x in self.upper))
 
 
 def limit_to_normal(

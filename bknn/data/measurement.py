@@ -11,7 +11,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.data import naming
-from bknn.data.limits import LimitCurve
+from bknn.data.limits import LimitCurve, LimitTable
 from bknn.tables import table
 
 
@@ -70,8 +70,10 @@ class Result:
         value: what was measured, in natural units (1e-5 written out).
         below: standard deviation where the truth lies below the value.
         above: standard deviation where it lies above.
-        channels: {decay channel: weight}; expected is the sum of weight times observable.
-        observable: one of `bknn.prediction.OBSERVABLES`.
+        channels: {decay channel: weight}; expected is the sum of weight times observable. Empty if
+            what was measured is no observable of a decay.
+        observable: one of `bknn.prediction.OBSERVABLES`; without channels the name of a derived
+            quantity or of a parameter of a model.
         q2: bin in GeV^2, None for all of phase space.
         resolution: standard deviation in GeV^2 that smears a narrow line across the edges of q2.
         kind: how it was published: "gaussian", "asymmetric" or "limit".
@@ -94,10 +96,10 @@ class Result:
                 f"result {self.name!r} is {self.value:g} -{self.below:g} +{self.above:g}; the "
                 "value must be finite and both widths positive."
             )
-        if not self.channels:
+        if not self.channels and self.observable == "branching_ratio":
             raise errors.DataError(
                 f"result {self.name!r} names no decay channel, so nothing can predict it; give "
-                "{channel: weight}."
+                "{channel: weight}, or the name of a quantity of a model as its observable."
             )
 
 
@@ -120,7 +122,7 @@ class Measurement:
         decays: {channel: decay} for channels in `signal`, "B+ -> K+" for those that are not there.
         results: numbers that are not counts.
         correlation: of the results (results, results), None if there is none.
-        curves: limits against a mass.
+        curves: limits against a mass, or against other quantities of a model.
         groups: {alias: channels} for `select`.
         sources: what to cite.
         notes: what one should know before using it.
@@ -138,7 +140,7 @@ class Measurement:
     decays: Mapping[str, str] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
     correlation: np.ndarray | None = None
-    curves: tuple[LimitCurve, ...] = ()
+    curves: tuple[LimitCurve | LimitTable, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
@@ -304,7 +306,8 @@ class Measurement:
         if self.results:
             parts.append(table(("result", "value", "published as"), map(_row, self.results)))
         if self.curves:
-            parts.append(table(("limits", "mass", "from", "to", "level"), map(_ends, self.curves)))
+            head = ("limits", "range", "from", "to", "level")
+            parts.append(table(head, map(_ends, self.curves)))
         parts.append("\n".join(_wrapped(text, f"{key:22}", 22) for key, text in facts))
         for heading, texts in (("cite:", cited), ("notes:", self.notes)):
             if texts:
@@ -318,8 +321,8 @@ def _row(result: Result) -> tuple[str, str, str]:
     return result.name, f"{result.value:.4g} {width}", result.kind
 
 
-def _ends(curve: LimitCurve) -> tuple[str, ...]:
-    low, high = min(curve.upper), max(curve.upper)
+def _ends(curve: LimitCurve | LimitTable) -> tuple[str, ...]:
+    low, high = curve.extremes
     return curve.name, curve.range_text, f"{low:.3g}", f"{high:.3g}", f"{curve.level:g}"
 
 

@@ -9,28 +9,39 @@ import math
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bknn.channels import CHANNELS
 from bknn.data.count_tables import Production, parents
 from bknn.data.entries import Table, endpoint
-from bknn.data.limits import LEVEL, LimitCurve, limit_to_normal
+from bknn.data.limits import LEVEL, LimitCurve, LimitTable, limit_to_normal
 from bknn.data.measurement import Result
 from bknn.data.official import read_table
 from bknn.errors import DataError
 from bknn.reading import user_files
 
 _RESULT = (
-    "name", "channels", "observable", "q2", "resolution", "value", "events", "efficiency",
-    "parents", "uncertainty", "statistical", "systematic", "upper", "level", "expected", "unusual",
+    "name", "quantity", "channels", "observable", "q2", "resolution", "value", "events",
+    "efficiency", "parents", "uncertainty", "statistical", "systematic", "upper", "level",
+    "expected", "unusual",
+)  # fmt: skip
+#: What only results of decays have.
+_OF_DECAYS = (
+    "channels", "observable", "q2", "resolution", "events", "efficiency", "parents", "unusual",
 )  # fmt: skip
 _SPECTRUM = (
     "name", "channels", "observable", "edges", "values", "covariance", "uncertainties",
     "correlation", "differential", "resolution", "unusual",
 )  # fmt: skip
-_LIMITS = ("name", "channels", "mass", "upper", "file", "level", "unusual")
+_CURVE = ("name", "channels", "mass", "upper", "file", "level", "unusual")
+_TABLE = ("name", "quantity", "against", "logarithmic", "upper", "file", "level")
+
+_LIMITS = tuple(dict.fromkeys((*_CURVE, *_TABLE)))
+
+#: Masses may be rounded up, GeV.
+_ROUNDED = 0.01
 
 
 class Found(NamedTuple):
@@ -45,7 +56,7 @@ class Found(NamedTuple):
 
     results: tuple[Result, ...]
     correlation: np.ndarray | None
-    curves: tuple[LimitCurve, ...]
+    curves: tuple[LimitCurve | LimitTable, ...]
     files: tuple[bytes, ...]
 
 
@@ -74,7 +85,7 @@ def read(top: Table, production: Production | None, folder: Path) -> Found:
         total[here, here] = block
         start = here.stop
     files: list[bytes] = []
-    curves = [_curve(t, folder, files) for t in top.tables("limits", _LIMITS, "name")]
+    curves = [_limits(t, folder, files) for t in top.tables("limits", _LIMITS, "name")]
     return Found(
         tuple(results),
         None if np.array_equal(total, np.eye(len(results))) else total,
@@ -85,8 +96,11 @@ def read(top: Table, production: Production | None, folder: Path) -> Found:
 
 def _result(table: Table, production: Production | None) -> Result:
     name = table.text("name", "as 'BR(Bs -> invisible)'")
-    observable = table.observable()
-    channels = table.channels(observable)
+    if "quantity" in table:
+        observable, channels = table.quantity(_OF_DECAYS), {}
+    else:
+        observable = table.observable()
+        channels = table.channels(observable)
     scale = 1.0
     if "events" in table:
         if "value" in table:
@@ -233,6 +247,21 @@ def _spectrum(table: Table) -> tuple[list[Result], np.ndarray]:
     return results, correlation
 
 
+def _limits(table: Table, folder: Path, files: list[bytes]) -> LimitCurve | LimitTable:
+    """Return one table [[limits]].
+
+    Args:
+        table: the table.
+        folder: where a file lies that it names.
+        files: content of such files; what is read is added.
+    """
+    if "quantity" in table:
+        return _table(table, folder, files)
+    for key in ("against", "logarithmic"):
+        table.only_with("quantity", key)
+    return _curve(table, folder, files)
+
+
 def _curve(table: Table, folder: Path, files: list[bytes]) -> LimitCurve:
     """Return limits against the mass of what is not seen."""
     name = table.text("name", "as 'BR(B+ -> K+ X)'")
@@ -240,15 +269,7 @@ def _curve(table: Table, folder: Path, files: list[bytes]) -> LimitCurve:
     if ("file" in table) == ("mass" in table):
         raise table.fail("give either 'mass' and 'upper', lists of numbers, or a 'file' with both.")
     if "file" in table:
-        if "upper" in table:
-            raise table.fail("'upper' stands in the file, too; leave it out here.")
-        path = folder / table.text("file", "a table of masses and limits beside this file")
-        files.append(user_files.content(path, "a table of masses and limits is expected"))
-        columns = read_table(files[-1], str(path))
-        if columns.shape[1] != 2:
-            raise table.fail(
-                f"{path} has {columns.shape[1]} columns; two are needed, mass in GeV and limit."
-            )
+        columns, _ = _columns(table, folder, files, "mass in GeV and limit", 2)
         mass, upper = columns.T.tolist()
     else:
         mass = table.numbers("mass", "GeV, increasing")
@@ -273,5 +294,64 @@ def _curve(table: Table, folder: Path, files: list[bytes]) -> LimitCurve:
     return found
 
 
-#: Masses may be rounded up, GeV.
-_ROUNDED = 0.01
+def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
+    """Return limits on a quantity of a model, against others."""
+    name = table.text("name", "as 'sin theta (OPAL)'")
+    quantity = table.quantity(("channels", "mass", "unusual"))
+    axes: dict[str, tuple[float, ...]] = {}
+    if "file" in table:
+        names = table.names("against", "the quantities of the columns before the limit")
+        what = f"{', '.join(names)} and limit"
+        columns, path = _columns(table, folder, files, what, len(names) + 1)
+        axes = {n: tuple(np.unique(x).tolist()) for n, x in zip(names, columns.T, strict=False)}
+        grid = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
+        points = grid.reshape(-1, len(names))
+        order = np.lexsort(columns[:, :-1].T[::-1])
+        if len(points) != len(columns) or not np.array_equal(columns[order, :-1], points):
+            raise table.fail(
+                f"{path} has {len(columns)} rows, which are no grid of {' and '.join(names)}; give "
+                "one row for each combination of their values."
+            )
+        upper = columns[order, -1].tolist()
+    else:
+        axes = {
+            axis: tuple(values)
+            for axis, values in table.lists("against", "{quantity = [values]}, one or two").items()
+        }
+        shape = tuple(len(values) for values in axes.values())
+        upper = _flat(table, shape)
+    logarithmic = tuple(table.names("logarithmic", "axes")) if "logarithmic" in table else ()
+    level = table.number("level", "theirs", LEVEL)
+    try:
+        return LimitTable(name, quantity, axes, tuple(upper), level, logarithmic)
+    except DataError as problem:
+        raise table.fail(str(problem)) from None
+
+
+def _flat(table: Table, shape: tuple[int, ...]) -> list[float]:
+    """Return the limits row after row."""
+    if len(shape) != 2:
+        return table.numbers("upper", "a limit at each value")
+    rows: Any = table.require("upper", "a list of limits for each value of the first quantity")
+    good = isinstance(rows, list) and len(rows) == shape[0]
+    if not good or not all(isinstance(row, list) and len(row) == shape[1] for row in rows):
+        raise table.fail(
+            f"'upper' must be {shape[0]} lists of {shape[1]} limits: one list for each value of "
+            "the first quantity."
+        )
+    flat = Table({"upper": [x for row in rows for x in row]}, table.where, ("upper",))
+    return flat.numbers("upper", "limits")
+
+
+def _columns(
+    table: Table, folder: Path, files: list[bytes], what: str, n: int
+) -> tuple[np.ndarray, Path]:
+    """Return the table of numbers that stands beside the file, and where."""
+    if "upper" in table:
+        raise table.fail("'upper' stands in the file, too; leave it out here.")
+    path = folder / table.text("file", f"a table of {what} beside this file")
+    files.append(user_files.content(path, "a table of limits is expected"))
+    columns = read_table(files[-1], str(path))
+    if columns.shape[1] != n:
+        raise table.fail(f"{path} has {columns.shape[1]} columns; {n} are needed, {what}.")
+    return columns, path

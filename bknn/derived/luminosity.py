@@ -209,7 +209,7 @@ def project(
         for factor in [math.sqrt((1 - systematic**2) / k + (systematic * others) ** 2)]
     )
     curves = tuple(
-        replace(c, upper=tuple(x * factor for x in c.upper))
+        c.scaled(factor)
         for c in measurement.curves
         for factor in [math.sqrt((1 - systematic**2) / k + (systematic * others) ** 2)]
     )

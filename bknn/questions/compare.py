@@ -177,7 +177,7 @@ def _rows(found: Predictions) -> list[dict[str, Any]]:
         rows.append(
             {
                 "observable": q.observable,
-                "channel": q.channel,
+                "channel": None if q.is_derived else q.channel,
                 "q2": None if q2 is None else list(q2),
                 "around": q.around,
                 "part": q.part,
@@ -219,7 +219,8 @@ def measured_table(best: FitResult, found: Predictions) -> str:
     for i, q in enumerate(found.quantities):
         value, error = in_digits(found.values[i], found.uncertainties[i])
         spans = [_span(x[i].low, x[i].high, found.uncertainties[i]) for x in found.ranges.values()]
-        rows.append((q.what, q.channel, q.where, value, error, *spans))
+        place = ("", "") if q.is_derived else (q.channel, q.where)
+        rows.append((q.what, *place, value, error, *spans))
     levels = [f"{100 * level:.3g}%" for level in found.ranges]
     head = ("observable", "channel", "q2 / GeV^2", "value", "uncertainty", *levels)
     lines = [*heading(best.target), "", parameters_table(best), "", table(head, rows), ""]
@@ -275,6 +276,8 @@ def _parameters(best: FitResult) -> str:
 
 
 def _short(q: Quantity) -> str:
+    if q.is_derived:
+        return q.observable
     symbol = {"branching_ratio": "BR", "f_l": "F_L"}.get(q.observable, q.observable)
     where = "" if q.where == "all" else f" {q.where}"
     return f"{symbol}({q.channel}){where}"

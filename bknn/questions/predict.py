@@ -61,7 +61,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
     )
     fix: Numbers = option("with --fit: keep parameters at values", {}, keyword="")
     observable: Texts = option(
-        "branching_ratio, dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l",
+        "branching_ratio, dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l, or a derived quantity",
         (),
         shown="branching_ratio; with --fit, what tells scenarios apart",
         keyword="",
@@ -112,7 +112,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         out = desk.folder()
         print(predictions_table(model, rows, params, absent))
         if out is not None:
-            drawn = list(dict.fromkeys(row["channel"] for row in rows))
+            drawn = list(dict.fromkeys(row["channel"] for row in rows if row["channel"]))
 
             def figures(folder: Path) -> list[Path]:
                 from bknn import plot
@@ -132,14 +132,20 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         Raises:
             UndefinedError: it predicts nothing of what is asked.
         """
-        from bknn.prediction import predict
+        from bknn.prediction import derived_quantities, predict
 
         rows: list[dict[str, Any]] = []
         absent: list[dict[str, Any]] = []
         problems: list[errors.UndefinedError] = []
         channels, observables = self.channel or ["B+ -> K+"], self.observable or ["branching_ratio"]
         where: Sequence[Any] = regions or [None]
-        for channel, observable, region in product(channels, observables, where):
+        derived = [name for name in observables if name in derived_quantities(model)]
+        for name in derived:
+            made = predict(model, name, params=self.set)
+            numbers = {"value": float(made.value), "uncertainty": float(made.uncertainty)}
+            rows.append({"observable": name, "channel": None, "q2": None, "part": "all", **numbers})
+        others = [name for name in observables if name not in derived]
+        for channel, observable, region in product(channels, others, where):
             q2 = region if isinstance(region, tuple) or region is None else (region, region)
             row: dict[str, Any] = {
                 "observable": observable,
@@ -202,21 +208,24 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
 
     def _quantities(self, regions: Sequence[tuple[float, float] | float]) -> list[Quantity]:
         """What is asked of a fit: every combination, or what tells scenarios apart."""
+        from bknn.prediction import OBSERVABLES
         from bknn.studies.compare import TELLING
         from bknn.studies.observables.quantities import Quantity
 
         where: list[dict[str, Any]] = [{"q2": region} for region in regions]
         where += [{"around": half} for half in self.around]
+        asked = self.observable or ["branching_ratio"]
+        derived = [Quantity(name) for name in asked if name not in OBSERVABLES]
         pairs = [
             (channel, observable)
             for channel in self.channel or ["B+ -> K+"]
-            for observable in self.observable or ["branching_ratio"]
+            for observable in asked
+            if observable in OBSERVABLES
         ]
         if not (self.channel or self.observable or where):
             pairs = [(q.channel, q.observable) for q in TELLING]
-        return [
-            Quantity(o, c, part=self.part, **place) for c, o in pairs for place in where or [{}]
-        ]
+        places = where or [{}]
+        return derived + [Quantity(o, c, part=self.part, **p) for c, o in pairs for p in places]
 
 
 # What is said and written ---------------------------------------------------------------------
@@ -266,7 +275,7 @@ def predictions_table(
     lines = []
     for row in rows:
         value, error = in_digits(row["value"], row["uncertainty"])
-        lines.append((row["observable"], row["channel"], _where(row["q2"]), value, error))
+        lines.append((row["observable"], *_place(row), value, error))
     head = ("observable", "channel", "q2 / GeV^2", "value", "uncertainty")
     said = [f"{model.name}: {model.description}"]
     if rows and rows[0]["part"] != "all":
@@ -274,9 +283,7 @@ def predictions_table(
     said += ["", point_table(model, params), "", table(head, lines)]
     if absent:
         said += ["", "not there"]
-        said += [
-            f"  {x['observable']}, {x['channel']}, {_where(x['q2'])}: {x['reason']}" for x in absent
-        ]
+        said += [f"  {', '.join([x['observable'], *_place(x)])}: {x['reason']}" for x in absent]
     return "\n".join(said)
 
 
@@ -298,6 +305,11 @@ def point_table(model: Any, params: Mapping[str, float]) -> str:
 
 #: More zeros than this are one row.
 _MANY = 12
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Channel and region of q2; empty for a derived quantity."""
+    return (row["channel"], _where(row["q2"])) if row["channel"] else ("", "")
 
 
 def _where(q2: Sequence[float] | None) -> str:

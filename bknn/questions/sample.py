@@ -13,7 +13,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.questions import marginal
-from bknn.questions.shared import build, output, progress, resume
+from bknn.questions.shared import build, derived, output, progress, resume
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
@@ -335,6 +335,7 @@ def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) 
         lines.append(f"fixed            {', '.join(held[:6])}")
     for name, text in priors_json(analysis, posterior.moving).items():
         lines.append(f"prior            {name}: {text}")
+    lines += [f"derived          {text}" for text in derived.lines(posterior)]
     lines.append("")
     worst, bulk, tail = extremes(posterior)
     n = int(np.sum(posterior.moving))

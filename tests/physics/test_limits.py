@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bknn import inputs, models, prediction
-from bknn.models.theory import LAMBDA
+from bknn.models.light_particles import LAMBDA
 
 from .longhand import Decay
 

@@ -1,4 +1,4 @@
-"""Limit curves that say nothing, because a mass lies outside of their range."""
+"""Limits that say nothing, because a mass or another quantity lies outside of their range."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bknn.analysis.analysis import Analysis
 
 
 def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[str]:
-    """Return a sentence for each limit curve that is absent at some of several points.
+    """Return a sentence for each limit that is absent at some of several points.
 
     Args:
         analysis: with the curves.
@@ -30,9 +30,7 @@ def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[s
         if here.all():
             continue
         share = f"at {int((~here).sum())} of {len(here)} {of}" if len(here) > 1 else "here"
-        found.append(
-            f"{curve.name!r} says nothing {share}: its limits are for masses of {curve.range_text}."
-        )
+        found.append(f"{curve.name!r} says nothing {share}: its limits are for {curve.valid_for}.")
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn.questions.shared.absent import absent
+from bknn.questions.shared.derived import derived_json
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.provenance import provenance
 
@@ -33,7 +34,7 @@ def content(
         "command": command,
         "model": analysis.model.name,
         "data": [m.name for m in analysis.measurements],
-        "fit": {**ended(result), "parameters": _parameters(result)},
+        "fit": {**ended(result), "parameters": _parameters(result), **derived_json(result)},
         **curves,
         **more,
         "provenance": provenance(analysis, settings),

@@ -6,6 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from bknn.questions.shared import derived
 from bknn.questions.shared.numbers import in_digits
 from bknn.tables import table
 
@@ -59,7 +60,7 @@ def parameters_table(result: FitResult) -> str:
             float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
         )
         rows.append((p.name, value, error, p.unit, note))
-    rows += _constants(analysis)
+    rows += [*_constants(analysis), *derived.rows(result)]
     return table(("parameter", "value", "uncertainty", "unit", ""), rows)
 
 

@@ -61,6 +61,7 @@ class _Targets:
         model: Any,
         values: np.ndarray,
         unit: np.ndarray,
+        lower: np.ndarray,
         upper: np.ndarray,
         begin: Mapping[str, tuple[float, ...]],
         known: Mapping[str, Parameter],
@@ -76,8 +77,8 @@ class _Targets:
         self.parameters = (
             *own,
             *(
-                Parameter(target(i), float(v / u), (0.0, float(top / u)))
-                for i, (v, u, top) in enumerate(zip(values, unit, upper, strict=True))
+                Parameter(target(i), float(v / u), (float(least / u), float(top / u)))
+                for i, (v, u, least, top) in enumerate(zip(values, unit, lower, upper, strict=True))
             ),
         )
 
@@ -159,15 +160,19 @@ def beside(result: FitResult, quantities: Sequence[Quantity], sigma: np.ndarray)
     """
     source = single(result, "predictions are made from")
     values, _ = push(source, quantities).of_fit(result)
-    rough = np.where(values > 0, _GUESS * values, 1e-6)
+    rough = np.where(values != 0, _GUESS * np.abs(values), 1e-6)
     known = np.isfinite(sigma) & (sigma > 0)
     unit = np.where(known, np.where(known, sigma, 1.0), rough)
-    upper = np.array([np.inf if q.observable.startswith("r_") else 1.0 for q in quantities])
+    derived = np.array([q.is_derived for q in quantities])
+    lower = np.where(derived, -np.inf, 0.0)
+    ratios = np.array([q.observable.startswith("r_") for q in quantities])
+    upper = np.where(derived | ratios, np.inf, 1.0)
     upper = np.where(values > upper, np.inf, upper)
     model = _Targets(
         source.model,
         values,
         unit,
+        lower,
         upper,
         _near_minima(result),
         {p.name: p for p in source.parameters},

@@ -18,11 +18,11 @@ from bknn.channels import channel as find_channel
 
 @dataclass(frozen=True)
 class Quantity:
-    """An observable of a decay.
+    """An observable of a decay, or a derived quantity of a model.
 
     Attributes:
-        observable: one of `bknn.prediction.OBSERVABLES`.
-        channel: one of `bknn.channels.CHANNELS`.
+        observable: one of `bknn.prediction.OBSERVABLES`, or the name of a derived quantity.
+        channel: one of `bknn.channels.CHANNELS`; it does not matter for a derived quantity.
         q2: a bin (lower, upper) or, for "dbr_dq2" and "f_l", a point, GeV^2; None is all.
         around: half of the width, GeV^2, of a bin around the square of the mass of the model,
             wherever the fit puts it; in place of `q2`.
@@ -38,8 +38,15 @@ class Quantity:
     around: float | None = None
     part: str = "all"
 
+    @property
+    def is_derived(self) -> bool:
+        """Whether it is a number that a model makes of its parameters, not one of a decay."""
+        return self.observable not in prediction.OBSERVABLES
+
     def edges(self, params: Mapping[str, ArrayLike]) -> Any:
         """Return the bin, GeV^2: two numbers, or an array (2,); None for a point."""
+        if self.is_derived:
+            return None
         if self.around is not None:
             place = jnp.asarray(params["mass"]) ** 2
             return jnp.stack([jnp.maximum(place - self.around, 0.0), place + self.around])
@@ -56,6 +63,11 @@ class Quantity:
         """
         q2: Any = self.q2
         if self.around is not None:
+            if self.is_derived:
+                raise errors.UndefinedError(
+                    f"{self.observable!r} is asked for in a bin of q2, and it is no observable of "
+                    "a decay; leave the bin out."
+                )
             if self.q2 is not None:
                 raise errors.ParameterError(
                     f"{self.observable!r} of {self.channel!r} is asked for in the bin {self.q2} "
@@ -81,7 +93,7 @@ class Quantity:
         Raises:
             UndefinedError: as for `bknn.predict`.
         """
-        if self.observable in ("branching_ratio", "dbr_dq2"):
+        if self.observable in ("branching_ratio", "dbr_dq2") or self.is_derived:
             return
         if self.around is None and self.part == "all":
             return  # known beforehand
@@ -141,6 +153,8 @@ class Quantity:
         return f"{symbol} of {decay}{where}"
 
     def __str__(self) -> str:
+        if self.is_derived:
+            return self.observable
         unit = "" if self.where == "all" else " GeV^2"
         return f"{self.what}, {self.channel}, {self.where}{unit}"
 

@@ -106,7 +106,7 @@ def test_the_documented_file(read):
     assert found.title == "Belle IV"
     assert found.channels == ("K*0",)
     assert len(found.results) == 7
-    assert len(found.curves) == 1
+    assert len(found.curves) == 2
     assert found.select("kstar").n_bins == 2
 
 

@@ -13,6 +13,7 @@ SURFACE = {
     "bknn": [
         "Analysis",
         "Continuum",
+        "DerivedQuantity",
         "HistFactory",
         "Line",
         "Measurement",
@@ -34,6 +35,7 @@ SURFACE = {
     "bknn.data": [
         "Density",
         "LimitCurve",
+        "LimitTable",
         "Measurement",
         "Result",
         "Source",
@@ -45,8 +47,11 @@ SURFACE = {
         "FermionPair",
         "FromSpectrum",
         "GravitinoPair",
+        "HiggsPortal",
         "MajoranaGravitinoPair",
         "MajoranaPair",
+        "Matched",
+        "Matching",
         "Model",
         "RealScalarPair",
         "RealVectorPair",

@@ -1,0 +1,133 @@
+"""Derived quantities: numbers that a model makes of its parameters, by name.
+
+A model declares them in `derived_quantities` and computes them in `derived(params)`. They can be
+predicted like observables, and data sets can constrain them; so can they its parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.parameters import Parameter
+
+
+@dataclass(frozen=True)
+class DerivedQuantity:
+    """The declaration of a number that a model makes of its parameters.
+
+    Attributes:
+        name: as data sets and commands call it, `lifetime`, `br_zprime_mumu`, ...
+        unit, description: for tables.
+        symbol: how figures write it, with formulas between dollar signs; the name by default.
+
+    Raises:
+        ParameterError: a name that is not a Python identifier.
+
+    >>> DerivedQuantity("lifetime", "ps", "of the new particle", symbol=r"$\\tau$").label
+    '$\\\\tau$'
+    """
+
+    name: str
+    unit: str = ""
+    description: str = ""
+    symbol: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise errors.ParameterError(
+                f"the name of a derived quantity, {self.name!r}, is not a Python identifier; use "
+                "letters, digits and underscores, as in 'br_zprime_mumu'."
+            )
+
+    @property
+    def label(self) -> str:
+        """How figures write it, as mathtext."""
+        return self.symbol or self.name
+
+
+def derived_quantities(model: Any) -> dict[str, DerivedQuantity]:
+    """Return the derived quantities that a model declares, by name."""
+    return {q.name: q for q in getattr(model, "derived_quantities", ())}
+
+
+def named(model: Any) -> dict[str, DerivedQuantity | Parameter]:
+    """Return all that a model can say a number for by name: derived quantities and parameters."""
+    return {**{p.name: p for p in model.parameters}, **derived_quantities(model)}
+
+
+def derived(model: Any, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Return the derived quantities of a model, a pure function of all its parameters.
+
+    Args:
+        model: with `derived_quantities` and `derived`, or without (then there are none).
+        params: {name: value}; of the parameters of form factors some or none.
+
+    Raises:
+        ParameterError: the model computes other quantities than it declares, or no single numbers.
+    """
+    declared = derived_quantities(model)
+    if not declared:
+        return {}
+    try:
+        found = model.derived(params)
+    except errors.BknnError:
+        raise
+    except Exception as problem:
+        raise errors.ParameterError(
+            f"`derived` of model {model.name!r} fails with {type(problem).__name__}: "
+            f"{str(problem).splitlines()[0] if str(problem) else 'no message'}. It must be a "
+            "function of {name: value} written with jax.numpy, without Python branches on values."
+        ) from problem
+    if not isinstance(found, Mapping) or set(found) != set(declared):
+        has = ", ".join(sorted(found)) if isinstance(found, Mapping) else type(found).__name__
+        raise errors.ParameterError(
+            f"model {model.name!r} declares the derived quantities {', '.join(declared)}, but its "
+            f"`derived` returns {has}; let it return {{name: value}} of what it declares."
+        )
+    for name, value in found.items():
+        if jnp.shape(value) != () or jnp.iscomplexobj(value):
+            raise errors.ParameterError(
+                f"the derived quantity {name!r} of model {model.name!r} has the shape "
+                f"{jnp.shape(value)}, or is complex; it must be one real number."
+            )
+    return {name: jnp.asarray(found[name], float) for name in declared}
+
+
+def quantity(model: Any, name: str, params: Mapping[str, ArrayLike]) -> Array:
+    """Return a derived quantity, or a parameter, by its name.
+
+    Raises:
+        UnknownNameError: as `check_quantity`.
+    """
+    if name in derived_quantities(model):
+        return derived(model, params)[name]
+    if name not in params:
+        raise _unknown(model, name)
+    return jnp.asarray(params[name], float)
+
+
+def check_quantity(model: Any, name: str) -> None:
+    """Refuse the name of a quantity that a model does not have, or that it cannot compute.
+
+    Raises:
+        UnknownNameError: neither a derived quantity nor a parameter; close matches are named.
+        ParameterError: as for `derived`.
+    """
+    if name not in named(model):
+        raise _unknown(model, name)
+    if name in derived_quantities(model):
+        start = {p.name: jnp.asarray(p.init, float) for p in model.parameters}
+        kept = {p.name: p.init for p in model.parameters if p.fixed}
+        jax.eval_shape(lambda x: derived(model, {**x, **kept}), start)
+
+
+def _unknown(model: Any, name: str) -> errors.BknnError:
+    return errors.unknown("quantity", name, named(model), f"model {model.name!r}")

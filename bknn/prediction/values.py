@@ -1,0 +1,211 @@
+"""The values that a model predicts, with the uncertainty of its constrained parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.channels import Channel
+from bknn.channels import channel as find_channel
+from bknn.parameters import of_either_sign, point
+from bknn.precision import require_x64
+from bknn.prediction.checks import check
+from bknn.prediction.derived import derived, derived_quantities
+from bknn.prediction.integrals import Q2, amount, density, known_now
+from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
+from bknn.prediction.prediction import Prediction
+from bknn.spectrum import Spectrum
+
+
+def predict(
+    model: Any,
+    observable: str = "branching_ratio",
+    channel: str = "B+ -> K+",
+    params: Mapping[str, ArrayLike] | None = None,
+    q2: Q2 = None,
+    *,
+    part: str = "all",
+) -> Prediction:
+    """Return what a model predicts for an observable.
+
+    Args:
+        model: from `bknn.models.load` or `from_spectrum`, or one of your own.
+        observable: one of `bknn.prediction.OBSERVABLES`, or a derived quantity of the model.
+        channel: one of `bknn.channels.CHANNELS`; it does not matter for a derived quantity.
+        params: {name: value}; parameters that are not there are at their start, form-factor
+            parameters (`ff_...`) at their central values. Where one coupling is there, those that
+            are not are 0 (`bknn.parameters.point`).
+        q2: GeV^2; a pair is a bin, a number or an array are points (for `dbr_dq2` and `f_l`), None
+            is all of phase space.
+        part: "all", or "new" for the new state alone, without the standard model; a ratio is then
+            that of the new state to the standard model.
+
+    Raises:
+        UnknownNameError: an observable, channel, or parameter that does not exist.
+        UndefinedError: an observable that the channel or the model does not have, or that is not
+            defined at this q2: where nothing decays there are no polarisation and no ratio.
+        ParameterError: a q2 or another value that is none, or a spectrum of your own that is no
+            function of q2.
+        PrecisionError: JAX runs in single precision.
+
+    Example:
+        >>> import bknn; bknn.enable_x64()
+        >>> from bknn import models
+        >>> sm = bknn.predict(models.load("sm"), "branching_ratio", "B+ -> K+")
+        >>> f"{float(sm.value):.1e}"
+        '4.9e-06'
+    """
+    require_x64()
+    where = find_channel(channel)
+    check(model, observable, channel, q2, part=part)
+    values, floating, sigma = _values(model, where, params or {})
+    if not knows_standard_model(model):
+        # As in an analysis: a spectrum of one's own sees numbers of JAX, with their 1/0.
+        fixed = {p.name for p in model.parameters if p.fixed}
+        values = {n: x if n in fixed else jnp.asarray(x, float) for n, x in values.items()}
+    names = list(floating)
+
+    def evaluate(moved: Array) -> tuple[Array, Array]:
+        at = values | {n: moved[i] for i, n in enumerate(names)}
+        above, below = _fraction(model, observable, where, at, q2, part=part)
+        return _ratio(above, below), below
+
+    centre = jnp.array([floating[n] for n in names], float)
+    if names:
+        program = jax.jit(lambda x: (*evaluate(x), jax.jacfwd(lambda x: evaluate(x)[0])(x)))
+        found, below, slopes = program(centre)
+        uncertainty = jnp.sqrt(slopes**2 @ sigma**2)
+    else:
+        found, below = evaluate(centre)
+        uncertainty = jnp.zeros_like(found)
+    if own := derived_quantities(model).get(observable):
+        result = Prediction(found, uncertainty, observable, unit=own.unit)
+    else:
+        result = Prediction(found, uncertainty, observable, channel, q2, part)
+    if known_now(result, below):
+        _check_result(model, observable, channel, q2, result, below)
+    return result
+
+
+def value(
+    model: Any,
+    observable: str,
+    channel: str,
+    params: Mapping[str, ArrayLike],
+    q2: Q2 = None,
+    *,
+    resolution: float = 0.0,
+    part: str = "all",
+) -> Array:
+    """Return the value alone, a pure JAX function of the parameters; arguments as for `predict`,
+    but with all parameters given (form-factor ones may be left out).
+
+    Nothing is looked at: polarisations and ratios where nothing decays, which `predict` refuses,
+    are 0.
+
+    With a `resolution`, a standard deviation in GeV^2, a narrow line is smeared across the edges of
+    a bin; continua are not.
+    """
+    where = find_channel(channel)
+    return _ratio(*_fraction(model, observable, where, params, q2, resolution, part))
+
+
+def _fraction(
+    model: Any,
+    observable: str,
+    where: Channel,
+    params: Mapping[str, ArrayLike],
+    q2: Q2,
+    resolution: float = 0.0,
+    part: str = "all",
+) -> tuple[Array, Array]:
+    """Return what an observable is the ratio of, 1 below for what is none."""
+    if observable in derived_quantities(model):
+        return derived(model, params)[observable], jnp.ones(())
+
+    def rate(longitudinal: bool = False) -> Array:
+        spectrum = spectrum_of(model, params, where.name, longitudinal=longitudinal, part=part)
+        if observable == "dbr_dq2" or not (q2 is None or isinstance(q2, tuple)):
+            return density(spectrum, jnp.asarray(q2, float))
+        return amount(model, spectrum, q2, where, resolution)
+
+    if observable in ("dbr_dq2", "branching_ratio"):
+        found = rate()
+        return found, jnp.ones_like(found)
+    if observable == "f_l":
+        return rate(longitudinal=True), rate()
+    # Ratios: the standard model with the same form factors, inputs and nuisances.
+    null, null_params = null_of(model, params)
+    if observable != "r_f_l":
+        return rate(), amount(null, null.spectrum(null_params, where.name), q2, where)
+    of_null = _ratio(*_fraction(null, "f_l", where, null_params, q2))
+    above, below = rate(longitudinal=True), rate()
+    return above, below * of_null
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Return above / below, 0 where there is nothing below, with finite derivatives."""
+    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
+
+
+def branching_ratio(
+    model: Any,
+    channel: str,
+    spectrum: Spectrum,
+    *,
+    q2: Q2 = None,
+    resolution: float = 0.0,
+    held: bool = False,
+) -> Array:
+    """Return the branching fraction of a spectrum that a model has for a channel; `held` as for
+    `Continuum.as_shapes`, other arguments as for `value`."""
+    return amount(model, spectrum, q2, find_channel(channel), resolution, held)
+
+
+def _values(
+    model: Any, where: Channel, params: Mapping[str, ArrayLike]
+) -> tuple[dict[str, Any], dict[str, Any], np.ndarray]:
+    """Return all values, those that are uncertain, and their standard deviations."""
+    nuisances = model.nuisances([where.name]) if hasattr(model, "nuisances") else ()
+    known = {p.name: p for p in of_either_sign((*model.parameters, *nuisances), params)}
+    for name, x in params.items():
+        if name not in known:
+            own = [p.name for p in model.parameters]
+            raise errors.unknown("parameter", name, own, f"model {model.name!r}", list(known))
+        if not isinstance(x, jax.core.Tracer):
+            known[name].check(x)
+    values: dict[str, Any] = {p.name: p.init for p in nuisances} | point(model, params)
+    floating = {n: values[n] for n, p in known.items() if p.constraint is not None}
+    sigma = [p.constraint[1] for p in known.values() if p.constraint is not None]
+    return values, floating, np.array(sigma)
+
+
+def _check_result(
+    model: Any, observable: str, channel: str, q2: Q2, found: Prediction, below: Array
+) -> None:
+    """Refuse what came out and is no number."""
+    if np.any(np.asarray(below) <= 0.0):
+        points = None if q2 is None or isinstance(q2, tuple) else np.asarray(q2, float)
+        where = "" if points is None else f" at q2 = {points[np.asarray(below) <= 0.0][0]:g} GeV^2"
+        where = f" in the bin {q2}" if isinstance(q2, tuple) else where
+        raise errors.UndefinedError(
+            f"{observable!r} of {channel!r} is not defined{where} for model {model.name!r}, "
+            "because there nothing decays (a narrow line is in bins, not at points)."
+        )
+    if not all(np.isfinite(np.asarray(x)).all() for x in found):
+        if observable in derived_quantities(model):
+            raise errors.ParameterError(
+                f"{observable!r} of model {model.name!r} is not a finite number at these "
+                "parameters, or its derivatives are none; look at its `derived` there."
+            )
+        raise errors.ParameterError(
+            f"{observable!r} of {channel!r} is not a finite number for model {model.name!r} at "
+            "these parameters; look at its dB/dq2 there."
+        )

@@ -1,0 +1,1 @@
+"""Complete models: Lagrangians whose parameters are matched onto effective models."""

@@ -1,0 +1,196 @@
+"""Data on numbers that a model makes: results, limits, tables; in files and in analyses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.interpolate import RegularGridInterpolator
+from scipy.stats import norm
+
+import bknn
+from bknn import data, errors
+from bknn.analysis.quantity_limits import upper_limit
+from bknn.data import LimitTable
+from bknn.questions.shared.absent import absent
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+class Toy:
+    """No decays at all: two parameters, two derived quantities."""
+
+    name = "toy"
+    description = "numbers"
+    parameters = (
+        bknn.Parameter("mass", 2.0, (0.0, 10.0), unit="GeV"),
+        bknn.Parameter("g", 0.1, (0.0, 10.0)),
+    )
+    null: ClassVar = {"g": 0.0}
+    derived_quantities = (bknn.DerivedQuantity("rate"), bknn.DerivedQuantity("lifetime", "ps"))
+
+    def derived(self, params):
+        g = params["g"]
+        return {"rate": g**2 * params["mass"], "lifetime": 1.0 / (g**2 + 1e-3)}
+
+    def spectrum(self, params, channel):
+        raise ValueError("nothing decays")
+
+
+NUMBERS = """
+correlation = [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]]
+[[results]]
+name = "rate"
+quantity = "rate"
+value = 0.5
+uncertainty = [0.2, 0.1]
+[[results]]
+name = "coupling"
+quantity = "g"
+value = 0.3
+uncertainty = 0.1
+[[results]]
+name = "life"
+quantity = "lifetime"
+upper = 8.0
+level = 0.95
+"""
+
+TABLE = """
+[[limits]]
+name = "plane"
+quantity = "rate"
+against = { mass = [1.0, 2.0, 4.0], lifetime = [0.1, 10.0] }
+upper = [[0.1, 0.2], [0.3, 0.2], [0.4, 0.9]]
+logarithmic = ["lifetime"]
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def load(text: str, name: str = "my.toml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return data.load(tmp_path / name)
+
+    return load
+
+
+# ---------------------------------------------------------------- likelihoods
+
+
+def test_results_are_their_formulas(read):
+    """-2 log L = p C^-1 p of the pulls, and (x/s)^2 of the limit."""
+    analysis = bknn.Analysis(Toy(), read(NUMBERS))
+    shape = jax.jit(lambda v: -2 * analysis.log_shape(v, analysis.data))
+    inverse = np.linalg.inv([[1.0, 0.5], [0.5, 1.0]])
+    for mass, g in ((2.0, 0.1), (3.0, 0.6), (1.0, 0.3)):
+        rate, life = g**2 * mass, 1.0 / (g**2 + 1e-3)
+        pulls = np.array([(rate - 0.5) / (0.2 if rate > 0.5 else 0.1), (g - 0.3) / 0.1])
+        expected = pulls @ inverse @ pulls + (life * norm.ppf(0.975) / 8.0) ** 2
+        np.testing.assert_allclose(shape(jnp.array([mass, g])), expected, rtol=1e-12)
+
+
+def test_a_table_is_interpolated_and_absent_outside(read):
+    """Against scipy's linear interpolation of the logarithm; the slope is that of the formula."""
+    analysis = bknn.Analysis(Toy(), read(TABLE))
+    shape = jax.jit(lambda v: -2 * analysis.log_shape(v, analysis.data))
+    logs = np.log([[0.1, 0.2], [0.3, 0.2], [0.4, 0.9]])
+    known = RegularGridInterpolator(([1.0, 2.0, 4.0], np.log([0.1, 10.0])), logs)
+    for mass, g in ((1.0, 0.4), (1.7, 0.5), (3.1, 0.9), (4.0, 1.5)):
+        rate, life = g**2 * mass, 1.0 / (g**2 + 1e-3)
+        upper = np.exp(known((mass, np.log(life))))
+        expected = (rate * norm.ppf(0.95) / upper) ** 2
+        np.testing.assert_allclose(shape(jnp.array([mass, g])), expected.item(), rtol=1e-10)
+    outside = jnp.array([5.0, 0.5])
+    assert shape(outside) == 0.0
+    assert np.isfinite(jax.grad(shape)(outside)).all()
+    (said,) = absent(analysis, outside)
+    assert said.startswith("'plane' says nothing here: its limits are for mass from 1 to 4 and ")
+    assert absent(analysis, jnp.array([1.5, 0.5])) == []
+    inside, x, h = (lambda m: shape(jnp.array([m, 0.5]))), 1.5, 1e-6
+    slope = (inside(x + h) - inside(x - h)) / (2 * h)
+    np.testing.assert_allclose(jax.grad(inside)(x), slope, rtol=1e-6)
+
+
+def test_a_fit_with_nothing_but_quantities(read):
+    """Two numbers, two parameters: both are met."""
+    text = NUMBERS.partition('[[results]]\nname = "life"')[0].partition("\n[[")
+    two = "correlation = [[1.0, 0.5], [0.5, 1.0]]\n[[" + text[2]
+    best = bknn.inference.fit(bknn.Analysis(Toy(), read(two)))
+    assert best.converged
+    np.testing.assert_allclose(best.vector, [0.5 / 0.09, 0.3], rtol=1e-6)
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_tables_from_files(read, tmp_path):
+    (tmp_path / "grid.csv").write_text(
+        "mass,lifetime,upper\n1,10,0.2\n1,0.1,0.1\n2,0.1,0.3\n2,10,0.2\n"
+    )
+    text = '[[limits]]\nname = "plane"\nquantity = "rate"\nagainst = ["mass", "lifetime"]\n'
+    (found,) = read(text + 'file = "grid.csv"\n').curves
+    assert found == LimitTable(
+        "plane", "rate", {"mass": (1.0, 2.0), "lifetime": (0.1, 10.0)}, (0.1, 0.2, 0.3, 0.2)
+    )
+    assert found.scaled(2.0).upper == (0.2, 0.4, 0.6, 0.4)
+    upper, inside = upper_limit(found, (1.0, 0.1))
+    assert inside
+    np.testing.assert_allclose(upper, 0.1)
+
+
+def test_they_are_shown(read):
+    shown = read(NUMBERS + TABLE).summary()
+    assert "mass from 1 to 4 and lifetime from 0.1 to 10" in shown
+    assert "0.5 -0.1 +0.2" in shown
+    assert read(NUMBERS + TABLE).select("plane").n_bins == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("upper = [0.1]", r"\[\[limits\]\] 'a': limits 'a' have 1 numbers where the axes have 2"),
+        ("upper = [0.1, -0.1]", "must be positive"),
+        ('upper = [0.1, 0.2]\nlogarithmic = ["g"]', "'g' is called logarithmic and is no axis"),
+        ('upper = [0.1, 0.2]\nchannels = "B+ -> K+"', "both 'quantity', .* and 'channels'"),
+        ("upper = [0.1, 0.2]\nmass = [1, 2]", "both 'quantity'.* and 'mass'"),
+    ],
+)
+def test_limits_that_are_none(read, text, words):
+    head = '[[limits]]\nname = "a"\nquantity = "rate"\nagainst = { mass = [1.0, 2.0] }\n'
+    with pytest.raises(errors.DataError, match=words):
+        read(head + text)
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({}, "against 0 quantities"),
+        ({"m": (2.0, 1.0)}, "increase"),
+        ({"m": (1.0, 2.0), "t": (0.0, 1.0)}, "'t' is logarithmic and has the value 0"),
+    ],
+)
+def test_axes_that_are_none(axes, words):
+    with pytest.raises(errors.DataError, match=words):
+        LimitTable("a", "x", axes, (0.1,) * 4, logarithmic=("t",) if "t" in axes else ())
+
+
+def test_results_that_are_none(read):
+    with pytest.raises(errors.DataError, match="'quantity' is 'BR -> mu', which can be the name"):
+        read('[[results]]\nname = "a"\nquantity = "BR -> mu"\nvalue = 1.0\nuncertainty = 0.1')
+    with pytest.raises(errors.DataError, match=r"both 'quantity', .* and 'q2'"):
+        read('[[results]]\nname = "a"\nquantity = "x"\nq2 = [0, 1]\nvalue = 1.0\nuncertainty = 1')
+
+
+def test_a_model_without_the_quantity(read):
+    """Named: what is needed, where it stands, which model, what it has, what to do."""
+    text = '[[results]]\nname = "a"\nquantity = "omega_h2"\nvalue = 0.12\nuncertainty = 0.01'
+    with pytest.raises(
+        errors.ParameterError,
+        match=r"result 'a' of .*my\.toml needs the quantity 'omega_h2', which model 'toy' does not "
+        r"have \(its derived quantities are rate, lifetime\); leave these data out",
+    ):
+        bknn.Analysis(Toy(), read(text))
