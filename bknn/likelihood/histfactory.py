@@ -381,11 +381,6 @@ class HistFactory:
         """Return the expected counts {channel: (bins,)}."""
         return self.by_channel(self.rates(self.flatten(params)))
 
-    def expected_by_sample(self, params: Parameters) -> dict[str, dict[str, Array]]:
-        """Return the expected counts {channel: {sample: (bins,)}}."""
-        cell = self.cell_rates(self.flatten(params))
-        return self.cells_by_sample(cell)
-
     def cells_by_sample(self, cell: Array) -> dict[str, dict[str, Array]]:
         """Return values over cells (cells,) as {channel: {sample: (bins,)}}."""
         result: dict[str, dict[str, Array]] = {}

@@ -51,9 +51,6 @@ class Checkpoints:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.ckpt"
 
-    def _damaged(self, path: Path, why: str) -> None:
-        print(f"bknn: {path} is damaged ({why}); what it held is computed again.", file=sys.stderr)
-
 
 def _damaged(path: Path, why: str) -> dict[str, np.ndarray] | None:
     print(f"bknn: {path} is damaged ({why}); what it held is computed again.", file=sys.stderr)

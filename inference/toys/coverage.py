@@ -240,11 +240,6 @@ class Pulls(Answer):
         return math.sqrt(max(fourth - self.width**4, 0.0) / n) / (2 * self.width)
 
     @property
-    def p_normal(self) -> float:
-        """Probability of a larger distance from the standard normal (Kolmogorov-Smirnov)."""
-        return float(stats.kstest(self.values, "norm").pvalue)
-
-    @property
     def converged(self) -> bool:
         """Whether the fits of all toys did."""
         return not self.failed.count

@@ -62,7 +62,7 @@ def scenarios(found: Scenarios, *, names: Sequence[str] | None = None) -> Figure
     last = max((f.curve.axes[0][-1] for f in fits.values() if f.curve), default=1.0)
     data = data_labels(found.measurements)
     with style():
-        text = Caption(f"-2 ln(L / L of the standard model), all else fitted; {data}", width)
+        text = Caption(f"−2 ln(L / L of the standard model), all else fitted; {data}", width)
         height = text.room + rows * (_BOTTOM + tall + _TOP)
         figure = Figure(figsize=(width, height))
         for k, panel in enumerate(panels):

@@ -84,8 +84,15 @@ def over_q2(
                 )
         whole, part = _of_standard_model(model, channel, bins)
         for ax, values in zip(axes, (whole / np.diff(edges) / UNIT, part / whole), strict=True):
+            # Dashed, so that a scenario which it meets is seen.
             ax.stairs(
-                values, edges, color=BLACK, linewidth=1.0, baseline=None, label="standard model"
+                values,
+                edges,
+                color=BLACK,
+                linewidth=1.0,
+                linestyle=(0, (3, 3)),
+                baseline=None,
+                label="standard model",
             )
         if highest_of_all > 6 * float(np.max(whole / np.diff(edges))) / UNIT:
             axes[0].set_yscale("log")

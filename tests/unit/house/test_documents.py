@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,18 @@ def test_page(page, tmp_path, monkeypatch):
         # Empty lines in front, so that a traceback names the line of the page.
         padding = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(padding + block.group(1), str(page), "exec", dont_inherit=True), names)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_page_in_a_fresh_interpreter(page, tmp_path):
+    """As a reader runs it: nothing was imported or set before."""
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", script.name], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.slow

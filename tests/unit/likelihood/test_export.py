@@ -98,7 +98,8 @@ def test_the_parameter_of_interest_multiplies_the_signal():
     pdf = bknn.HistFactory.from_workspace(analysis.to_workspace(params))
     parts = analysis.expected(params)["SR"]
     for poi in (0.0, 1.0, 2.0):
-        found = pdf.expected_by_sample(same_nuisances(analysis, params, pdf, poi))["SR"]
+        cells = pdf.cell_rates(pdf.flatten(same_nuisances(analysis, params, pdf, poi)))
+        found = pdf.cells_by_sample(cells)["SR"]
         assert set(found) == {"signal", "new_signal", "background"}
         np.testing.assert_allclose(found["new_signal"], poi * parts["new signal"], rtol=1e-12)
         np.testing.assert_allclose(found["signal"], poi * parts["signal"], rtol=1e-12)

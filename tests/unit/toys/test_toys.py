@@ -420,7 +420,7 @@ def test_a_normal_measurement_covers_and_has_normal_pulls():
     assert pull.width == pytest.approx(1.0, abs=4 * pull.width_error)
     assert pull.width_error == pytest.approx(1 / math.sqrt(8000), rel=0.1)
     # Counts are whole numbers, in steps of 1/200 of the width.
-    assert pull.p_normal > 1e-3
+    assert stats.kstest(pull.values, "norm").pvalue > 1e-3
     assert pull.unknown == 0
     shift = coverage.bias(found, "mu")
     assert abs(shift.mean) < 4 * shift.mean_error
