@@ -13,7 +13,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.questions import marginal
-from bknn.questions.shared import build, derived, output, progress, resume
+from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
@@ -320,6 +320,19 @@ def _absent(posterior: Posterior) -> list[str]:
     return absent(posterior.analysis, draws, "draws")
 
 
+def _derived(posterior: Posterior) -> list[str]:
+    """Return lines with the medians and central 68 % of the derived quantities of a model."""
+    from bknn.prediction import derived_quantities
+    from bknn.studies.observables.propagation import derived_of_draws
+
+    declared, found = derived_quantities(posterior.analysis.model), []
+    for name, draws in derived_of_draws(posterior).items():
+        low, median, high = np.quantile(draws, [0.16, 0.5, 0.84])
+        unit = f" {declared[name].unit}" if declared[name].unit else ""
+        found.append(f"derived          {name}: {median:.3g} [{low:.3g}, {high:.3g}]{unit}")
+    return found
+
+
 def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) -> str:
     """Return the table that `bknn sample` prints."""
     from bknn.inference.posteriors.posterior import LEAST_BFMI
@@ -335,7 +348,7 @@ def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) 
         lines.append(f"fixed            {', '.join(held[:6])}")
     for name, text in priors_json(analysis, posterior.moving).items():
         lines.append(f"prior            {name}: {text}")
-    lines += [f"derived          {text}" for text in derived.lines(posterior)]
+    lines += _derived(posterior)
     lines.append("")
     worst, bulk, tail = extremes(posterior)
     n = int(np.sum(posterior.moving))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn.questions.shared.absent import absent
-from bknn.questions.shared.derived import derived_json
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.provenance import provenance
 
@@ -34,7 +33,7 @@ def content(
         "command": command,
         "model": analysis.model.name,
         "data": [m.name for m in analysis.measurements],
-        "fit": {**ended(result), "parameters": _parameters(result), **derived_json(result)},
+        "fit": {**ended(result), "parameters": _parameters(result), **_derived(result)},
         **curves,
         **more,
         "provenance": provenance(analysis, settings),
@@ -63,6 +62,17 @@ def _parameters(result: FitResult) -> dict[str, dict[str, Any]]:
     for name, value in result.target.constants.items():
         found[name] = {"value": value, "uncertainty": None, "fixed": True}
     return found
+
+
+def _derived(result: FitResult) -> dict[str, Any]:
+    """Return the derived quantities; nothing for a model without."""
+    from bknn.studies.observables.propagation import derived_of_fit
+
+    found = {
+        name: {"value": number(value), "uncertainty": number(sigma)}
+        for name, (value, sigma) in derived_of_fit(result).items()
+    }
+    return {"derived": found} if found else {}
 
 
 def priors_json(analysis: Analysis, moving: np.ndarray | None = None) -> dict[str, str]:

@@ -6,7 +6,6 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from bknn.questions.shared import derived
 from bknn.questions.shared.numbers import in_digits
 from bknn.tables import table
 
@@ -60,8 +59,20 @@ def parameters_table(result: FitResult) -> str:
             float(result.vector[i]), float(sigma[i]) if result.moving[i] else 0.0
         )
         rows.append((p.name, value, error, p.unit, note))
-    rows += [*_constants(analysis), *derived.rows(result)]
+    rows += [*_constants(analysis), *_derived(result)]
     return table(("parameter", "value", "uncertainty", "unit", ""), rows)
+
+
+def _derived(result: FitResult) -> list[tuple[str, ...]]:
+    """Rows for the derived quantities of a model."""
+    from bknn.prediction import derived_quantities
+    from bknn.studies.observables.propagation import derived_of_fit
+
+    declared = derived_quantities(result.target.model)
+    return [
+        (name, *in_digits(value, sigma), declared[name].unit, "derived")
+        for name, (value, sigma) in derived_of_fit(result).items()
+    ]
 
 
 def _constants(analysis: Analysis) -> list[tuple[str, ...]]:

@@ -21,6 +21,7 @@ from bknn.inference.fits.result import FitResult
 from bknn.inference.posteriors.posterior import Posterior
 from bknn.inference.samplers.whitening import in_pieces
 from bknn.parameters import Parameter
+from bknn.prediction import derived_quantities
 from bknn.studies.observables.quantities import Quantity, evaluate
 
 
@@ -94,3 +95,26 @@ def push(analysis: Analysis, quantities: Sequence[Quantity]) -> Push:
         return evaluate(analysis.model, quantities, params)
 
     return Push(analysis, channels, function)
+
+
+def derived_of_fit(result: FitResult) -> dict[str, tuple[float, float]]:
+    """Return {name: (value, uncertainty)} of the derived quantities of a model, from the covariance
+    of a fit; found once."""
+    names = list(derived_quantities(result.target.model))
+    if not names:
+        return {}
+    cache: dict[str, Any] = result.__dict__.setdefault("_derived", {})
+    if "found" not in cache:
+        values, covariance = push(result.target, [Quantity(name) for name in names]).of_fit(result)
+        pairs = zip(values, np.sqrt(np.diag(covariance)), strict=True)
+        cache["found"] = {n: (float(x), float(s)) for n, (x, s) in zip(names, pairs, strict=True)}
+    return dict(cache["found"])
+
+
+def derived_of_draws(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Return {name: draws (n,)} of the derived quantities of a model."""
+    names = list(derived_quantities(posterior.analysis.model))
+    if not names:
+        return {}
+    draws = push(posterior.analysis, [Quantity(name) for name in names]).of_draws(posterior, 0)
+    return dict(zip(names, draws.T, strict=True))
