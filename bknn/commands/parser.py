@@ -49,7 +49,7 @@ def add(commands: Any, question: type[Question]) -> None:
             for name, x in vars(args).items()
             if name in _DESK
         }
-        return asked.answer(Desk(**own))
+        return asked.answer(Desk(**own, given=frozenset(vars(args))))
 
     parser: Any = command(
         commands,

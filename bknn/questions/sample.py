@@ -135,7 +135,8 @@ bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
     def _refuse_chains(self, desk: Desk) -> None:
         """Refuse what is about chains, where there are none."""
         names = ("chains", "draws", "warmup", "target_ess", "minutes", "method", "predictive")
-        found = [f"--{name.replace('_', '-')}" for name in given(names, self)]
+        said = desk.given.union(given(names, self))
+        found = [f"--{name.replace('_', '-')}" for name in names if name in said]
         found += ["--resume"] if desk.resume else []
         if found:
             verb = "is" if len(found) == 1 else "are"

@@ -33,6 +33,7 @@ class Desk:
         functions: Python files whose functions priors may name.
         kept: where a run keeps what is done; None outside of a run.
         analyses: what questions of a run have built.
+        given: names of what the shell was told, be it the default.
     """
 
     out: str | None = None
@@ -41,6 +42,7 @@ class Desk:
     functions: tuple[str, ...] = ()
     kept: Work | None = None
     analyses: dict[Any, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     @property
     def work(self) -> Work:
