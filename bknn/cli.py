@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bknn import errors
-from bknn.commands import completion, data, export, json_only, lists, models, parser, run
+from bknn.commands import completion, data, draw, export, json_only, lists, models, parser, run
 from bknn.precision import prepare
 from bknn.questions import QUESTIONS
 
 __all__ = ["main", "prepare"]
 
 #: Commands that are no questions, in the order of the help page.
-COMMANDS = (run, export, models, lists, data, completion)
+COMMANDS = (run, draw, export, models, lists, data, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

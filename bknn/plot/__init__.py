@@ -28,6 +28,7 @@ from bknn.plot.likelihoods.toys import goodness_of_fit, significance, toys
 from bknn.plot.observables.comparison import comparison_figures, planes
 from bknn.plot.observables.over_q2 import over_q2
 from bknn.plot.observables.prediction import prediction, prediction_figures
+from bknn.plot.of_answers import figures
 from bknn.plot.posteriors.calibration import calibration
 from bknn.plot.posteriors.chains import ranks, trace
 from bknn.plot.posteriors.corner import corner
@@ -50,6 +51,7 @@ __all__ = [
     "coupling_regions",
     "evidence",
     "exclusion",
+    "figures",
     "fit_figures",
     "forest",
     "goodness_of_fit",

@@ -86,11 +86,12 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
             )
         print(impacts_table(found, self.top))
         if out is not None:
+            answers = {"impacts": found}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                return plot.save(plot.ranking(found, self.top), folder / "ranking")
+                return save_figures(answers, folder, self.record())
 
             settings = {**self.record(), "poi": poi}
             output.write(
@@ -98,6 +99,7 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
                 impacts_json(found, settings=settings),
                 {"impacts.nc": lambda path: write_impacts(found, path)},
                 figures if desk.figures else None,
+                answers,
             )
         if poi in found.remarks:
             print(f"bknn: {found.status}", file=sys.stderr)

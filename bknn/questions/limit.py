@@ -156,25 +156,19 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
                 )
         print(limit_table(found, both, unified, result))
         if out is not None:
+            answers = {"limit": found, "feldman_cousins": unified}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                paths: list[Path] = []
-                if len(found.observed) > 1 and found.converged.any():
-                    logarithmic = next(iter(self.over.values())).endswith(":log")
-                    paths += plot.save(plot.limits(found, log_x=logarithmic), folder / "limit")
-                elif found.scans and found.scans[0] is not None:
-                    paths += plot.save(plot.scan(found), folder / "scan")
-                if unified is not None:
-                    paths += plot.save(plot.acceptance(unified), folder / "feldman_cousins")
-                return paths
+                return save_figures(answers, folder, self.record())
 
             output.write(
                 out,
                 limit_json(found, both, unified, result, settings={**self.record(), "poi": poi}),
                 {"limit.nc": lambda path: write_limit(found, both, path)},
                 figures if desk.figures else None,
+                answers,
             )
         ended = [x for one in (found, both, unified) if one is not None for x in one.remarks]
         if any(x.startswith("failed") for x in ended) or not bool(result.converged):

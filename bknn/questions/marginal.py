@@ -43,17 +43,19 @@ def answer(asked: Any, desk: Desk) -> int:
     seconds = time.perf_counter() - start
     print(marginal_table(found, seconds))
     if out is not None:
+        answers = {"grid": found}
 
         def figure(folder: Path) -> list[Path]:
-            from bknn import plot
+            from bknn.plot.of_answers import save_figures
 
-            return plot.save(plot.marginal(found), folder / "marginal")
+            return save_figures(answers, folder)
 
         output.write(
             out,
             marginal_json(found, seconds, settings=asked.record()),
             {"grid.nc": lambda path: write_marginal(found, path)},
             figure if desk.figures else None,
+            answers,
         )
     for problem in found.problems:
         print(f"bknn: {problem}.", file=sys.stderr)

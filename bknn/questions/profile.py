@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,37 +90,24 @@ bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 
                 limits = intervals(analysis, names, fixed=self.fix, best=found.best, progress=done)
         print(profile_table(found, limits, plane))
         if out is not None:
+            answers = {"profile": found if plane is None else plane}
 
             def figures(folder: Path) -> list[Path]:
-                return _figures(found, plane, folder)
+                from bknn.plot.of_answers import save_figures
+
+                return save_figures(answers, folder)
 
             output.write(
                 out,
                 profile_json(found, limits, plane, settings=self.record()),
                 {"profile.nc": lambda path: write_profile(found, path)},
                 figures if desk.figures else None,
+                answers,
             )
         if not ((found.converged | found.excluded).all() and bool(found.best.converged)):
             print(f"bknn: {found.status}", file=sys.stderr)
             return 1
         return 0
-
-
-def _figures(found: Profile, plane: Contours | None, folder: Path) -> list[Path]:
-    """Draw: a curve, a plane, or the three planes of three parameters."""
-    from bknn import plot
-
-    if plane is not None:
-        return plot.save(plot.contours(plane), folder / "contours")
-    if len(found.parameters) == 3:
-        return [
-            path
-            for pair in combinations(found.parameters, 2)
-            for path in plot.save(
-                plot.profile(found.minimised(*pair)), folder / "_".join(["profile", *pair])
-            )
-        ]
-    return plot.save(plot.profile(found), folder / "profile")
 
 
 # What is said and written ---------------------------------------------------------------------

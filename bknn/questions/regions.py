@@ -64,11 +64,12 @@ bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 
             )
         print(regions_table(found))
         if out is not None:
+            answers = {"regions": found}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                return plot.save(plot.coupling_regions(found), folder / "regions")
+                return save_figures(answers, folder)
 
             output.write(
                 out,

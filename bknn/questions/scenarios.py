@@ -74,17 +74,19 @@ bknn scenarios vector-V vector-T scalar --points 100
             )
         print(scenarios_table(found))
         if out is not None:
+            answers = {"scenarios": found}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                return plot.save(plot.scenarios(found), folder / "scenarios")
+                return save_figures(answers, folder)
 
             output.write(
                 out,
                 scenarios_json(found, settings={**self.record(), "scenarios": list(names)}),
                 {"scenarios.nc": lambda path: write_scenarios(found, path)},
                 figures if desk.figures else None,
+                answers,
             )
         return 0
 

@@ -79,11 +79,12 @@ bknn significance resonance --fix mass=2.1
             found = significance(analysis, toys=whole, seed=self.seed, fixed=self.fix)
         print(significance_table(found))
         if out is not None:
+            answers = {"significance": found}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                return plot.save(plot.significance(found), folder / "significance")
+                return save_figures(answers, folder)
 
             thrown = found.toys
             output.write(
@@ -91,6 +92,7 @@ bknn significance resonance --fix mass=2.1
                 significance_json(found, settings=self.record()),
                 {} if thrown is None else {"toys.nc": thrown.save},
                 figures if desk.figures and thrown is not None else None,
+                answers,
             )
         return 0
 

@@ -126,14 +126,12 @@ bknn toys resonance --goodness-of-fit -n 1000
                 )
         print(toys_table(found, quality, result))
         if out is not None:
+            answers = {"1_toys": found, "2_goodness_of_fit": quality}
 
             def figures(folder: Path) -> list[Path]:
-                from bknn import plot
+                from bknn.plot.of_answers import save_figures
 
-                paths = plot.save(plot.toys(found), folder / "toys")
-                if quality is not None:
-                    paths += plot.save(plot.goodness_of_fit(quality), folder / "goodness_of_fit")
-                return paths
+                return save_figures(answers, folder)
 
             settings = {**self.record(), "number": number}
             output.write(
@@ -141,6 +139,7 @@ bknn toys resonance --goodness-of-fit -n 1000
                 toys_json(found, quality, result, settings=settings),
                 {"toys.nc": found.save},
                 figures if desk.figures else None,
+                answers,
             )
         return 0
 

@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bknn import errors
-from bknn.inference.fits.result import single
 from bknn.inference.impacts import Impacts
 from bknn.plot.drawing.labels import distinct, parameter_label, shorten
 from bknn.plot.drawing.style import BLACK, BLUE, ORANGE, WIDTH, Caption, plain, powers, style, tint
@@ -92,7 +91,7 @@ def _bars(found: Impacts, kind: str, n: int) -> np.ndarray:
 
 def _names(found: Impacts, n: int) -> list[str]:
     """Names with the words that tell them apart; entries of a set keep their number."""
-    analysis = single(found.result, "a figure shows")
+    analysis = found.result.target
     own = {p.name: parameter_label(analysis, p.name, 36) for p in analysis.parameters}
     bases = [name.partition("[") for name in found.names[:n]]
     short = distinct(list(dict.fromkeys(base for base, _, _ in bases)))
@@ -103,11 +102,11 @@ def _names(found: Impacts, n: int) -> list[str]:
 
 
 def _poi(found: Impacts) -> str:
-    return parameter_label(single(found.result, "a figure shows"), found.poi)
+    return parameter_label(found.result.target, found.poi)
 
 
 def _unit(found: Impacts) -> str:
-    own = {p.name: p.unit for p in single(found.result, "a figure shows").parameters}
+    own = {p.name: p.unit for p in found.result.target.parameters}
     return powers(own.get(found.poi, ""))
 
 

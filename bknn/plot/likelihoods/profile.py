@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bknn import errors
-from bknn.analysis.analysis import Analysis
 from bknn.inference.profiles.contours import Contours
 from bknn.inference.profiles.profile import Profile
 from bknn.plot.drawing.scale import Scale
@@ -237,7 +236,7 @@ def _best(found: Profile, name: str) -> float:
 def _caption(found: Profile, n: int, left_out: int) -> str:
     """What is drawn, and how the fits ended if not all did well."""
     analysis = found.target
-    if not isinstance(analysis, Analysis):
+    if not getattr(analysis, "measurements", ()):
         raise errors.ParameterError(f"profiles of an Analysis can be drawn, not of {analysis!r}.")
     data = data_labels(analysis.measurements)
     if found.best.data is not None:

@@ -13,7 +13,11 @@ from bknn.answers.schema import FORMAT
 from bknn.questions.shared.files import write_json
 
 if TYPE_CHECKING:
+    from bknn.answers.answer import Answer
     from bknn.inference.pieces import Work
+
+#: The folder of the results from which figures can be drawn again.
+ANSWERS = "answers"
 
 #: Writes a file at a path.
 Writer = Callable[[Path], object]
@@ -61,14 +65,29 @@ def write(
     content: Mapping[str, Any],
     arrays: Mapping[str, Writer],
     figures: Drawer | None,
+    answers: Mapping[str, Answer | None] | None = None,
 ) -> None:
-    """Write `result.json`, then the arrays, then the figures; print the names."""
+    """Write `result.json`, then the arrays, then the figures; print the names.
+
+    Args:
+        out: the folder.
+        content: of `result.json`.
+        arrays: {name: writes the file}.
+        figures: draws them; None for none.
+        answers: {name: result} from which `bknn draw` draws the figures again.
+    """
     names = ["result.json"]
     with writing(out):
         write_json({"format": FORMAT, **content}, out / "result.json")
         for name, writer in arrays.items():
             writer(out / name)
             names.append(name)
+        for path in (out / ANSWERS).glob("*.nc"):
+            path.unlink()  # of an earlier answer
+        for name, answer in (answers or {}).items():
+            if answer is not None:
+                (out / ANSWERS).mkdir(exist_ok=True)
+                answer.save(out / ANSWERS / f"{name}.nc")
         if figures is not None:
             names += [path.name for path in figures(out)]
     print(f"written          {out}/: {', '.join(names)}")

@@ -28,6 +28,18 @@ from ..questions.test_shell import Run, refusal, run, strict_json
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+def drawn_again(folder: Path) -> None:
+    """The figures of a folder come out the same from the results that it keeps."""
+    before = {p.name: p.read_bytes() for p in folder.glob("*.png")}
+    assert before
+    for path in folder.glob("*.p??"):
+        path.unlink()
+    code, out, err = run("draw", folder)
+    assert (code, err) == (0, "")
+    assert {p.name: p.read_bytes() for p in folder.glob("*.png")} == before
+    assert all(name in out for name in before)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, quick_compilation: None) -> Path:
     path = tmp_path_factory.mktemp("inference")
@@ -111,7 +123,8 @@ def test_profile(profiled, analysis):
     assert "all 5 fits converged" in out
     names = ["profile.nc", "profile.pdf", "profile.png"]
     assert out.splitlines()[-1] == f"written          {folder}/: result.json, {', '.join(names)}"
-    assert {p.name for p in folder.iterdir()} == {"result.json", *names}
+    assert {p.name for p in folder.iterdir()} == {"result.json", "answers", *names}
+    drawn_again(folder)
 
 
 def test_intervals(profiled, analysis):
@@ -349,11 +362,12 @@ def test_toys(folder, analysis):
     assert "goodness of fit  -2 log(L / L saturated)" in out
     saved = inference.Toys.load(path / "toys.nc")
     np.testing.assert_allclose(saved.estimates["mu"], estimates, atol=1e-5)
-    names = {"result.json", "toys.nc", *(f"toys.{k}" for k in ("pdf", "png"))}
+    names = {"result.json", "answers", "toys.nc", *(f"toys.{k}" for k in ("pdf", "png"))}
     assert {p.name for p in path.iterdir()} == names | {
         "goodness_of_fit.pdf",
         "goodness_of_fit.png",
     }
+    drawn_again(path)
 
 
 def test_toys_that_merge_and_toys_that_do_not(folder):

@@ -209,7 +209,7 @@ def test_commands(tmp_path, capsys):
     assert main(command.split()) == 0
     assert "local sigma" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
-        *("result.json", "scenarios.nc", "scenarios.pdf", "scenarios.png")
+        *("result.json", "answers", "scenarios.nc", "scenarios.pdf", "scenarios.png")
     }
     out = tmp_path / "regions"
     command = (
