@@ -182,8 +182,9 @@ class Impacts(Answer):
 
     def shown(self) -> Shown:
         unit = unit_of(self.result.target, self.poi)
+        columns = ((self.post, "+.3g"), (self.pull, "+.2f"), (self.constraint, ".2f"))
         rows = [
-            (name, f"{self.post[i]:+.3g}", f"{self.pull[i]:+.2f}", f"{self.constraint[i]:.2f}")
+            (name, *(_shown(x[i], how) for x, how in columns))
             for i, name in enumerate(self.names[:_SHOWN])
         ]
         more = f" and {n} more" if (n := len(self.names) - _SHOWN) > 0 else ""
@@ -202,6 +203,11 @@ class Impacts(Answer):
 COLUMNS = (
     "pre", "post", "pre_up", "pre_down", "post_up", "post_down", "pull", "constraint",
 )  # fmt: skip
+
+
+def _shown(x: float, how: str) -> str:
+    """Return a number, nothing for what has none."""
+    return "" if np.isnan(x) else f"{x:{how}}"
 
 
 def impacts(

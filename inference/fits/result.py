@@ -370,7 +370,7 @@ def single(result: FitResult, purpose: str) -> Analysis:
     Raises:
         ParameterError: a batch of fits, or a fit of something that is not an Analysis.
     """
-    if not isinstance(result, FitResult) or not isinstance(result.target, Analysis):
+    if not isinstance(result, FitResult) or not hasattr(result.target, "measurements"):
         raise errors.ParameterError(
             f"{purpose} a fit of an Analysis, not {getattr(result, 'target', result)!r}, which has "
             "no channels and no spectrum."
