@@ -48,9 +48,11 @@ class Derivatives(NamedTuple):
 
     Attributes:
         rates: (bins,).
-        shared: (bins, s), by the parameters `Structure.shared`.
-        local: (l,), of the bin `Structure.local_bin` by the parameter `Structure.local`.
-        scales: (n_scales,), of the bin `Structure.scale_bin` by each outside factor.
+        shared: (bins, s), with respect to the parameters `DerivativeTables.shared`.
+        local: (l,), of the bin `DerivativeTables.local_bin` with respect to the parameter
+            `DerivativeTables.local`.
+        scales: (n_scales,), of the bin `DerivativeTables.scale_bin` with respect to each outside
+            factor.
     """
 
     rates: Array
@@ -60,7 +62,7 @@ class Derivatives(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Structure:
+class DerivativeTables:
     """Which parameters act where, and lookup tables (bins, cells of a bin).
 
     `linear` tells of each local parameter whether the rates are linear in it and all others of its
@@ -78,7 +80,7 @@ class Structure:
     bin_cells: np.ndarray
 
     @classmethod
-    def of(cls, pdf: Rates) -> Structure:
+    def of(cls, pdf: Rates) -> DerivativeTables:
         """Sort the parameters of a model by where they act."""
         c = pdf.cells
         everywhere = {
@@ -125,7 +127,7 @@ class Structure:
 
 
 def derivatives(
-    pdf: Rates, structure: Structure, vector: Array, scales: Array | None
+    pdf: Rates, structure: DerivativeTables, vector: Array, scales: Array | None
 ) -> Derivatives:
     """Return rates and their derivatives at the flat vector (size,)."""
     c, n_cells = pdf.cells, len(pdf.cells.bin)

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.likelihood.cells import Cells, compile_cells
-from bknn.likelihood.derivatives import Derivatives, Structure, derivatives
+from bknn.likelihood.derivatives import Derivatives, DerivativeTables, derivatives
 from bknn.likelihood.export import workspace_json
 from bknn.likelihood.interpolation import (
     ADDITIVE_CODES,
@@ -324,9 +324,9 @@ class HistFactory:
         return derivatives(self, self.structure, vector, scales)
 
     @cached_property
-    def structure(self) -> Structure:
+    def structure(self) -> DerivativeTables:
         """Which parameters act on many bins and which on one."""
-        return Structure.of(self)
+        return DerivativeTables.of(self)
 
     def log_constraints(self, vector: Array, auxdata: Array | np.ndarray | None = None) -> Array:
         """Return the log density of the auxiliary measurements at the flat vector (size,)."""

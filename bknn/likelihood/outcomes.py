@@ -71,7 +71,7 @@ class Outcomes:
         return float(np.sum(np.log(np.sqrt(np.pi / 2) * (self.below + self.above))))
 
     def slope(self, observed: Array | np.ndarray, expected: Array, least: float) -> Array:
-        """Return the derivative of the log likelihood by what is expected (size,).
+        """Return the derivative of the log likelihood with respect to the expectations (size,).
 
         `least` stands in for smaller rates of counts, here and below.
         """
@@ -83,7 +83,7 @@ class Outcomes:
         return jnp.concatenate([counts, results])
 
     def information(self, observed: Array | np.ndarray, expected: Array, least: float) -> Array:
-        """Return minus the second derivative, by what is expected (size,)."""
+        """Return minus the second derivative with respect to the expectations (size,)."""
         n = self.n_counts
         counts = jnp.asarray(observed[:n] / jnp.maximum(expected[:n], least) ** 2)
         if not self.below.size:
