@@ -18,6 +18,9 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 ROOT = Path(__file__).parents[3]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What a block of the README prints stands right below it.
+SHOWN = re.compile(r"\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STEPS = re.compile(r"^converged in .*", re.MULTILINE)
 PAGES = [
     page
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -37,7 +40,7 @@ LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md", "docs/sim
     "page",
     [pytest.param(p, marks=[pytest.mark.slow] * (name(p) in LONG), id=name(p)) for p in PAGES],
 )
-def test_page(page, tmp_path, monkeypatch):
+def test_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": page.stem}
