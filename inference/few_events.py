@@ -105,7 +105,7 @@ def events(
 
 
 def _rates_and_slopes(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is expected (bins,), and its derivatives by all entries (bins, size)."""
+    """Return the expectation (bins,), and its gradient with respect to the vector (bins, size)."""
     cache = analysis.__dict__.setdefault("_few_events", {})
     if "run" not in cache:
         cache["run"] = jax.jit(analysis.derivatives)

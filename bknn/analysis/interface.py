@@ -162,7 +162,7 @@ class Interface:
         return self.density.inputs(vector, self.signal(self.density.physics(vector))[0])
 
     def rates(self, vector: Array | np.ndarray) -> Array:
-        """Return the expected counts of all measurements, and what is expected of other results,
+        """Return the expected counts of all measurements, and the expectations of other results,
         (bins,) at the flat vector (size,)."""
         return self.density.rates(vector)
 
@@ -176,7 +176,7 @@ class Interface:
         return self.results.inside(self.signal.model, values, self.signal.spectra(values))
 
     def expected_results(self, vector: Array) -> Array:
-        """Return what is expected of the results that are not counts, (results,)."""
+        """Return the expectations of the results that are not counts, (results,)."""
         return self.signal(self.density.physics(vector))[1]
 
     def derivatives(self, vector: Array) -> tuple[Array, Array, Array]:

@@ -156,7 +156,7 @@ class LogDensity:
         return result
 
     def rates(self, vector: Array | np.ndarray) -> Array:
-        """Return the expected counts of all measurements, and what is expected of other results,
+        """Return the expected counts of all measurements, and the expectations of other results,
         (bins,)."""
         vector = jnp.asarray(vector)
         scales, expected = self.signal(self.physics(vector))

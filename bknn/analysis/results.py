@@ -150,7 +150,7 @@ class Published:
 
     Correlated results are turned: with p_i = (expected - value)/width the pulls, where the width is
     that of the side on which the expectation lies, and C = L L^T the correlation, L^-1 p takes the
-    place of what is expected, and 0, with a width of 1, of what was observed. So -2 log L is
+    place of the expectation, and 0, with a width of 1, of what was observed. So -2 log L is
     p C^-1 p, and each result alone, the others profiled, has its published interval.
 
     Attributes:

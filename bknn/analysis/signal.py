@@ -26,7 +26,7 @@ from bknn.spectrum import Spectrum, at_once
 DEFAULT_DECAY = "B+ -> K+"
 
 #: Factors on the signal templates of each measurement with counts (None where the signal has no
-#: density), and what is expected of the results that are not counts (results,).
+#: density), and the expectations of the results that are not counts (results,).
 Expectations = tuple[list[Array | None], Array]
 
 

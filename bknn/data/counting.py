@@ -23,7 +23,7 @@ NULL_SPECTRUM = "hpqcd-2022"
 #: Name of the sample of the signal, and of the factor that scales it.
 SIGNAL, STRENGTH = "signal", "mu"
 
-#: Nuisances range over so many standard deviations, as in pyhf, unless a yield is 0 before that.
+#: Nuisances range over this many standard deviations, as in pyhf, unless a yield is 0 before that.
 RANGE = 5.0
 
 # The null spectrum, B+ -> K+ nu nubar: arXiv:2207.13371, eq. 16, with f_plus of arXiv:2207.12468,
@@ -115,7 +115,7 @@ class Efficiency:
         return np.array(result)
 
     def density(self, parents: float) -> Density:
-        """Return the expected counts of the null spectrum by true q2, for so many parents."""
+        """Return the expected counts of the null spectrum by true q2, for this many parents."""
         edges = self.edges()
         x, w = np.polynomial.legendre.leggauss(_NODES)
         half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2

@@ -1,4 +1,4 @@
-"""Poisson counts times multivariate normal densities of what is expected, as a pyhf workspace.
+"""Poisson counts times multivariate normal densities of the expectations, as a pyhf workspace.
 
 The simplified likelihood of arXiv:2403.13887 (and of many before it, CMS-NOTE-2017-001) expects in
 bin i
@@ -28,7 +28,7 @@ from bknn.likelihood.histfactory import HistFactory
 from bknn.likelihood.sparse import collect, take_or_one
 from bknn.likelihood.terms import normal_shape, poisson_shape
 
-#: A fit of the nuisances has so many steps, and ends with slopes below this.
+#: A fit of the nuisances has this many steps, and ends with slopes below this.
 _STEPS, _SLOPE = 100, 1e-5
 
 

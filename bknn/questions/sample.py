@@ -56,7 +56,7 @@ class OfChains(OfPriors, OfAnalysis):
         "steps before the first draw that is kept", None, shown="the sampler chooses", least=0
     )
     target_ess: float | None = option(
-        "go on until every parameter has so many effective draws, bulk and tail",
+        "go on until every parameter has this many effective draws, bulk and tail",
         None,
         metavar="N",
         shown="400, unless --draws is given",

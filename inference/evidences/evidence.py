@@ -45,7 +45,7 @@ METHODS = ("tempering", "bridge", "nested")
 #: The method where there is nothing to integrate over.
 EXACT = "exact"
 
-#: Two methods agree if their difference is less than so many of its standard deviations.
+#: Two methods agree if their difference is less than this many of its standard deviations.
 _AGREE = 3.0
 
 #: Kernels of the density that is fitted to the model's own parameters.

@@ -33,7 +33,7 @@ _BETWEEN = 4
 #: It ends when the survivors hold this part of the evidence at most (they are counted in) ...
 _LEFT = 1e-2
 
-#: ... or after so many e-folds of the prior.
+#: ... or after this many e-folds of the prior.
 _DEEPEST = 200
 
 #: Simulated shrinkages of the prior, for the error.

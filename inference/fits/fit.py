@@ -104,7 +104,7 @@ def fit(
             (the default otherwise), or "adam" (a rough start with Adam, then L-BFGS).
         tolerance: stop when one more step promises less than this decrease of -log likelihood;
             1e-16 for newton, 1e-10 otherwise.
-        max_steps: give up after so many; 200 for newton, 2000 otherwise.
+        max_steps: give up after this many; 200 for newton, 2000 otherwise.
         chunk: in a batch, how many fits run together on one device (128 on a CPU, 8192 on a GPU).
         progress: is called with the number of fits that have been done since the last call.
 

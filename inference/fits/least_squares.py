@@ -114,7 +114,8 @@ def _with_slopes(analysis: Analysis) -> Callable[[Array], tuple[Array, Array]]:
 
 
 def _roots(counts: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return signed roots of deviances, and their derivatives by the rate; smooth at rate = count.
+    """Return signed roots of deviances, and their derivatives with respect to the
+    rate; smooth at rate = count.
 
     >>> root, slope = _roots(np.array([9.0, 9.0]), np.array([9.0, 16.0]))
     >>> root.round(3).tolist(), slope.round(3).tolist()

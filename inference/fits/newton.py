@@ -89,9 +89,9 @@ def minimise(
         start: flat vectors (fits, size); entries that do not move keep their value.
         data: counts and auxiliary data of each fit, (fits, n).
         moving: which entries may move, (fits, size) of bool.
-        stragglers: stop when no more than so many fits have not ended; they are EXHAUSTED.
+        stragglers: stop when no more than this many fits have not ended; they are EXHAUSTED.
         tolerance: stop when the next step promises less than this decrease of -log likelihood.
-        max_steps: give up after so many evaluations.
+        max_steps: give up after this many evaluations.
         held: whether no threshold moves (`Analysis.holding_thresholds`).
     """
     rest = where.rest
@@ -105,7 +105,7 @@ def minimise(
     def objective(
         vector: Array, data: Data, moving: Array, found: list[Array]
     ) -> tuple[Array, Array, Array]:
-        """Settle the vector; return it with -log likelihood and its derivatives by the rest."""
+        """Settle the vector; return it, -log likelihood, and the gradient of the rest."""
         one = then(found)
         vector = settler(one)(vector, data, moving)
         value, gradient = jax.value_and_grad(lambda v: -one.log_shape(v, data, beyond=True))(vector)

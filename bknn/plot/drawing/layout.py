@@ -33,7 +33,7 @@ class Layout:
 
     @classmethod
     def of(cls, sizes: Sequence[int], n_handles: int) -> Layout:
-        """Lay out channels with so many bins each, and a legend with so many entries.
+        """Lay out channels with these numbers of bins, and a legend with this many entries.
 
         Bins are equally wide in rows where that is possible without wasting half of the room.
         """

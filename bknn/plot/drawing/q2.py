@@ -71,7 +71,7 @@ class Strips(NamedTuple):
 
     @classmethod
     def of(cls, n_entries: int, n_words: int = 0) -> Strips:
-        """Room for a legend of so many lines, and for so many lines of text below it."""
+        """Room for a legend of this many lines, and for this many lines of text below it."""
         legend = _FREE + _ENTRY * n_entries
         return cls(legend, _FREE + _TEXT * n_words if n_words else 0.0)
 

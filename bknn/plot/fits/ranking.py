@@ -38,7 +38,7 @@ def ranking(found: Impacts, most: int = 20) -> Figure:
 
     Args:
         found: from `bknn.inference.impacts`.
-        most: so many parameters at most, the strongest first.
+        most: how many parameters at most, the strongest first.
 
     Raises:
         ParameterError: fewer than one parameter asked for, or nothing but the parameter of interest

@@ -35,7 +35,7 @@ from bknn.studies.outlook import SM, Outlook
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _STYLES = ("-", "--", "-.", ":")
 
-#: Beyond so many sigma the colour does not change, and curves leave their panel.
+#: Beyond this many sigma the colour does not change, and curves leave their panel.
 _MOST, _HIGHEST = 8.0, 12.0
 
 

@@ -26,7 +26,7 @@ from bknn.plot.drawing.style import (
     style,
 )
 
-#: Higher than so many sigma a curve is cut off.
+#: Higher than this many sigma a curve is cut off.
 _HIGHEST = 5.5
 
 #: The other parameters are drawn in the range that they have below this, three sigma.

@@ -14,7 +14,7 @@ _MARKS = "osD^vP"
 
 
 def look_of(i: int, copies: int = 0, *, marked: bool = False) -> dict[str, Any]:
-    """How a scenario is drawn, which has so many twins before it."""
+    """How a scenario is drawn, which has this many twins before it."""
     look: dict[str, Any] = {
         "color": _COLOURS[i % len(_COLOURS)],
         "linestyle": COPIES[(copies or i // len(_COLOURS)) % len(COPIES)],

@@ -179,5 +179,5 @@ def _range(
     return max(low - room, ends[0]), min(high + room, ends[1])
 
 
-#: A range so many times as long as that of the posterior is not drawn to its ends.
+#: A range this many times as long as that of the posterior is not drawn to its ends.
 _MOST = 4.0
