@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from bknn.commands.parser import command
 
-Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Rows = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 
 _EXAMPLES = """\
 examples:
@@ -53,7 +55,9 @@ def inputs() -> Rows:
     """--inputs"""
     from bknn.inputs import INPUTS
 
-    rows = [(x.name, f"{float(x.ckm):.5f}", f"{float(x.mass_b):g}") for x in INPUTS.values()]
+    rows = [
+        (x.name, f"{np.asarray(x.ckm):.5f}", f"{np.asarray(x.mass_b):g}") for x in INPUTS.values()
+    ]
     return ("inputs", "|V_tb V_ts*|", "m_b [GeV]"), rows
 
 

@@ -109,9 +109,9 @@ def hypotheses(
     rivals = rivals or dict.fromkeys((FREE, CONSTRAINED, BACKGROUND))
     template = load("signal-strength")
     others: dict[str, Model] = {}
-    for name, rival in rivals.items():
+    for name, mine in rivals.items():
         if name != CONSTRAINED:
-            others[name] = rival or (template if name in (FREE, BACKGROUND) else load(name))
+            others[name] = mine or (template if name in (FREE, BACKGROUND) else load(name))
     anywhere = {p.name for m in (model, *others.values()) for p in m.parameters}
 
     analysis = asked.analysis(model, {}, free, bounds, anywhere)

@@ -141,7 +141,7 @@ def prior_study(
     work = store if isinstance(store, Work) else Work(store)
 
     def drawn(analysis: Analysis, label: str) -> Posterior:
-        kept = {} if not work else {"store": work.within(label)}
+        kept: dict[str, Any] = {} if not work else {"store": work.within(label)}
         return sample(
             analysis, fixed=dict(fixed or {}) or None, progress=progress, **kept, **options
         )

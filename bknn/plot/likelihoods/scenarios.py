@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -133,7 +134,9 @@ def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
         (mass,) = fit.curve.axes
         ax.plot(mass, fit.deltas, color=colour, linestyle=COPIES[copies % len(COPIES)], label=label)
         best = float(fit.best.params["mass"])
-        hollow = {"markerfacecolor": "none", "markeredgewidth": 0.8} if copies else {}
+        hollow: dict[str, Any] = (
+            {"markerfacecolor": "none", "markeredgewidth": 0.8} if copies else {}
+        )
         ax.plot(best, fit.delta, "o", color=colour, markersize=3 + 2 * min(copies, 3), **hollow)
         k += 1
     ax.set_xlabel("$m_X$ [GeV]")
