@@ -6,6 +6,7 @@ predicted like observables, and data sets can constrain them; so can they its pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class DerivedQuantity:
         name: as data sets and commands call it, `lifetime`, `br_zprime_mumu`, ...
         unit, description: for tables.
         symbol: how figures write it, with formulas between dollar signs; the name by default.
+        bounds: between which it lies whatever the parameters; profile intervals end there.
 
     Raises:
         ParameterError: a name that is not a Python identifier.
@@ -39,6 +41,7 @@ class DerivedQuantity:
     unit: str = ""
     description: str = ""
     symbol: str = ""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -87,16 +87,19 @@ class HiggsPortal(Matching):
             "sin2_theta",
             description="rate of e+ e- -> Z S over that of a Higgs boson of the same mass",
             symbol=r"$\sin^2\theta$",
+            bounds=(0.0, 1.0),
         ),
         DerivedQuantity(
             "higgs_signal_strength",
             description="rates of the Higgs boson over the standard model's, cos^2(theta)",
             symbol=r"$\mu_h$",
+            bounds=(0.0, 1.0),
         ),
         DerivedQuantity(
             "br_kplus_visible",
             description="BR(B+ -> K+ S) times br_visible",
             symbol=r"BR$(B^+ \to K^+ S)$ visible",
+            bounds=(0.0, 1.0),
         ),
     )
 

@@ -26,6 +26,7 @@ from bknn.inference.profiles.contours import Contours, contours
 from bknn.inference.profiles.held import Points
 from bknn.inference.profiles.intervals import intervals
 from bknn.parameters import Parameter
+from bknn.prediction import derived_quantities
 from bknn.studies.observables.propagation import push
 from bknn.studies.observables.quantities import Quantity, evaluate
 
@@ -164,9 +165,11 @@ def beside(result: FitResult, quantities: Sequence[Quantity], sigma: np.ndarray)
     known = np.isfinite(sigma) & (sigma > 0)
     unit = np.where(known, np.where(known, sigma, 1.0), rough)
     derived = np.array([q.is_derived for q in quantities])
-    lower = np.where(derived, -np.inf, 0.0)
     ratios = np.array([q.observable.startswith("r_") for q in quantities])
-    upper = np.where(derived | ratios, np.inf, 1.0)
+    own = derived_quantities(source.model)
+    ends = [own[q.observable].bounds if q.is_derived else (0.0, 1.0) for q in quantities]
+    lower = np.array([low for low, _ in ends])
+    upper = np.where(ratios & ~derived, np.inf, [high for _, high in ends])
     upper = np.where(values > upper, np.inf, upper)
     model = _Targets(
         source.model,
