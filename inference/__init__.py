@@ -6,17 +6,21 @@ from bknn.inference.evidences.comparison import BayesFactor, Comparison
 from bknn.inference.evidences.evidence import Evidence, evidence, savage_dickey
 from bknn.inference.fits.fit import LogDensity, fit, fit_null
 from bknn.inference.fits.result import FitResult
-from bknn.inference.impacts import Impacts, impacts
+from bknn.inference.impacts.impacts import impacts
+from bknn.inference.impacts.result import Impacts
 from bknn.inference.limits.feldman_cousins import FeldmanCousins, feldman_cousins
-from bknn.inference.limits.limit import Limit, TwoSided, limit, two_sided
+from bknn.inference.limits.limit import Limit, limit
+from bknn.inference.limits.two_sided import TwoSided, two_sided
 from bknn.inference.posteriors.calibration import Calibration, calibrate
-from bknn.inference.posteriors.marginal import Marginal, marginal
+from bknn.inference.posteriors.marginal import marginal
+from bknn.inference.posteriors.on_grid import Marginal
 from bknn.inference.posteriors.posterior import Posterior
 from bknn.inference.posteriors.predictive import Predictive, posterior_predictive, prior_predictive
 from bknn.inference.posteriors.reweight import Reweighted, reweight
 from bknn.inference.posteriors.sample import sample
 from bknn.inference.profiles.contours import Contours, contours
-from bknn.inference.profiles.intervals import Interval, Intervals, intervals
+from bknn.inference.profiles.curve import Interval
+from bknn.inference.profiles.intervals import Intervals, intervals
 from bknn.inference.profiles.profile import Profile, profile
 from bknn.inference.toys.coverage import bias, coverage, pulls
 from bknn.inference.toys.goodness import GoodnessOfFit, goodness_of_fit

@@ -1,4 +1,7 @@
-"""HistFactory in JAX: any pyhf workspace as a log density over its non-empty cells."""
+"""HistFactory in JAX: any pyhf workspace as a log density over its non-empty cells.
+
+One class, which is longer than 450 lines: rates, constraints and their checks share all its tables.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from bknn.questions.shared.question import OfAnalysis, nominal_option, option, t
 from bknn.tables import table
 
 if TYPE_CHECKING:
-    from bknn.inference.impacts import Impacts
+    from bknn.inference.impacts.result import Impacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
         poi = build.of_interest(analysis, self.fix, self.poi)
 
         from bknn.inference import asimov, fit, truth
-        from bknn.inference.impacts import impacts
+        from bknn.inference.impacts.impacts import impacts
 
         out = desk.folder()
         result = fit(analysis, fixed=self.fix).check()
@@ -112,7 +112,7 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
 
 def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of `result.json` for impacts; `docs/result.md` describes it."""
-    from bknn.inference.impacts import COLUMNS
+    from bknn.inference.impacts.result import COLUMNS
 
     rows = []
     for row in found.table:
@@ -132,7 +132,7 @@ def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, An
 
 def write_impacts(found: Impacts, path: Path) -> None:
     """Write the ranking as NetCDF."""
-    from bknn.inference.impacts import COLUMNS
+    from bknn.inference.impacts.result import COLUMNS
 
     title = f"bknn impacts on {found.poi} of {found.result.target.model.name}"
     with files.arrays(path, title) as file:

@@ -33,7 +33,8 @@ from bknn.tables import table
 if TYPE_CHECKING:
     from bknn.inference.fits.result import FitResult
     from bknn.inference.limits.feldman_cousins import FeldmanCousins
-    from bknn.inference.limits.limit import Limit, TwoSided
+    from bknn.inference.limits.limit import Limit
+    from bknn.inference.limits.two_sided import TwoSided
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,8 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
 
         from bknn.inference import fit
         from bknn.inference.limits.feldman_cousins import feldman_cousins
-        from bknn.inference.limits.limit import limit, two_sided
+        from bknn.inference.limits.limit import limit
+        from bknn.inference.limits.two_sided import two_sided
 
         out, work = desk.folder(), desk.work
         result = fit(analysis, fixed=self.fix)

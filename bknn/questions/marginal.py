@@ -20,7 +20,7 @@ from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
-    from bknn.inference.posteriors.marginal import Marginal
+    from bknn.inference.posteriors.on_grid import Marginal
 
 
 def answer(asked: Any, desk: Desk) -> int:

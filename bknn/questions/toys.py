@@ -32,8 +32,9 @@ from bknn.tables import table
 if TYPE_CHECKING:
     from bknn.inference.fits.result import FitResult
     from bknn.inference.toys.coverage import Bias, Coverage, Pulls
+    from bknn.inference.toys.failures import Failures
     from bknn.inference.toys.goodness import GoodnessOfFit
-    from bknn.inference.toys.toys import Failures, Toys
+    from bknn.inference.toys.toys import Toys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.fit import fit
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
-from bknn.inference.profiles.intervals import Interval, intervals
+from bknn.inference.profiles.curve import Interval
+from bknn.inference.profiles.intervals import intervals
 from bknn.inference.profiles.profile import Profile, profile
 from bknn.models import load
 from bknn.models.scenarios import VIABLE, Scenario, scenario

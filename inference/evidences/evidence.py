@@ -26,15 +26,8 @@ from bknn.answers.outline import subject
 from bknn.inference.estimate import Estimate
 from bknn.inference.pieces import Work
 from bknn.inference.posteriors.reweight import WORST_SHAPE, pareto_smoothed
-from bknn.inference.posteriors.sample import (
-    Plan,
-    Sampler,
-    ladder_evidence,
-    run_group,
-    side_by_side,
-    start,
-    together,
-)
+from bknn.inference.posteriors.sample import ladder_evidence, run_group
+from bknn.inference.posteriors.sampler import Plan, Sampler, side_by_side, start, together
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT
 from bknn.inference.samplers.whitening import LogWeight, in_pieces

@@ -17,26 +17,29 @@ from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import span, with_error
-from bknn.answers.outline import subject
 from bknn.inference import few_events
 from bknn.inference.limits.asymptotic import BAND, EVERYTHING, Asymptotic
 from bknn.inference.limits.by_toys import ToyScan, scan
 from bknn.inference.limits.conditional_fits import Conditional
-from bknn.inference.limits.roots import BEYOND, EDGE, LOST, crossings
+from bknn.inference.limits.remarks import (
+    FOUND,
+    carried_by,
+    check_level,
+    in_words,
+    some_of,
+    spread,
+    summed_up,
+)
+from bknn.inference.limits.roots import BEYOND, EDGE, LOST
+from bknn.inference.limits.two_sided import TwoSided, two_sided
 from bknn.inference.pieces import Compute, Progress, Work
 
 _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
-
-_OK = "found"
-
-#: Points that are printed.
-_SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +110,7 @@ class Limit(Answer):
     @property
     def status(self) -> str:
         """What was found, and where it was not."""
-        return _summary(self.remarks, "limit", self.grid)
+        return summed_up(self.remarks, "limit", self.grid)
 
     def columns(self) -> dict[str, Any]:
         """One row a point."""
@@ -118,7 +121,7 @@ class Limit(Answer):
         unit = self.units.get(self.parameter, "")
         what = {"cls": "CLs", "clsb": "CLs+b"}[self.statistic]
         title = f"{what} upper limit of {self.parameter} at {100 * self.cl:g}% ({self.method})"
-        shown = _spread(len(self.observed))
+        shown = spread(len(self.observed))
         rows = [
             (
                 *(f"{x[i]:.4g}" for x in self.grid.values()),
@@ -129,78 +132,9 @@ class Limit(Answer):
             for i in shown
         ]
         head = (*self.grid, "observed", "expected", "68% of the expected")
-        return Shown(f"{title}: {self.label}", head, rows, [_of(shown, self.observed), self.status])
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TwoSided(Answer):
-    """Likelihood intervals of a parameter at the n points of a grid (n = 1 without one).
-
-    Attributes:
-        parameter, cl, grid: as of `Limit`.
-        best: best fit (n,).
-        low, high: ends of the interval (n,), NaN where a fit failed.
-        low_at_bound, high_at_bound: whether an end is the bound of the parameter (n,) of bool.
-        remarks: one sentence a point.
-        label, units: as of `Limit`.
-    """
-
-    parameter: str
-    cl: float
-    grid: dict[str, np.ndarray]
-    best: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    low_at_bound: np.ndarray
-    high_at_bound: np.ndarray
-    remarks: tuple[str, ...]
-    label: str = ""
-    units: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def status(self) -> str:
-        """What was found, and where it was not."""
-        return _summary(self.remarks, "interval", self.grid)
-
-    def dimensions(self) -> dict[str, tuple[str, ...]]:
-        each = ("grid", "best", "low", "high", "low_at_bound", "high_at_bound")
-        return dict.fromkeys(each, ("point",))
-
-    def field_units(self) -> dict[str, str]:
-        return dict.fromkeys(("best", "low", "high"), self.units.get(self.parameter, ""))
-
-    @property
-    def converged(self) -> np.ndarray:
-        """Whether both ends were found (n,)."""
-        return np.array([text.startswith(_OK) for text in self.remarks], bool)
-
-    def columns(self) -> dict[str, Any]:
-        """One row a point."""
-        return {**self.grid, "best": self.best, "low": self.low, "high": self.high}
-
-    def shown(self) -> Shown:
-        unit = self.units.get(self.parameter, "")
-        shown = _spread(len(self.best))
-        rows = [
-            (
-                *(f"{x[i]:.4g}" for x in self.grid.values()),
-                f"{self.best[i]:.4g}",
-                span(self.low[i], self.high[i], unit),
-            )
-            for i in shown
-        ]
-        title = f"{100 * self.cl:g}% interval of {self.parameter}: {self.label}"
-        head = (*self.grid, "best fit", "interval")
-        return Shown(title, head, rows, [_of(shown, self.best), self.status])
-
-
-def _spread(n: int) -> list[int]:
-    """Return which of n points are printed."""
-    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, _SHOWN))})
-
-
-def _of(shown: list[int], values: np.ndarray) -> str:
-    return f"{len(shown)} of {len(values)} points." if len(shown) < len(values) else ""
+        return Shown(
+            f"{title}: {self.label}", head, rows, [some_of(shown, self.observed), self.status]
+        )
 
 
 def limit(
@@ -257,14 +191,14 @@ def limit(
         raise errors.unknown("statistic", statistic, _STATISTICS)
     if method not in _METHODS:
         raise errors.unknown("method", method, _METHODS)
-    _check_level(cl)
+    check_level(cl)
     if method == "toys" and toys < 2:
         raise errors.ParameterError(f"{toys} toys were asked for; throw at least two.")
     work = work or Work()
     scans: list[ToyScan | None] = []
     if work and method == "asymptotic":
         options = {"poi": poi, "background": background, "statistic": statistic, "cl": cl}
-        found = _in_pieces(work, _piece, analysis, over, fixed, data, options, progress)
+        found = in_pieces(work, _piece, analysis, over, fixed, data, options, progress)
         grid, limits, best, status = (
             found["grid"],
             found["limits"].T,
@@ -288,7 +222,7 @@ def limit(
                 status[i] = scanned.remark(fits.poi, fits.bound_high)
             else:
                 limits[:, i] = np.nan
-                if status[i].startswith(_OK):
+                if status[i].startswith(FOUND):
                     status[i] = "failed: no fit at the tested values converged."
             scans.append(scanned)
         grid = fits.grid
@@ -309,15 +243,15 @@ def limit(
         toys=toys if method == "toys" else 0,
         failed=np.array([s.failed if s else 0 for s in scans] or [0] * len(best), int),
         scans=tuple(scans),
-        **_words(analysis),
+        **in_words(analysis),
     )
 
 
 #: Points of a grid whose limits are kept together.
-_PIECE = 64
+PIECE = 64
 
 
-def _in_pieces(
+def in_pieces(
     work: Work,
     compute: Compute,
     analysis: Analysis,
@@ -334,13 +268,13 @@ def _in_pieces(
     tasks = [
         {
             **options,
-            "over": {name: values[i : i + _PIECE].tolist() for name, values in grid.items()},
+            "over": {name: values[i : i + PIECE].tolist() for name, values in grid.items()},
             "fixed": held,
             "data": data,
         }
-        for i in range(0, n, _PIECE)
+        for i in range(0, n, PIECE)
     ]
-    sizes = [min(_PIECE, n - i) for i in range(0, n, _PIECE)]
+    sizes = [min(PIECE, n - i) for i in range(0, n, PIECE)]
     parts = work.run(compute, analysis, tasks, sizes=sizes, progress=progress)
     found: dict[str, Any] = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
     return {**found, "grid": grid, "remarks": found["remarks"].tolist()}
@@ -350,125 +284,6 @@ def _piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
     found = limit(analysis, **options)
     limits = np.stack([found.observed, *found.expected.values()], axis=1)
     return {"limits": limits, "best": found.best, "remarks": np.array(found.remarks)}
-
-
-def two_sided(
-    analysis: Analysis,
-    poi: str,
-    *,
-    over: Mapping[str, ArrayLike] | None = None,
-    cl: float = 0.95,
-    fixed: Mapping[str, ArrayLike] | None = None,
-    data: Data | None = None,
-    progress: Progress | None = None,
-    work: Work | None = None,
-) -> TwoSided:
-    """Two-sided intervals from the profile likelihood, at all points of a grid at once.
-
-    The ends are where -2 ln L is above its minimum by the quantile of chi^2 with one degree of
-    freedom: the interval that holds the best fit, closed by the bounds of the parameter.
-
-    Args, Raises: as `limit`.
-
-    Example:
-        >>> import bknn; bknn.enable_x64()
-        >>> from bknn import inference, models
-        >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
-        >>> found = inference.two_sided(analysis, "mu")
-        >>> print(f"{found.low[0]:.2f} < mu < {found.high[0]:.2f}")
-        2.00 < mu < 7.29
-    """
-    _check_level(cl)
-    if work:
-        options = {"poi": poi, "cl": cl}
-        found = _in_pieces(work, _two_sided_piece, analysis, over, fixed, data, options, progress)
-        return TwoSided(
-            poi, cl, **{**found, "remarks": tuple(found["remarks"])}, **_words(analysis)
-        )
-    fits = Conditional(analysis, poi, over, fixed, rows=2, progress=progress)
-    observation = fits.observation(data)
-    n, everything = fits.n, np.arange(fits.n)
-    best = fits.free(everything, observation, np.zeros((n, 0, analysis.size)))
-    target = -ndtri((1 - cl) / 2)
-    points = np.tile(everything, 2)
-    side = np.repeat([-1.0, 1.0], n)
-    for _ in range(3):
-        warm = best.vector[points]
-        centre = warm[:, fits.index]
-        improved = np.zeros(n, bool)
-
-        def function(lanes: np.ndarray, x: np.ndarray, warm: np.ndarray = warm) -> np.ndarray:
-            i = points[lanes]
-            found = fits.at(i, x, observation, warm[lanes])
-            warm[lanes[found.ok]] = found.vector[found.ok]
-            above = found.twice_nll - best.twice_nll[i]
-            lower = found.ok & (above < -1e-7)
-            improved[i[lower]] = True  # noqa: B023
-            above = np.sqrt(np.maximum(above, 0.0))
-            return np.where(found.ok & best.ok[i], above - target, np.nan)
-
-        guess = np.concatenate([fits.distance(best.vector, target, s) for s in (-1.0, 1.0)])
-        ends, outcome = crossings(
-            function,
-            centre,
-            np.full(2 * n, -target),
-            centre + side * guess,
-            np.repeat([fits.bound_low, fits.bound_high], n),
-        )
-        if not improved.any():
-            break
-        # The best fit was none: from the lowest point that was met, once more.
-        again = fits.free(everything, observation, np.stack([warm[:n], warm[n:]], axis=1))
-        for old, new in zip(best, again, strict=True):
-            old[improved] = new[improved]
-    at_bound = (outcome == BEYOND).reshape(2, n)
-    bounds = np.array([[fits.bound_low], [fits.bound_high]])
-    low, high = np.where(at_bound, bounds, ends.reshape(2, n))
-    status = []
-    for i in range(n):
-        if not best.ok[i]:
-            status.append("failed: the best fit did not converge.")
-        elif (outcome.reshape(2, n)[:, i] == LOST).any():
-            status.append("failed: a fit on the way to an end did not converge.")
-        elif improved[i]:
-            status.append("doubtful: the likelihood has lower minima than the best fit found.")
-        else:
-            ends_at = [w for w, at in zip(("lower", "upper"), at_bound[:, i], strict=True) if at]
-            text = f"; the {' and '.join(ends_at)} end is a bound" if ends_at else ""
-            edge = outcome.reshape(2, n)[:, i] == EDGE
-            if edge.any():
-                which = " and ".join(
-                    w for w, at in zip(("lower", "upper"), edge, strict=True) if at
-                )
-                text += f"; at the {which} end an expected count vanishes, beyond it is negative"
-            finite = [x for x in (low[i], high[i]) if np.isfinite(x)]
-            events = [_events(fits, observation, best.vector[i], x)[1] for x in finite]
-            few = few_events.remark(min(events, default=np.inf))
-            status.append(_OK + text + (f"; {few}" if few else ""))
-    return TwoSided(
-        poi,
-        cl,
-        fits.grid,
-        np.where(best.ok, best.vector[:, fits.index], np.nan),
-        low,
-        high,
-        at_bound[0],
-        at_bound[1],
-        tuple(status),
-        **_words(analysis),
-    )
-
-
-def _words(analysis: Analysis) -> dict[str, Any]:
-    """Return model and data, and units, for tables and figures."""
-    units = {p.name: p.unit for p in analysis.parameters if p.unit}
-    return {"label": subject(analysis), "units": units}
-
-
-def _two_sided_piece(analysis: Analysis, **options: Any) -> dict[str, np.ndarray]:
-    found = two_sided(analysis, **options)
-    names = ("best", "low", "high", "low_at_bound", "high_at_bound", "remarks")
-    return {name: np.asarray(getattr(found, name)) for name in names}
 
 
 def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray) -> str:
@@ -502,9 +317,9 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray)
             "lie so far below the background."
         )
     if not words:
-        words.append(_OK)
+        words.append(FOUND)
     lowest = min(limits[np.isfinite(limits)], default=fits.lowest)
-    few = few_events.remark(min(_events(fits, search.data, search.null.vector[i], lowest)))
+    few = few_events.remark(min(carried_by(fits, search.data, search.null.vector[i], lowest)))
     if few:
         words[-1] = f"{words[-1].rstrip('.')}; {few}"
     analysis = fits.analysis
@@ -516,44 +331,6 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray)
             "asymptotic formulas need not hold: put it on the grid, or throw toys)"
         )
     return " ".join(words)
-
-
-def _events(fits: Conditional, data: Data, here: np.ndarray, value: float) -> tuple[float, float]:
-    """Return how many events tell a point (size,) from a value of the parameter; see
-    `few_events`."""
-    there = np.array(here)
-    there[fits.index] = value
-    return few_events.events(fits.analysis, data, fits.floating, fits.index, here, there)
-
-
-def _check_level(cl: float) -> None:
-    if not 0 < cl < 1:
-        raise errors.ParameterError(
-            f"the confidence level is {cl:g}; give a number between 0 and 1, as 0.95."
-        )
-
-
-def _summary(status: tuple[str, ...], what: str, grid: Mapping[str, np.ndarray]) -> str:
-    def at(i: int) -> str:
-        return ", ".join(f"{name} = {values[i]:.6g}" for name, values in grid.items())
-
-    n = len(status)
-    good = sum(s.startswith(_OK) for s in status)
-    if n == 1:
-        return status[0]
-    if good == n:
-        few = [i for i, s in enumerate(status) if few_events.TOO_FEW in s]
-        if not few:
-            return f"all {n} {what}s found."
-        return (
-            f"all {n} {what}s found; at {len(few)} of them few events, the first is "
-            f"{at(few[0])}: {status[few[0]]}"
-        )
-    first = next(i for i, s in enumerate(status) if not s.startswith(_OK))
-    return (
-        f"{n - good} of {n} points have no complete {what}; the first is {at(first)}: "
-        f"{status[first]}"
-    )
 
 
 __all__ = ["Limit", "ToyScan", "TwoSided", "limit", "two_sided"]

@@ -34,7 +34,7 @@ from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.secondary_minima import own_entries
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.posteriors.predictive import draw_prior
-from bknn.inference.posteriors.sample import which_method
+from bknn.inference.posteriors.sampler import which_method
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT, Nuts
 from bknn.inference.samplers.tempering import Ladder

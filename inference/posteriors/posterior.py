@@ -1,4 +1,7 @@
-"""Draws of a posterior, and whether to believe them."""
+"""Draws of a posterior, and whether to believe them.
+
+One class, which is longer than 450 lines: every diagnostic of the draws is a property of it.
+"""
 
 from __future__ import annotations
 

@@ -7,12 +7,9 @@ is a function of the analysis and a few numbers, whoever computes it and wheneve
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -22,33 +19,29 @@ from numpyro.diagnostics import effective_sample_size
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
-from bknn.answers.outline import identity
 from bknn.inference.estimate import Estimate
-from bknn.inference.fits import many
-from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.secondary_minima import own_entries
 from bknn.inference.pieces import Work
 from bknn.inference.posteriors.posterior import LARGEST_R_HAT, LEAST_ESS, Mode, Posterior
-from bknn.inference.samplers.coordinates import Coordinates
-from bknn.inference.samplers.nuts import SEGMENT, Nuts, Segment, packed, unpacked
-from bknn.inference.samplers.peaks import Peaks, peaks
-from bknn.inference.samplers.tempering import Ladder, stepping_stone
-from bknn.inference.samplers.whitening import Target, linearisation
+from bknn.inference.posteriors.sampler import (
+    Plan,
+    Sampler,
+    _unstacked,
+    devices,
+    modes,
+    natural,
+    side_by_side,
+    start,
+    together,
+    which_method,
+)
+from bknn.inference.samplers.nuts import SEGMENT, Segment, packed, unpacked
+from bknn.inference.samplers.tempering import stepping_stone
 from bknn.storage.store import Memory, Store
-
-METHODS = ("auto", "nuts", "tempered")
 
 #: Draws of each chain, at least, and minutes, at most, unless one says otherwise.
 DRAWS, MINUTES = 1000, 30.0
 
-#: Steps of the warm-up.
-_WARMUP = 300
-
-#: Rungs of the ladder, and of one that reaches down to where the posterior is e^-1e4 of its height.
-_RUNGS, _MANY_RUNGS, _DEEP = 8, 16, 1e4
-
-#: How often a place is drawn from the prior where the likelihood does not vanish.
-_TRIES = 20
 
 #: With a target of effective draws, at most so many times the draws asked for.
 _ROUNDS = 20
@@ -183,33 +176,6 @@ def _known(analysis: Analysis, plan: Plan, data: Data | None) -> tuple[Mode, ...
     )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What decides the draws of a chain, besides the analysis; of its priors, in words."""
-
-    fixed: Mapping[str, float]
-    chains: int
-    warmup: int
-    seed: int
-    method: str
-    priors: Mapping[str, str]
-
-    @classmethod
-    def of(
-        cls,
-        analysis: Analysis,
-        fixed: Mapping[str, float] | None,
-        chains: int,
-        warmup: int | None,
-        seed: int,
-        method: str,
-    ) -> Plan:
-        """Return the plan of some chains."""
-        held = {name: float(value) for name, value in (fixed or {}).items()}
-        priors = {p.name: p.prior_with_range for p in analysis.parameters}
-        return cls(held, chains, warmup_steps(warmup), seed, method, priors)
-
-
 def group(
     analysis: Analysis,
     *,
@@ -223,131 +189,6 @@ def group(
     found = run_group(sampler, Work(), group, segments=segments, progress=progress)
     found = natural(sampler, found)
     return {"draws": found.draws, **found.stats}
-
-
-def natural(sampler: Sampler, segment: Segment) -> Segment:
-    """Return draws in whitened coordinates as parameter vectors."""
-    return segment._replace(draws=sampler.target.vectors(segment.draws))
-
-
-def _unstacked(arrays: Mapping[str, np.ndarray]) -> Segment:
-    return Segment(arrays["draws"], {k: v for k, v in arrays.items() if k != "draws"})
-
-
-def devices() -> list[Any]:
-    """Devices that groups of chains are shared among; cores of a processor share by themselves."""
-    return [None] if jax.default_backend() == "cpu" else list(jax.devices())
-
-
-def together(chains: int) -> int:
-    """How many chains are one computation: two cost a core little more than one, and all of them
-    little more on an accelerator."""
-    return 2 if devices() == [None] else -(-chains // len(devices()))
-
-
-def side_by_side(function: Callable[[int], Segment], groups: range) -> list[Segment]:
-    """Return the draws of all groups, on all cores or devices."""
-    with ThreadPoolExecutor(max(many.workers(), len(devices()))) as pool:
-        return list(pool.map(function, groups))
-
-
-def warmup_steps(asked: int | None) -> int:
-    """Steps of the warm-up in whole segments, so that it ends with one."""
-    return -(-(_WARMUP if asked is None else asked) // SEGMENT) * SEGMENT
-
-
-class Sampler:
-    """Target and compiled programs of a plan.
-
-    Attributes:
-        target: the whitened posterior.
-        own: coordinates of the model's own parameters, nuisances left out.
-    """
-
-    def __init__(self, analysis: Analysis, plan: Plan, data: Data | None) -> None:
-        self.plan = plan
-        vector, moving = start(analysis, plan.fixed)
-        if not moving.any():
-            raise errors.ParameterError(
-                "every parameter is kept, so there is nothing to sample; let one float."
-            )
-        frame = coordinates(analysis, moving, vector, data)
-        found = modes(analysis, plan.fixed, data)
-        self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
-        loose = self.own if plan.method == "tempered" else None
-        self.target = Target(frame, found.z[0], data=data, loose=loose)
-        self.key = _digest(asdict(plan), identity(analysis), data)
-
-        rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
-
-        def programs() -> Nuts | Ladder:
-            if plan.method == "nuts":
-                return Nuts(self.target.weight, warmup=plan.warmup)
-            return Ladder(
-                self.target.weight,
-                self.target.size,
-                warmup=plan.warmup,
-                rungs=rungs,
-                stiffness=self.target.stiffness,
-            )
-
-        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness, rungs)
-        self.sampler = _kept(analysis, what, programs)
-        random = np.random.default_rng(plan.seed)
-        self.begin = random.standard_normal((plan.chains, self.target.size))
-        if plan.method == "nuts":
-            self.begin += self.target.whitened(self._centres(found.z, random))
-        # Here, so that its time counts as compilation.
-        state = self.state(0)
-        self.sampler.advance(state, self.target.frame)
-        self.target.vectors(self.begin[:1])
-
-    def _centres(self, modes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return z (chains, n) about which chains begin: every second one at a mode, each in turn,
-        the others where the prior has the model's own parameters, wherever that is.
-
-        A ladder needs no such care: its rungs all begin at the prior.
-        """
-        chains = self.plan.chains
-        result = modes[(np.arange(chains) + 1) // 2 % len(modes)]
-        linearise = linearisation(self.target.coordinates, self.target.data.counts)
-        for chain in range(1, chains, 2):
-            for _ in range(_TRIES):
-                z = np.array(self.target.mode)
-                z[self.own] = random.standard_normal(len(self.own))
-                # Not where the likelihood vanishes: nothing leads away from there.
-                if np.isfinite(linearise(z)[0]):
-                    result[chain] = z
-                    break
-        return result
-
-    def state(self, group: int) -> Any:
-        """The state in which a group of chains begins."""
-        size = together(self.plan.chains)
-        rows = np.arange(group * size, (group + 1) * size) % self.plan.chains
-        key = jax.random.fold_in(jax.random.PRNGKey(self.plan.seed), group)
-        state = self.sampler.start(key, self.begin[rows], self.target.frame)
-        # In the form in which later states are: another would be compiled anew.
-        return unpacked(packed(state), state)
-
-
-def _digest(*what: Any) -> str:
-    """Return a short name of numbers, texts and arrays."""
-
-    def plain(x: Any) -> Any:
-        return [plain(y) for y in x] if isinstance(x, tuple | list) else np.asarray(x).tolist()
-
-    text = json.dumps([x if isinstance(x, str | dict) else plain(x) for x in what if x is not None])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _kept(analysis: Analysis, what: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what was made for the same purpose before: compiling takes longer than sampling."""
-    cache = analysis.__dict__.setdefault("_samplers", {})
-    key = _digest(*what)
-    if key not in cache:
-        cache[key] = make()
-    return cache[key]
 
 
 def run_group(
@@ -474,43 +315,3 @@ def ladder_evidence(log_weight: np.ndarray, betas: np.ndarray) -> Estimate:
 
 
 # Modes ---------------------------------------------------------------------------------------
-
-
-def start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the search for modes begins (size,), and which parameters move."""
-    starts, moving, _ = starting_points(analysis, fixed, {})
-    return starts[0, 0], moving
-
-
-def which_method(
-    analysis: Analysis, method: str, fixed: Mapping[str, float], data: Data | None = None
-) -> str:
-    """Return the method that "auto" stands for."""
-    if method not in METHODS:
-        raise errors.unknown("method", method, METHODS)
-    if method != "auto":
-        return method
-    starts, moving, _ = starting_points(analysis, fixed, {})
-    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
-    if several or not moving.any():
-        return "tempered"
-    return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
-
-
-def modes(analysis: Analysis, fixed: Mapping[str, float], data: Data | None = None) -> Peaks:
-    """Return the modes of the posterior, looked for once."""
-    vector, moving = start(analysis, fixed)
-    what = ("modes", moving, vector, data)
-    return _kept(
-        analysis,
-        what,
-        lambda: peaks(analysis, fixed, coordinates(analysis, moving, vector, data), data),
-    )
-
-
-def coordinates(
-    analysis: Analysis, moving: np.ndarray, vector: np.ndarray, data: Data | None
-) -> Coordinates:
-    """Return the coordinates of what moves; programs are kept with them."""
-    what = ("coordinates", moving, vector, data)
-    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data, straight=True))

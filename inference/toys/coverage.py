@@ -13,7 +13,8 @@ from bknn import errors
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import with_error
 from bknn.inference.estimate import ONE_SIGMA, Fraction
-from bknn.inference.toys.toys import Failures, Toys
+from bknn.inference.toys.failures import Failures
+from bknn.inference.toys.toys import Toys
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,8 +16,9 @@ from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.slopes import slopes
 from bknn.inference.pieces import Progress, Work
+from bknn.inference.toys.failures import Failures
 from bknn.inference.toys.significance import best_fit
-from bknn.inference.toys.toys import Failures, Toys, toys
+from bknn.inference.toys.toys import Toys, toys
 
 
 @dataclass(frozen=True, eq=False, repr=False)

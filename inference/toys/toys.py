@@ -16,11 +16,11 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import identity, subject
-from bknn.answers.packing import piece
 from bknn.inference.datasets import saturated, taken, throw
 from bknn.inference.fits.fisher import inverse
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED
+from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
+from bknn.inference.toys.failures import CAUSES, Failures
 from bknn.inference.toys.lowest_minima import Search
 
 
@@ -252,41 +252,6 @@ def _positive(matrix: Array) -> Array:
     return result
 
 
-@piece
-@dataclass(frozen=True)
-class Failures:
-    """The toys whose fits failed.
-
-    Attributes:
-        toys: (seed, number) of each.
-        total: how many toys there are, these included.
-        causes: how many failed for which reason.
-    """
-
-    toys: tuple[tuple[int, int], ...]
-    total: int
-    causes: Mapping[str, int]
-
-    @property
-    def count(self) -> int:
-        return len(self.toys)
-
-    def __str__(self) -> str:
-        if not self.toys:
-            return f"none of {self.total} toys failed"
-        shown = ", ".join(f"number {number} of seed {seed}" for seed, number in self.toys[:5])
-        more = f" and {self.count - 5} more" if self.count > 5 else ""
-        causes = ", ".join(f"{count} {cause}" for cause, count in self.causes.items())
-        return f"{self.count} of {self.total} toys failed ({causes}): {shown}{more}"
-
-
-_CAUSES = {
-    STALLED: "stalled",
-    EXHAUSTED: "not converged after all steps",
-    NOT_FINITE: "without a finite likelihood",
-}
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Toys(Answer):
     """What the fits of n toys found.
@@ -358,7 +323,7 @@ class Toys(Answer):
         bad = np.flatnonzero(~self.good)
         causes: dict[str, int] = {}
         for code in self.outcome[bad]:
-            cause = _CAUSES.get(int(code), _CAUSES[NOT_FINITE])
+            cause = CAUSES.get(int(code), CAUSES[NOT_FINITE])
             causes[cause] = causes.get(cause, 0) + 1
         names = tuple((int(self.seeds[i]), int(self.numbers[i])) for i in bad)
         return Failures(names, self.n, causes)

@@ -9,7 +9,8 @@ import pytest
 
 import bknn
 from bknn import models
-from bknn.inference.impacts import COLUMNS, impacts
+from bknn.inference.impacts.impacts import impacts
+from bknn.inference.impacts.result import COLUMNS
 
 from .reference import pyhf, pyhf_speaks_softly
 from .workspaces import one_channel

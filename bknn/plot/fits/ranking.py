@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bknn import errors
-from bknn.inference.impacts import Impacts
+from bknn.inference.impacts.result import Impacts
 from bknn.plot.drawing.labels import distinct, parameter_label, shorten
 from bknn.plot.drawing.style import BLACK, BLUE, ORANGE, WIDTH, Caption, plain, powers, style, tint
 

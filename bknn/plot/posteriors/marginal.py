@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bknn.inference.posteriors.marginal import Marginal
+from bknn.inference.posteriors.on_grid import Marginal
 from bknn.plot.drawing.scale import Scale
 from bknn.plot.drawing.style import GREY, Caption, data_labels, kept, plain, style
 from bknn.plot.posteriors.corner import (

@@ -18,11 +18,12 @@ from bknn.answers.answer import Answer
 from bknn.answers.outline import DataOutline, Outline, is_analysis
 from bknn.answers.packing import KNOWN
 from bknn.inference.estimate import Fraction
-from bknn.inference.posteriors.marginal import Marginal
+from bknn.inference.posteriors.on_grid import Marginal
 from bknn.inference.posteriors.posterior import Mode
 from bknn.inference.posteriors.predictive import Predictive
 from bknn.inference.toys.coverage import Bias, Coverage, Pulls
-from bknn.inference.toys.toys import Failures, Toys
+from bknn.inference.toys.failures import Failures
+from bknn.inference.toys.toys import Toys
 from bknn.priors import describe
 from bknn.studies.observables.profiled import Range
 from bknn.studies.power import Separation

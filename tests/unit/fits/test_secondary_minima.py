@@ -9,7 +9,7 @@ from scipy import optimize, stats
 import bknn
 from bknn import inference
 from bknn.inference.fits.secondary_minima import mirrored, own_entries, scattered
-from bknn.inference.posteriors.sample import modes, which_method
+from bknn.inference.posteriors.sampler import modes, which_method
 from bknn.inference.profiles.held import Points
 
 from .. import small

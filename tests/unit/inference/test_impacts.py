@@ -15,7 +15,8 @@ import bknn
 from bknn import errors, inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.fits.newton import EXHAUSTED
-from bknn.inference.impacts import COLUMNS, Impacts, constraints, impacts
+from bknn.inference.impacts.impacts import constraints, impacts
+from bknn.inference.impacts.result import COLUMNS, Impacts
 from bknn.plot.fits.ranking import DOWN, UP, ranking
 
 from .. import small

@@ -18,7 +18,8 @@ import bknn
 from bknn import errors, inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.limits import conditional_fits, roots
-from bknn.inference.limits.limit import Limit, limit, two_sided
+from bknn.inference.limits.limit import Limit, limit
+from bknn.inference.limits.two_sided import two_sided
 from bknn.parameters import Parameter
 from bknn.plot.likelihoods.limits import limits as draw_limits
 from bknn.plot.likelihoods.limits import scan as draw_scan

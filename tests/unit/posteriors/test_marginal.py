@@ -17,7 +17,7 @@ from scipy import stats
 
 import bknn
 from bknn import errors, inference, plot
-from bknn.inference.posteriors.marginal import Marginal
+from bknn.inference.posteriors.on_grid import Marginal
 from bknn.questions.marginal import marginal_table
 from bknn.run import card
 

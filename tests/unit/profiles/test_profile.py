@@ -23,9 +23,10 @@ from bknn.analysis.analysis import Data
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.newton import STALLED
 from bknn.inference.profiles.contours import contours
+from bknn.inference.profiles.grid_of_fits import GridOfFits
 from bknn.inference.profiles.held import Points
 from bknn.inference.profiles.intervals import intervals
-from bknn.inference.profiles.profile import _Table, profile, scan
+from bknn.inference.profiles.profile import profile, scan
 from bknn.plot import save
 from bknn.plot.likelihoods.profile import contours as draw_contours
 from bknn.plot.likelihoods.profile import profile as draw_profile
@@ -272,14 +273,14 @@ def test_smooth_curves_are_not_repaired(monkeypatch, whole):
 def test_memory_does_not_grow(monkeypatch, one):
     """Vectors of a block and of its border are in memory, whatever the grid."""
     held = []
-    forget = _Table.forget
+    forget = GridOfFits.forget
 
-    def noted(self: _Table, where: np.ndarray) -> None:
+    def noted(self: GridOfFits, where: np.ndarray) -> None:
         held.append(len(self.vectors))
         forget(self, where)
         held.append(len(self.vectors))
 
-    monkeypatch.setattr(_Table, "forget", noted)
+    monkeypatch.setattr(GridOfFits, "forget", noted)
     points = Points(one, ["mu"])
     points.most = 500
     steps: list[int] = []

@@ -16,8 +16,9 @@ from scipy.stats import norm
 
 import bknn
 from bknn import cli, errors, inference, models
-from bknn.inference.impacts import impacts
-from bknn.inference.limits.limit import limit, two_sided
+from bknn.inference.impacts.impacts import impacts
+from bknn.inference.limits.limit import limit
+from bknn.inference.limits.two_sided import two_sided
 from bknn.inference.profiles.intervals import intervals
 from bknn.inference.profiles.profile import profile
 from bknn.questions.shared import build, progress, values

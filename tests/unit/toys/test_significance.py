@@ -17,8 +17,9 @@ from bknn.analysis.analysis import Data
 from bknn.inference.datasets import throw
 from bknn.inference.fits.newton import EXHAUSTED
 from bknn.inference.toys.goodness import goodness_of_fit
-from bknn.inference.toys.significance import Significance, best_fit, significance, upcrossings
+from bknn.inference.toys.significance import Significance, best_fit, significance
 from bknn.inference.toys.toys import Toys, toys
+from bknn.inference.toys.upcrossings import upcrossings
 from bknn.spectrum import Line, Spectrum
 
 from .. import small

@@ -17,197 +17,19 @@ so their squares do: this is the decomposition of A. Pinto et al., arXiv:2307.04
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
 
 import jax
 import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
-from bknn.answers.answer import Answer, Shown
-from bknn.answers.digits import with_error
-from bknn.answers.outline import subject, unit_of
-from bknn.answers.packing import Coordinate
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import compiled, fit, worth_holding
 from bknn.inference.fits.newton import CONVERGED
 from bknn.inference.fits.result import FitResult, _hessian
+from bknn.inference.impacts.groups import STATISTICAL, grouped, members_of, together
+from bknn.inference.impacts.result import Impacts, contribution_of
 from bknn.inference.pieces import Progress
-
-#: The counts, among the groups.
-STATISTICAL = "statistical"
-#: Nuisances that no pattern of the user's takes.
-OTHER = "other"
-
-#: Uncertainties whose ratio exceeds this are far apart.
-_ALIKE = 1.25
-
-#: Parameters that are printed.
-_SHOWN = 5
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Impacts(Answer):
-    """How the parameters move a parameter of interest, the strongest first. Arrays (n,).
-
-    An impact is the shift of the parameter of interest when a parameter is moved by its uncertainty
-    and held there. NaN is what has no value; `remarks` says why.
-
-    Attributes:
-        poi: the parameter of interest.
-        result: the fit.
-        names: everything else that floats, in the order of the ranking: by the largest of `post`,
-            `post_up` and `post_down`.
-        index: positions of the names in the flat vector.
-        pre, post: shift for +1 width of the constraint, and for +1 uncertainty of the fit, linear
-            (by implicit differentiation). `pre` is NaN for what has no constraint.
-        pre_up, pre_down, post_up, post_down: shifts found by fitting again with the parameter held
-            one width or uncertainty above and below its best value; NaN without refits.
-        pull: (best value - centre of the constraint) / width.
-        constraint: uncertainty / width.
-        remarks: {name: what went wrong}.
-        groups, total: {label: uncertainty}, by how much the best value fluctuates if the data do
-            around what was observed, to first order; the squares add up to that of `total`.
-        expected_groups, expected_total: the same if they fluctuate around what the fit expects.
-        contributions: {label: uncertainty} of each group but the counts, by how much the
-            uncertainty shrinks, in quadrature, if all its members are held: see `contribution`.
-        hessian: uncertainty from the curvature of the likelihood; see `impacts` why it differs.
-        derivative: of the best value by every count and auxiliary datum, in the shape of the data.
-    """
-
-    poi: str
-    result: FitResult
-    names: tuple[str, ...]
-    index: np.ndarray
-    pre: np.ndarray
-    post: np.ndarray
-    pre_up: np.ndarray
-    pre_down: np.ndarray
-    post_up: np.ndarray
-    post_down: np.ndarray
-    pull: np.ndarray
-    constraint: np.ndarray
-    remarks: dict[str, str]
-    groups: dict[str, float]
-    total: float
-    expected_groups: dict[str, float]
-    expected_total: float
-    contributions: dict[str, float]
-    hessian: float
-    derivative: Data
-
-    def dimensions(self) -> dict[str, tuple[str, ...]]:
-        return dict.fromkeys(("index", *COLUMNS), ("nuisance",))
-
-    def coordinates(self) -> dict[str, Coordinate]:
-        return {"nuisance": Coordinate(self.names)}
-
-    def field_units(self) -> dict[str, str]:
-        unit = unit_of(self.result.target, self.poi)
-        return {c: unit for c in COLUMNS if c.startswith(("pre", "post"))}
-
-    @property
-    def converged(self) -> np.ndarray:
-        """Whether the impact of each parameter was found (n,)."""
-        if self.poi in self.remarks:
-            return np.zeros(len(self.names), bool)
-        return np.array([name not in self.remarks for name in self.names], bool)
-
-    def columns(self) -> dict[str, Any]:
-        """One row a parameter, the strongest first."""
-        return {"name": list(self.names), **{c: getattr(self, c) for c in COLUMNS}}
-
-    @property
-    def value(self) -> float:
-        """Best value of the parameter of interest."""
-        return float(self.result.vector[self.result.target.index(self.poi)])
-
-    @property
-    def table(self) -> list[dict[str, Any]]:
-        """One row a parameter, {"name": ..., "pre": ..., ...}, the strongest first."""
-        numbers = {c: getattr(self, c) for c in COLUMNS}
-        return [
-            {"name": name, **{c: float(x[i]) for c, x in numbers.items()}}
-            | ({"remark": self.remarks[name]} if name in self.remarks else {})
-            for i, name in enumerate(self.names)
-        ]
-
-    def __getitem__(self, name: str) -> dict[str, Any]:
-        """The row of a parameter."""
-        if name not in self.names:
-            raise errors.unknown("parameter", name, self.names, f"the impacts on {self.poi!r}")
-        return self.table[self.names.index(name)]
-
-    def contribution(self, *patterns: str) -> float:
-        """Return by how much the uncertainty shrinks, in quadrature, if parameters are held.
-
-        sqrt(sigma^2 - sigma_held^2), by the curvature at the fit: tables of systematic
-        uncertainties are often made so. Contributions of different sources add up to nothing in
-        particular. It is the absolute value of `post` for a single parameter.
-
-        Args:
-            patterns: names or sets of names, with * and ?, as for groups.
-
-        Raises:
-            UnknownNameError: a pattern that matches nothing that floats.
-        """
-        own = np.zeros(len(self.names), bool)
-        for pattern in patterns:
-            hits = np.array([_matches(name, pattern) for name in self.names], bool)
-            if not hits.any():
-                raise errors.unknown("parameter", pattern, self.names, "what floats in the fit")
-            own |= hits
-        return _contribution(self.result, self.result.target.index(self.poi), self.index[own])
-
-    @property
-    def status(self) -> str:
-        """What has no value, and why, in a sentence."""
-        if self.poi in self.remarks:
-            return self.remarks[self.poi]
-        text = f"the impacts of all {len(self.names)} parameters were found."
-        if self.remarks:
-            (name, remark), *more = self.remarks.items()
-            rest = f" (and {len(more)} more; see `remarks`)" if more else ""
-            text = f"{len(self.remarks)} of {len(self.names)} parameters: {name} {remark}{rest}."
-        totals = (self.hessian, self.total, self.expected_total)
-        if max(totals) > _ALIKE * min(totals):
-            text += (
-                f" The groups add up to {self.total:.3g} around the observation and to "
-                f"{self.expected_total:.3g} around the fit, where the curvature gives "
-                f"{self.hessian:.3g}: {self.poi} is far from linear in the data; use toys."
-            )
-        return text
-
-    def shown(self) -> Shown:
-        unit = unit_of(self.result.target, self.poi)
-        columns = ((self.post, "+.3g"), (self.pull, "+.2f"), (self.constraint, ".2f"))
-        rows = [
-            (name, *(_shown(x[i], how) for x, how in columns))
-            for i, name in enumerate(self.names[:_SHOWN])
-        ]
-        more = f" and {n} more" if (n := len(self.names) - _SHOWN) > 0 else ""
-        groups = [*self.groups.items(), ("together", self.total)]
-        shares = ", ".join(f"{label} {value:.3g}" for label, value in groups)
-        return Shown(
-            f"Impacts on {self.poi} = {with_error(self.value, self.hessian, unit)} of "
-            f"{subject(self.result.target)}",
-            (f"parameter{more}", "impact", "pull", "constraint"),
-            rows,
-            [f"Uncertainties: {shares}.", self.status],
-        )
-
-
-#: Numbers in a row of the table.
-COLUMNS = (
-    "pre", "post", "pre_up", "pre_down", "post_up", "post_down", "pull", "constraint",
-)  # fmt: skip
-
-
-def _shown(x: float, how: str) -> str:
-    """Return a number, nothing for what has none."""
-    return "" if np.isnan(x) else f"{x:{how}}"
 
 
 def impacts(
@@ -263,7 +85,7 @@ def impacts(
     Example:
         >>> import bknn; bknn.enable_x64()
         >>> from bknn import models
-        >>> from bknn.inference.impacts import impacts
+        >>> from bknn.inference.impacts.impacts import impacts
         >>> analysis = bknn.Analysis(models.load("signal-strength"), bknn.data.load("belle2-2025"))
         >>> found = impacts(analysis, "mu", refits=False)
         >>> found.names[0], round(float(found.post[0]), 2)
@@ -277,7 +99,7 @@ def impacts(
     _require(analysis, poi, result)
     data = analysis.data if result.data is None else result.data
     centre, width = constraints(analysis, data)
-    members = _members(analysis, np.isfinite(width), groups)
+    members = members_of(analysis, np.isfinite(width), groups)
     remarks = _remarks(analysis, poi, result)
 
     covariance = result.covariance
@@ -306,9 +128,9 @@ def impacts(
     order = np.argsort(-np.max(np.where(np.isnan(size), -1.0, size), axis=0), kind="stable")
     rates, jacobian = _jacobian(analysis, result.vector)
     derivative = _derivative(analysis, result.vector, rates, jacobian, covariance[i])
-    observed = _groups(analysis, result.vector, rates, derivative, members)
+    observed = grouped(analysis, result.vector, rates, derivative, members)
     row = _expected_covariance(analysis, i, result, rates, jacobian)
-    expected = _groups(
+    expected = grouped(
         analysis,
         result.vector,
         rates,
@@ -323,11 +145,11 @@ def impacts(
         **{c: x[order] for c, x in columns.items()},
         remarks=remarks,
         groups=observed,
-        total=_together(observed),
+        total=together(observed),
         expected_groups=expected,
-        expected_total=_together(expected),
+        expected_total=together(expected),
         contributions={
-            label: _contribution(result, i, np.intersect1d(own, rows))
+            label: contribution_of(result, i, np.intersect1d(own, rows))
             for label, own in members.items()
             if label != STATISTICAL
         },
@@ -515,18 +337,6 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(a == 0, 0.0, a / np.where(b > 0, b, np.nan))
 
 
-def _contribution(result: FitResult, i: int, rows: np.ndarray) -> float:
-    """Return by how much the uncertainty of parameter i shrinks if others are held."""
-    covariance = result.covariance
-    rows = rows[result.uncertainty_vector[rows] > 0]  # the others lie at a bound
-    scale = np.sqrt(np.diag(covariance)[rows])
-    along = covariance[i, rows] / scale
-    block = covariance[np.ix_(rows, rows)] / np.outer(scale, scale)
-    if not result.uncertainty_vector[i] > 0:
-        return float("nan")
-    return float(np.sqrt(along @ np.linalg.solve(block, along)))
-
-
 def _jacobian(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rates (bins,) and their derivatives by all parameters (bins, size)."""
     compiled = analysis.__dict__.setdefault("_rate_derivatives", {})
@@ -538,96 +348,3 @@ def _jacobian(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.nd
     result[:, structure.shared] = dense
     result[structure.local_bin, structure.local] = local
     return rates, result
-
-
-def _groups(
-    analysis: Analysis,
-    vector: np.ndarray,
-    rates: np.ndarray,
-    derivative: Data,
-    members: Mapping[str, np.ndarray],
-) -> dict[str, float]:
-    """Return {group: uncertainty} from the data of its members, which fluctuate as expected."""
-    variances = np.zeros(analysis.size + analysis.n_bins)
-    index, _, sigma = analysis.normal
-    variances[index] = (derivative.normal * sigma) ** 2
-    index, _, factor = analysis.poisson
-    variances[index] = derivative.poisson**2 * vector[index] * factor
-    variances[analysis.size :] = derivative.counts**2 * analysis.outcomes.spread(rates)
-    return {label: float(np.sqrt(variances[own].sum())) for label, own in members.items()}
-
-
-def _together(groups: Mapping[str, float]) -> float:
-    return float(np.sqrt(sum(x**2 for x in groups.values())))
-
-
-def _members(
-    analysis: Analysis, constrained: np.ndarray, groups: Mapping[str, Sequence[str]] | None
-) -> dict[str, np.ndarray]:
-    """Return {group: positions in [parameters, counts]} of what fluctuates."""
-    labels = _kinds(analysis) if groups is None else _matched(analysis, constrained, groups)
-    members = {STATISTICAL: analysis.size + np.arange(analysis.n_bins)}
-    for label in (*(groups or _DEFAULT), OTHER):
-        own = [j for j in np.flatnonzero(constrained) if labels[j] == label]
-        # A group of the user's is reported even if others took all that it matches.
-        if own or (groups and label in groups):
-            members[label] = np.array(own, int)
-    return members
-
-
-SIMULATED, NORMALISATIONS, SHAPES, THEORY = _DEFAULT = (
-    "simulated samples", "normalisations", "shapes", "theory",
-)  # fmt: skip
-
-
-def _kinds(analysis: Analysis) -> list[str]:
-    """Return the default group of each parameter."""
-    labels = [SHAPES] * analysis.size
-    labels[: len(analysis.parameters)] = [THEORY] * len(analysis.parameters)
-    for j in analysis.structure.local:
-        labels[j] = SIMULATED
-    for part, source in zip(analysis.parts, analysis.sources, strict=True):
-        cells = part.pdf.cells
-        shifting = {*cells.shift_parameters.tolist(), *cells.bend_parameters.tolist()}
-        factors = {*cells.scalar_parameters.tolist(), *cells.normsys_parameters.tolist()}
-        for j in factors - shifting:
-            if source[j] >= 0:
-                labels[source[j]] = NORMALISATIONS
-        for name in part.measurement.form_factor_modifiers:
-            for j in source[part.pdf.slices[name]]:
-                if j >= 0:
-                    labels[j] = THEORY
-    return labels
-
-
-def _matched(
-    analysis: Analysis, constrained: np.ndarray, groups: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """Return the group of each parameter by the user's patterns."""
-    if STATISTICAL in groups:
-        raise errors.ParameterError(
-            f"the group {STATISTICAL!r} is that of the counts; give nuisances another label."
-        )
-    labels = [OTHER] * analysis.size
-    taken = np.zeros(analysis.size, bool)
-    for label, patterns in groups.items():
-        for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            hits = np.array([_matches(name, pattern) for name in analysis.names])
-            if not hits.any():
-                names = [n for n, c in zip(analysis.names, constrained, strict=True) if c]
-                raise errors.unknown("nuisance", pattern, names, f"group {label!r}")
-            if not (hits & constrained).any():
-                raise errors.ParameterError(
-                    f"group {label!r}: {pattern!r} has no constraint, so no datum of its own that "
-                    f"could fluctuate; what the counts know of it is in {STATISTICAL!r}."
-                )
-            for j in np.flatnonzero(hits & ~taken):
-                labels[j] = label
-            taken |= hits
-    return labels
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Whether a flat name, or the set it belongs to, fits a pattern."""
-    base = name.partition("[")[0]
-    return name == pattern or fnmatchcase(name, pattern) or fnmatchcase(base, pattern)

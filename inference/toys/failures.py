@@ -1,0 +1,44 @@
+"""Toys whose fits failed: how many, which, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bknn.answers.packing import piece
+from bknn.inference.fits.newton import EXHAUSTED, NOT_FINITE, STALLED
+
+
+@piece
+@dataclass(frozen=True)
+class Failures:
+    """The toys whose fits failed.
+
+    Attributes:
+        toys: (seed, number) of each.
+        total: how many toys there are, these included.
+        causes: how many failed for which reason.
+    """
+
+    toys: tuple[tuple[int, int], ...]
+    total: int
+    causes: Mapping[str, int]
+
+    @property
+    def count(self) -> int:
+        return len(self.toys)
+
+    def __str__(self) -> str:
+        if not self.toys:
+            return f"none of {self.total} toys failed"
+        shown = ", ".join(f"number {number} of seed {seed}" for seed, number in self.toys[:5])
+        more = f" and {self.count - 5} more" if self.count > 5 else ""
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.causes.items())
+        return f"{self.count} of {self.total} toys failed ({causes}): {shown}{more}"
+
+
+CAUSES = {
+    STALLED: "stalled",
+    EXHAUSTED: "not converged after all steps",
+    NOT_FINITE: "without a finite likelihood",
+}
