@@ -36,7 +36,6 @@ from bknn.inference.limits.remarks import (
     summed_up,
 )
 from bknn.inference.limits.roots import BEYOND, EDGE, LOST
-from bknn.inference.limits.two_sided import TwoSided, two_sided
 from bknn.inference.pieces import Compute, Progress, Work
 
 _STATISTICS, _METHODS = ("cls", "clsb"), ("asymptotic", "toys")
@@ -333,4 +332,4 @@ def _status(search: Asymptotic, i: int, outcome: np.ndarray, limits: np.ndarray)
     return " ".join(words)
 
 
-__all__ = ["Limit", "ToyScan", "TwoSided", "limit", "two_sided"]
+__all__ = ["Limit", "ToyScan", "limit"]
