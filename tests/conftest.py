@@ -11,15 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# XLA reads this once, when JAX makes its first array; so it stands before every other import. The
-# flags for quick compilation are those that `bknn.enable_x64` sets for all users.
-for flag in (
-    "--xla_force_host_platform_device_count=2",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_llvm_disable_expensive_passes=true",
-):
-    if flag.partition("=")[0] not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+# XLA reads this once, when JAX makes its first array; so it stands before every other import.
+DEVICES = "--xla_force_host_platform_device_count"
+if DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=2".strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 # What one worker or module has compiled the others need not compile again. Kept for one run only:
 # a run from nothing must work from nothing.

@@ -97,6 +97,7 @@ def read(text: str, functions: Sequence[str | Path] = ()) -> dist.Distribution:
         ParameterError: numbers that are missing, too many, or make no sense; a function of a file
             that was not named, or that raises something.
 
+    >>> from bknn.priors import describe
     >>> describe(read("uniform(1.5, 3.0)"))
     'uniform on [1.5, 3]'
     >>> describe(read("flat-in-square(0, 4.78)"))

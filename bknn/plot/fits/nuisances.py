@@ -124,8 +124,8 @@ def draw(analysis: Analysis, found: Pulls, caption: Callable[..., Caption], labe
     strips = _foremost([(name, rows) for name, rows, scalar in sets if not scalar], found)
     left_out = len(sets) - len(alone) - len(strips)
     names = {name: parameter_label(analysis, name, 30) for name, _ in alone}
-    for name, label in distinct([s for s, _ in strips]).items():
-        names[name] = plain(shorten(label, 34))
+    for name, short in distinct([s for s, _ in strips]).items():
+        names[name] = plain(shorten(short, 34))
     both = bool(alone) and bool(strips)
     with style():
         # A strip is at least as high as its name.

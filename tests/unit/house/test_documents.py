@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -42,6 +43,7 @@ LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md", "docs/sim
 )
 def test_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    matplotlib.rcdefaults()  # peers in the same process change them
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": page.stem}
     for block in BLOCK.finditer(text):

@@ -230,7 +230,12 @@ def test_evidence(analysis):
             SimpleNamespace(value=value + i, error=0.1, method=f"method {i}") for i in range(2)
         )
         return SimpleNamespace(
-            value=value, error=0.1, method="method 0", estimates=estimates, agreed=True, status=""
+            value=value,
+            error=0.1,
+            method="method 0",
+            estimates=estimates,
+            converged=True,
+            status="",
         )
 
     figure = plot.evidence(

@@ -16,7 +16,7 @@ from bknn.inputs import STANDARD
 from bknn.parameters import couplings_of, point
 from bknn.prediction import value
 from bknn.studies.compare import TELLING, existing
-from bknn.studies.observables.quantities import Quantity
+from bknn.studies.observables.quantities import Quantity, evaluate
 
 from ...physics.longhand import Decay
 
@@ -257,6 +257,6 @@ def test_quantities_of_the_new_state():
     model = load("vector")
     params = point(model, {"mass": 2.1, "h_V": 7e-9, "h_A": 3e-9})
     wanted = [Quantity(o, KSTAR0, part="new") for o in ("branching_ratio", "f_l", "r_kstar")]
-    got = inference.quantities.evaluate(model, wanted, params)
+    got = evaluate(model, wanted, params)
     expected = [value(model, q.observable, KSTAR0, params, part="new") for q in wanted]
     np.testing.assert_allclose(got, expected, rtol=1e-12)

@@ -458,11 +458,11 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_json({"a": 2}, path)
-    assert strict_json(path) == {"a": 1}
+    assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json({"a": math.nan}, path)
-    assert strict_json(path) == {"a": 1}
+    assert json.loads(path.read_text()) == {"a": 1}
 
 
 # ---------------------------------------------------------------- when it does not go well

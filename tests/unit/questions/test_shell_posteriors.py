@@ -300,7 +300,9 @@ def test_evidence_refuses(weighed, words, problem):
 
 
 def test_methods_that_differ(analysis, capsys):
-    comparison = Comparison({"a": found_evidence(-10.0), "b": found_evidence(-12.0, agreed=False)})
+    comparison = Comparison(
+        {"a": found_evidence(-10.0), "b": found_evidence(-12.0, converged=False)}
+    )
     assert not comparison.converged
     asked = [studies.Hypothesis(name, analysis, meaning=f"it is {name}") for name in "ab"]
     assert evidence.tell(comparison, asked, None, {}) == 1
