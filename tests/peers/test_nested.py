@@ -34,6 +34,7 @@ def log_mean() -> float:
     return float(special.logsumexp(terms))
 
 
+@pytest.mark.slow
 def test_two_narrow_peaks() -> None:
     pytest.importorskip("blackjax")
     done: list[int] = []

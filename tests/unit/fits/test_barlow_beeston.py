@@ -82,6 +82,7 @@ def test_fixed_ones_stay(belle2, toys):
     assert float(settler(belle2)(jnp.asarray(start), data, moving)[entry]) == 1.7
 
 
+@pytest.mark.slow
 def test_a_large_batch_ends_at_minima(belle2, toys):
     """More fits than LAPACK can do side by side in XLA's pool of threads (jaxlib 0.10 hangs)."""
     result = inference.fit(belle2, data=toys)

@@ -40,7 +40,7 @@ def strength(signal: float) -> bknn.Analysis:
     return bknn.Analysis(models.load("signal-strength"), measurement)
 
 
-@pytest.fixture(scope="module", params=[0.0, 1e-300])
+@pytest.fixture(scope="module", params=[0.0, pytest.param(1e-300, marks=pytest.mark.slow)])
 def nothing(request: pytest.FixtureRequest) -> bknn.Analysis:
     return strength(request.param)
 
@@ -82,7 +82,7 @@ def test_the_shell_says_so_and_returns_1(tmp_path, capsys):
     assert "do not use its numbers" in err
 
 
-@pytest.mark.parametrize("start", [0.0, 1e-9])
+@pytest.mark.parametrize("start", [0.0, pytest.param(1e-9, marks=pytest.mark.slow)])
 def test_a_coupling_at_zero_has_no_slope(start):
     """The square counts: from 0, too, the fit finds what it finds from elsewhere."""
 

@@ -112,6 +112,7 @@ def test_every_asymptotic_answer_says_so(three: bknn.Analysis) -> None:
     assert f"{TOO_FEW}: throw toys." in inference.significance(three, data=data).status
 
 
+@pytest.mark.slow
 def test_grids_say_so() -> None:
     free = {"name": "b", "type": "normfactor", "data": None}
     analysis = bins(([1.0], [MU]), ([3.0], [free]))
@@ -127,6 +128,7 @@ def test_enough_events_say_nothing() -> None:
     assert TOO_FEW not in inference.significance(analysis).status
 
 
+@pytest.mark.slow
 def test_cls_by_toys(three: bknn.Analysis) -> None:
     """Against sums, as far as toys can tell."""
     by_toys(three, 3.0, (0, 4), 1000)
