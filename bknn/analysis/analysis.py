@@ -11,7 +11,6 @@ templates and results) and the `LogDensity` of both.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -35,6 +34,7 @@ from bknn.data.published import check_together
 from bknn.parameters import Parameter, point, positive
 from bknn.precision import require_x64
 from bknn.priors import log_density
+from bknn.programs import Programs
 from bknn.spectrum import Spectrum
 
 __all__ = ["Analysis", "Data", "Parameters", "Structure"]
@@ -92,6 +92,8 @@ class Analysis(Interface):
         terms: Sequence[Term] = (),
     ) -> None:
         require_x64()
+        #: What was compiled for it.
+        self.programs = Programs()
         if isinstance(measurements, Measurement):
             measurements = [measurements]
         if not measurements:
@@ -224,12 +226,9 @@ class Analysis(Interface):
             params: `{name: value}` or the flat vector (size,).
             data: counts and auxiliary data; the observation by default.
         """
-        return self._compiled(self.flatten(params), data)
-
-    @cached_property
-    def _compiled(self) -> Any:
-        """`log_density`, compiled: a call from Python would else compile every operation alone."""
-        return jax.jit(self.log_density)
+        # A call from Python would else compile every operation alone.
+        density = self.programs.get("log likelihood", None, lambda: self.density)
+        return density(self.flatten(params), data)
 
     def log_prior(self, params: Parameters) -> Array:
         """Return the log prior density of the model's parameters (nuisances have constraints).
@@ -285,6 +284,9 @@ class Analysis(Interface):
         vector = self.flatten(params)
         spectra = self.signal.spectra(self.signal.values(self.density.physics(vector)))
         return self.parts[0].to_workspace(spectra, self.sources[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "programs": Programs()}
 
     def describe(self) -> str:
         """Return model, parameters, priors, measurements and sources as text."""

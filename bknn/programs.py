@@ -1,0 +1,198 @@
+"""Compiled programs have one home: what was compiled is found again, counted, and let go.
+
+XLA needs seconds for a program that then runs in milliseconds, so a program is compiled once for
+each *structure*: shapes of arrays, which parameters it is about. Whatever may have other values the
+next time (data, parameters that are held, starts) is an argument of the program, never part of it.
+
+An analysis has its own home, `analysis.programs`; it is neither copied nor pickled with it. All
+homes together keep `MOST` compilations: Linux allows a process 65,530 pieces of memory, and each
+compilation takes about a hundred. What was not used for longest goes first.
+
+What is kept in a home should not hold the home: an analysis whose programs are made of
+`analysis.density` goes, with all of them, when the last reference to it does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+import jax
+
+#: How many compilations all homes together keep.
+MOST = 256
+
+#: Of a program for a few calls: half the time to compile, several times that to run.
+_QUICKLY = {"xla_backend_optimization_level": 0}
+
+_HOMES: weakref.WeakSet[Programs] = weakref.WeakSet()
+
+#: Held while a home is looked through, never while a program is made or runs.
+_LOCK = threading.RLock()
+_TICKS = itertools.count()
+_RUNNING = threading.local()
+
+
+class Program:
+    """A function that is compiled when it is first called, and what that took.
+
+    Attributes:
+        purpose: what it computes, in a few words.
+        structure: what it was compiled for, besides the shapes of its arguments.
+        calls: how often it was called.
+        compilations: how often it was compiled, once for each set of shapes.
+        seconds: what the calls took that compiled it.
+    """
+
+    def __init__(self, purpose: str, structure: Hashable, run: Any) -> None:
+        self.purpose, self.structure = purpose, structure
+        self.calls = self.compilations = 0
+        self.seconds = 0.0
+        self._run = run
+        self._first = threading.Lock()
+        self._used = 0
+
+    def __call__(self, *args: Any) -> Any:
+        if self.calls:
+            return self._timed(args)
+        # Two threads at once would compile twice.
+        with self._first:
+            return self._timed(args)
+
+    def _timed(self, args: tuple[Any, ...]) -> Any:
+        outer = getattr(_RUNNING, "program", None)
+        _RUNNING.program = self
+        before = self.compilations
+        begin = time.perf_counter()
+        try:
+            result = self._run(*args)
+        finally:
+            _RUNNING.program = outer
+        self.calls += 1
+        if self.compilations > before:
+            self.seconds += time.perf_counter() - begin
+        return result
+
+
+class Programs:
+    """A home of programs.
+
+    >>> import jax.numpy as jnp
+    >>> home = Programs()
+    >>> sums = home.get("sum of squares", 3, lambda: lambda x: jnp.sum(x**2))
+    >>> float(sums(jnp.arange(3.0)))
+    5.0
+    >>> home.get("sum of squares", 3, lambda: lambda x: jnp.sum(x**2)) is sums
+    True
+    >>> len(home)
+    1
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Hashable], Program] = {}
+        with _LOCK:
+            _HOMES.add(self)
+
+    def get(
+        self,
+        purpose: str,
+        structure: Hashable,
+        make: Callable[[], Callable[..., Any]],
+        *,
+        once: bool = False,
+    ) -> Program:
+        """Return a compiled function, made if there is none for this purpose and structure.
+
+        Args:
+            purpose: what it computes, in a few words.
+            structure: all that `make` puts into the function and that may differ from call to call.
+            make: returns a pure function of arrays.
+            once: whether it runs a few times only, on one point: compiled in half the time, runs
+                several times slower, and cannot be called within another compiled function.
+        """
+
+        def compiled() -> Any:
+            function = make()
+
+            # A function of its own: JAX keeps what it compiled as long as the function is there.
+            def run(*args: Any) -> Any:
+                return function(*args)
+
+            run.__name__ = purpose.replace(" ", "_")
+            options = _QUICKLY if once and jax.default_backend() == "cpu" else None
+            return jax.jit(run, compiler_options=options)
+
+        return self._found(purpose, structure, compiled)
+
+    def keep(self, purpose: str, structure: Hashable, make: Callable[[], Any]) -> Program:
+        """Return the same for a function of arrays that sees to its compilation itself."""
+        return self._found(purpose, structure, make)
+
+    def _found(self, purpose: str, structure: Hashable, make: Callable[[], Any]) -> Program:
+        key = (purpose, structure)
+        with _LOCK:
+            found = self._kept.get(key)
+        if found is None:
+            new = Program(purpose, structure, make())
+            with _LOCK:
+                found = self._kept.setdefault(key, new)
+                _make_room(found)
+        found._used = next(_TICKS)
+        return found
+
+    def release(self) -> None:
+        """Let all programs go; those that are asked for again are compiled again."""
+        with _LOCK:
+            self._kept.clear()
+
+    def describe(self) -> str:
+        """Return a line for each program: seconds of compilation, compilations, calls, purpose and
+        structure, those that took longest first."""
+        lines = [" seconds  compiled   calls"]
+        for p in sorted(self, key=lambda p: -p.seconds):
+            structure = "" if p.structure is None else f" {p.structure}"
+            lines.append(
+                f"{p.seconds:8.2f}{p.compilations:10d}{p.calls:8d}  {p.purpose}{structure}"
+            )
+        return "\n".join(lines)
+
+    def __iter__(self) -> Iterator[Program]:
+        with _LOCK:
+            return iter(list(self._kept.values()))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"Programs({', '.join(p.purpose for p in self)})"
+
+    def __reduce__(self) -> tuple[type[Programs], tuple[()]]:
+        return Programs, ()
+
+
+def _make_room(but: Program) -> None:
+    """Let the programs go that were not used for longest."""
+    held = [(p._used, max(p.compilations, 1), h, key) for h in _HOMES for key, p in h._kept.items()]
+    excess = sum(n for _, n, *_ in held) - MOST
+    for _, n, home, key in sorted(held, key=lambda x: x[0]):
+        if excess <= 0:
+            return
+        if home._kept[key] is not but:
+            del home._kept[key]
+            excess -= n
+
+
+def _heard(event: str, duration: float, **_: Any) -> None:
+    program = getattr(_RUNNING, "program", None)
+    if program is not None and event == _COMPILED:
+        program.compilations += 1
+
+
+#: JAX tells of each compilation, whether XLA did it or the cache of an earlier run.
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+jax.monitoring.register_event_duration_secs_listener(_heard)
