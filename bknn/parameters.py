@@ -16,6 +16,7 @@ import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
 from bknn import errors, priors
+from bknn.answers.digits import with_error
 
 #: Symbols that names do not spell.
 _SYMBOLS = {
@@ -160,7 +161,7 @@ class Parameter:
     def prior_text(self) -> str:
         """The prior or constraint in words."""
         if self.constraint is not None:
-            return f"{self.constraint[0]:g} +- {self.constraint[1]:g} (in the likelihood)"
+            return f"{with_error(*self.constraint)} (in the likelihood)"
         if self.prior is not None:
             return priors.describe(self.distribution)
         return "uniform" if self.distribution is not None else "flat"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from bknn.answers.digits import has_error, with_error
 from bknn.answers.packing import piece
 
 #: Probability of one standard deviation, two-sided.
@@ -35,7 +36,10 @@ class Estimate(NamedTuple):
     method: str
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} +- {self.error:.3f} ({self.method})"
+        told = f"{self.value:.3f}"
+        if has_error(self.value, self.error):
+            told = with_error(self.value, self.error)
+        return f"{told} ({self.method})"
 
 
 @piece
@@ -45,9 +49,9 @@ class Fraction:
 
     >>> p = Fraction(13, 10_000)
     >>> print(p)
-    0.00130 +- 0.00036
-    >>> print(Fraction(0, 10_000))
-    0 of 10000, < 0.0003 at 95% CL
+    0.0013 +- 0.0004
+    >>> print(Fraction(0, 10_000), Fraction(10_000, 10_000), sep="; ")
+    0 of 10000, < 0.0003 at 95% CL; 10000 of 10000, > 0.99970 at 95% CL
     """
 
     k: int
@@ -82,13 +86,34 @@ class Fraction:
             return 1.0
         return float(stats.beta.ppf(level, self.k + 1, self.n - self.k))
 
+    def lower(self, level: float = 0.95) -> float:
+        """Return the lower limit of the probability."""
+        if not self.k:
+            return 0.0
+        return float(stats.beta.ppf(1 - level, self.k, self.n - self.k + 1))
+
     @property
     def z(self) -> float:
         """Standard deviations of a normal distribution with this one-sided probability.
 
-        With k = 0 it is that of the 95% upper limit of p: at least so many.
+        With k = 0 it is a lower limit, at the 95% upper limit of p; with k = n an upper limit, at
+        the 95% lower limit of p. NaN without toys.
         """
-        return float(stats.norm.isf(self.value if self.k else self.upper()))
+        if not self.n:
+            return math.nan
+        p = self.lower() if self.k == self.n else self.value if self.k else self.upper()
+        return float(stats.norm.isf(p))
+
+    @property
+    def z_text(self) -> str:
+        """z with its error, or as the limit that it is.
+
+        >>> Fraction(13, 10_000).z_text, Fraction(0, 100).z_text, Fraction(100, 100).z_text
+        ('3.01 +- 0.08', '> 1.89', '< -1.89')
+        """
+        if math.isnan(self.z_error):
+            return f"{'<' if self.k else '>'} {self.z:.2f}"
+        return with_error(self.z, self.z_error)
 
     @property
     def z_error(self) -> float:
@@ -100,7 +125,11 @@ class Fraction:
     def __str__(self) -> str:
         if self.n and not self.k:
             return f"0 of {self.n}, < {self.upper():.2g} at 95% CL"
-        return f"{self.value:.5f} +- {self.error:.5f}"
+        if self.n and self.k == self.n:
+            # As many digits as the distance to 1 has.
+            digits = 1 - math.floor(math.log10(1 - self.lower()))
+            return f"{self.n} of {self.n}, > {self.lower():.{digits}f} at 95% CL"
+        return with_error(self.value, self.error)
 
 
 def exceeding(statistics: np.ndarray, observed: float) -> Fraction:

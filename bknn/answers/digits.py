@@ -1,4 +1,9 @@
-"""Numbers as people write them: as many digits as the uncertainty allows."""
+"""Numbers as people write them: as many digits as the uncertainty allows.
+
+Uncertainties are rounded as in the Review of Particle Physics: of their three leading digits, 100
+to 354 become two digits, 355 to 949 one, and 950 to 999 are 1000 with two. The value ends where its
+uncertainty does.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,26 @@ import math
 from typing import Any
 
 
+def short(value: float) -> str:
+    """Return a number with three digits.
+
+    >>> [short(x) for x in (4.3, 10.23, 0.0, 3.5e-06, 0.000303, -1.56)]
+    ['4.30', '10.2', '0', '3.50e-06', '3.03e-04', '-1.56']
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if power_of_ten(value):
+        return f"{value:.2e}"
+    return f"{value:#.3g}".rstrip(".")
+
+
 def with_error(value: Any, error: Any = None, unit: str = "") -> str:
-    """Return a number (a float or what is like one) with two digits of its uncertainty.
+    """Return a number (a float or what is like one) and its uncertainty.
 
     Without one it has four digits.
 
-    >>> with_error(2.1076, 0.0547, "GeV")
-    '2.108 +- 0.055 GeV'
+    >>> with_error(0.7931, 0.0405), with_error(2.1076, 0.101, "GeV")
+    ('0.79 +- 0.04', '2.11 +- 0.10 GeV')
     >>> with_error(8.5787e-06, 2.5622e-06)
     '(8.6 +- 2.6)e-06'
     >>> with_error(12345.6, 321.0)
@@ -27,18 +45,41 @@ def with_error(value: Any, error: Any = None, unit: str = "") -> str:
     tail = f" {unit}" if unit else ""
     if math.isinf(error):
         return f"{value:.4g}{tail} (undetermined)"
-    # An uncertainty of rounding size is none.
-    if not (math.isfinite(value) and error > 1e-12 * abs(value)):
+    if not has_error(value, error):
         return f"{value:.4g}{tail}"
-    error = float(f"{error:.1e}")  # 0.0996 has the digits of 0.10
-    last = math.floor(math.log10(error)) - 1
-    size = math.floor(math.log10(max(abs(value), error)))
-    if -3 <= size <= 5:
-        shown = [f"{round(x, -last):.{max(0, -last)}f}" for x in (value, error)]
-        return f"{shown[0]} +- {shown[1]}{tail}"
-    digits = max(0, size - last)
-    shown = [f"{x / 10.0**size:.{digits}f}" for x in (value, error)]
-    return f"({shown[0]} +- {shown[1]})e{size:+03d}{tail}"
+    power = power_of_ten(max(abs(value), error))
+    shown = " +- ".join(rounded([value, error], error, power))
+    return f"({shown})e{power:+03d}{tail}" if power else f"{shown}{tail}"
+
+
+def in_digits(value: float, error: float) -> tuple[str, str]:
+    """Return a number and its uncertainty, for two columns; no uncertainty is an empty one.
+
+    >>> in_digits(4.5991, 1.334), in_digits(8.5787e-06, 2.5622e-06), in_digits(2.1, 0.0)
+    (('4.6', '1.3'), ('8.6e-06', '2.6e-06'), ('2.1', ''))
+    """
+    if not has_error(value, error):
+        return f"{value:.6g}", ""
+    power = power_of_ten(max(abs(value), error))
+    left, right = rounded([value, error], error, power)
+    return (f"{left}e{power:+03d}", f"{right}e{power:+03d}") if power else (left, right)
+
+
+def asymmetric(value: float, low: float, high: float) -> str:
+    """Return a number with the distances to the ends of its interval; the smaller one says how many
+    digits there are.
+
+    >>> asymmetric(2.113, 2.0212, 2.2202), asymmetric(9.2e-06, 5.8e-06, 11e-06)
+    ('2.11 -0.09 +0.11', '(9.2 -3.4 +1.8)e-06')
+    """
+    below, above = value - low, high - value
+    error = min((x for x in (below, above) if has_error(value, x)), default=0.0)
+    if not error:
+        return f"{value:.4g} -{below:.2g} +{above:.2g}"
+    power = power_of_ten(max(abs(value), error))
+    middle, left, right = rounded([value, below, above], error, power)
+    text = f"{middle} -{left} +{right}"
+    return f"({text})e{power:+03d}" if power else text
 
 
 def span(low: float, high: float, unit: str = "") -> str:
@@ -49,3 +90,25 @@ def span(low: float, high: float, unit: str = "") -> str:
     """
     left, right = "(" if math.isinf(low) else "[", ")" if math.isinf(high) else "]"
     return f"{left}{low:.4g}, {high:.4g}{right}" + (f" {unit}" if unit else "")
+
+
+def has_error(value: float, error: float) -> bool:
+    """Return whether an uncertainty is one: not of rounding size, as of a ratio that cancels."""
+    return math.isfinite(value) and math.isfinite(error) and error > 1e-12 * abs(value)
+
+
+def power_of_ten(value: float) -> int:
+    """Return the power that a number is written with; 0 from 0.001 to 100000, and for 0."""
+    power = math.floor(math.log10(abs(value))) if value else 0
+    return 0 if -3 <= power < 5 else power
+
+
+def rounded(values: list[float], error: float, power: int = 0) -> list[str]:
+    """Return numbers in units of 10^power, rounded where an uncertainty is."""
+    first = math.floor(math.log10(error))
+    leading = round(error / 10.0 ** (first - 2))
+    last = first - 1 if leading < 355 else first
+    # Adding 0 takes the sign off what rounds to zero.
+    return [
+        f"{round(float(x), -last) / 10.0**power + 0.0:.{max(0, power - last)}f}" for x in values
+    ]

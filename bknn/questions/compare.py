@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import precision
+from bknn.answers.digits import asymmetric, in_digits
 from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Reals, Texts
-from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import versions
 from bknn.questions.shared.question import OfData, Question, option, seed_option
@@ -286,15 +287,13 @@ def _short(q: Quantity) -> str:
 def _cell(found: Predictions, q: Quantity) -> str:
     i = found.index(q)
     scale = 1e6 if q.observable == "branching_ratio" else 1.0
-    value, sigma = scale * found.values[i], scale * found.uncertainties[i]
+    value = scale * found.values[i]
     low, high = (scale * x for x in next(iter(found.ranges.values()))[i])
     if not value:
         return "0"
     if not math.isfinite(low) or not math.isfinite(high):
         return f"{value:.3g} ({'-inf' if math.isinf(low) else f'{low:.3g}'} ... {high:.3g})"
-    digits = 1 - math.floor(math.log10(max(sigma, high - value, 1e-9)))
-    digits = max(digits, 0)
-    return f"{value:.{digits}f} -{value - low:.{digits}f} +{high - value:.{digits}f}"
+    return asymmetric(value, low, high)
 
 
 def _span(low: float, high: float, error: float) -> str:

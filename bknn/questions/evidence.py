@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
+from bknn.answers.digits import in_digits
 from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
 from bknn.questions.shared.kinds import Numbers, Texts
-from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfAnalysis, OfPriors, fix_option, option, seed_option

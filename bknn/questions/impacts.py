@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.digits import with_error
 from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Groups, Numbers
-from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import OfAnalysis, nominal_option, option, truth_option
 from bknn.tables import table
@@ -165,9 +166,8 @@ def impacts_table(found: Impacts, top: int = 20) -> str:
     head = ["nuisance", "pull", "post/pre", "pre", "post"]
     if refits:
         head += ["refit up", "down"]
-    value, error = in_digits(found.value, found.hessian)
     note = "at its bound" if found.poi in found.result.at_bounds else "uncertainty unknown"
-    text = f"{value} +- {error}" if error else f"{value} ({note})"
+    text = with_error(found.value, found.hessian) + ("" if found.hessian > 0 else f" ({note})")
     lines = [
         *heading(analysis),
         "",

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.digits import short, with_error
 from bknn.questions.shared import build, files, output, progress, values
 from bknn.questions.shared.absent import absent, on_grid
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Grid, Grids, Numbers
-from bknn.questions.shared.numbers import nested, short
+from bknn.questions.shared.numbers import nested
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import (
     GRID,
@@ -355,7 +356,7 @@ def _unified_lines(unified: FeldmanCousins) -> list[str]:
     for level in unified.levels:
         for x in unified.regions(level):
             ends = [
-                short(end) + (" (end of the grid)" if is_open else _shown(end, error))
+                f"{short(end)} (end of the grid)" if is_open else _text(end, _shown(end, error))
                 for end, error, is_open in (
                     (x.low, x.low_error, x.low_open and x.low > unified.lowest),
                     (x.high, x.high_error, x.high_open),
@@ -367,13 +368,9 @@ def _unified_lines(unified: FeldmanCousins) -> list[str]:
     return [table(head, rows), ""]
 
 
-def _shown(end: float, error: float) -> str:
+def _shown(end: float, error: float) -> float:
     """The error of an end, if it shows in the digits of a table."""
-    return _error(error) if error > 1e-5 * abs(end) else ""
-
-
-def _error(error: float) -> str:
-    return f" +- {error:.1g}" if error > 0 else ""
+    return error if error > 1e-5 * abs(end) else 0.0
 
 
 def _expected(found: Limit, sigma: int, i: int) -> str:
@@ -385,4 +382,4 @@ def _text(value: float, error: float = 0.0) -> str:
         return "failed"
     if np.isinf(value):
         return "none"
-    return short(value) + _error(error)
+    return with_error(value, error) if error > 0 else short(value)

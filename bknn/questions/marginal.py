@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bknn.answers.digits import in_digits
 from bknn.questions.shared import build, files, output, progress, values
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import counted, heading, wrapped
-from bknn.questions.shared.numbers import in_digits, nested, number
+from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
 from bknn.tables import table

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors, precision
+from bknn.answers.digits import in_digits
 from bknn.prediction import PARTS
 from bknn.questions.compare import FromFits, measured_json, measured_table, verdict, write_measured
 from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.heading import counted
 from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
-from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import versions
 from bknn.questions.shared.question import OfAnalysis, OfModel, bounds_option, given, option

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bknn.answers.digits import short
 from bknn.questions.sample import OfChains
 from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import priors_json
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Alternatives
-from bknn.questions.shared.numbers import number, short
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import option

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.digits import in_digits
 from bknn.questions.shared import build, files, output, progress, values
 from bknn.questions.shared.absent import absent, on_grid
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import counted, heading, parameters_table
 from bknn.questions.shared.kinds import Grids, Numbers, Texts
-from bknn.questions.shared.numbers import in_digits, nested, number
+from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import GRID, OfAnalysis, fix_option, option
 from bknn.tables import table

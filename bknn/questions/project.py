@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors, precision
+from bknn.answers.digits import with_error
 from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Reals, Texts
@@ -268,7 +269,7 @@ def outlook_table(
     if found.worth:
         lines += ["", f"information from a measurement at {found.worth_at:g}/ab [nats]", ""]
         told = [
-            (w.name, f"{w.models.value:.3f} +- {w.models.error:.3f}", f"{w.mean:.2f}")
+            (w.name, with_error(w.models.value, w.models.error), f"{w.mean:.2f}")
             for w in found.worth
         ]
         head = ("measurement", "which scenario", "couplings and mass")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.digits import in_digits
 from bknn.questions import marginal
 from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
 from bknn.questions.shared.kinds import Grids, Numbers
-from bknn.questions.shared.numbers import in_digits, number
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import (
@@ -368,8 +369,7 @@ def posterior_table(posterior: Posterior, predicted: Sequence[Predictive] = ()) 
         verdict = "good" if least > LEAST_BFMI else f"too low, below {LEAST_BFMI}"
         lines.append(f"energy           E-BFMI at least {least:.2f}, {verdict}")
     if posterior.log_evidence is not None:
-        value, error = in_digits(posterior.log_evidence.value, posterior.log_evidence.error)
-        lines.append(f"log evidence     {value} +- {error} ({posterior.log_evidence.method})")
+        lines.append(f"log evidence     {posterior.log_evidence}")
     lines.append(
         f"time             {posterior.seconds_compile:.1f} s to compile, "
         f"{posterior.seconds_run:.1f} s to run"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
+from bknn.answers.digits import asymmetric
 from bknn.questions.shared import build, files, output, progress
 from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Texts
-from bknn.questions.shared.numbers import in_digits, nested, number
+from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfData, OfTheory, option
@@ -154,8 +155,7 @@ def scenarios_table(found: Scenarios) -> str:
         mass = "-"
         if fit.interval is not None:
             x = fit.interval
-            value, _ = in_digits(x.value, max(x.high - x.low, 1e-9) / 2)
-            mass = f"{value} -{x.value - x.low:.2g} +{x.high - x.value:.2g}"
+            mass = asymmetric(x.value, x.low, x.high)
         rows.append(
             (
                 name,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bknn.answers.digits import short
 from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Texts
-from bknn.questions.shared.numbers import number, short
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import (
     TOYS,
@@ -144,11 +145,7 @@ def significance_table(found: Significance) -> str:
     lines += _wrapped(found.status)
     if found.toys is not None:
         p = found.fraction
-        if p.k:
-            error = f" +- {found.global_z_error:.2f}" if np.isfinite(found.global_z_error) else ""
-            text = f"{found.global_z:.2f}{error} sigma, p = {p}"
-        else:
-            text = f"more than {found.global_z:.2f} sigma, p = {p}"
+        text = f"{p.z_text} sigma, p = {p}"
         lines += [
             "",
             f"global           {text}",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
+from bknn.answers.digits import short, with_error
 from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Numbers, Texts
-from bknn.questions.shared.numbers import in_digits, number, short
+from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import (
     TOYS,
@@ -283,20 +284,19 @@ def _row(
     label = name + (f" / {unit}" if unit else "")
     if shift is None:
         return (label, short(truth), *["-"] * 7)
-    mean, error = in_digits(shift.mean, shift.mean_error)
     percent = (
-        [f"{100 * f.value:.1f} +- {100 * f.error:.1f}" for f in covered.fractions]
+        [with_error(100 * f.value, 100 * f.error) for f in covered.fractions]
         if (covered)
         else ["-", "-"]
     )
     return (
         label,
         short(truth),
-        f"{mean} +- {error}" if error else mean,
+        with_error(shift.mean, shift.mean_error),
         short(shift.median),
         short(shift.spread),
-        f"{spread.mean:+.3f} +- {spread.mean_error:.3f}" if spread else "-",
-        f"{spread.width:.3f} +- {spread.width_error:.3f}" if spread else "-",
+        with_error(spread.mean, spread.mean_error) if spread else "-",
+        with_error(spread.width, spread.width_error) if spread else "-",
         *percent,
     )
 
@@ -309,7 +309,7 @@ def goodness_lines(quality: GoodnessOfFit) -> list[str]:
         else ""
     )
     by_chi2 = (
-        f"{quality.asymptotic_p:.3f} by chi-squared{doubt}"
+        f"{short(quality.asymptotic_p)} by chi-squared{doubt}"
         if np.isfinite(quality.asymptotic_p)
         else "none by chi-squared, which has no degree of freedom"
     )

@@ -27,7 +27,7 @@ class BayesFactor:
         converged: whether two methods agreed on either evidence.
 
     >>> print(BayesFactor(1.234, 0.056))
-    1.234 +- 0.056
+    1.23 +- 0.06
     """
 
     log10: float
@@ -35,8 +35,7 @@ class BayesFactor:
     converged: bool = True
 
     def __str__(self) -> str:
-        digits = 2 if not self.error > 0 else max(0, 1 - math.floor(math.log10(self.error)))
-        return f"{self.log10:.{digits}f} +- {self.error:.{digits}f}"
+        return with_error(self.log10, self.error)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -181,7 +181,7 @@ class Calibration(Answer):
         """Whether posteriors are what they say, in a sentence or two."""
         if self.problems:
             return " ".join(text[0].upper() + text[1:] for text in self.problems)
-        shown = ", ".join(f"{name} p = {self.p_values[name]:.2f}" for name in self.own[:8])
+        shown = ", ".join(f"{name} p = {self.p_values[name]:.2g}" for name in self.own[:8])
         return f"the ranks of {self.n} simulations are uniform{f': {shown}' if shown else ''}."
 
     def shown(self) -> Shown:

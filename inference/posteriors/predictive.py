@@ -126,7 +126,7 @@ class Predictive(Answer):
         p = self.p
         said = (
             f"{p.k} of {p.n} data sets thrown from the {self.kind} are as far from what is "
-            f"expected as the data, or farther: p = {p.value:.3f} +- {p.error:.3f}."
+            f"expected as the data, or farther: p = {p}."
         )
         if p.upper() < _RARE:
             said += (

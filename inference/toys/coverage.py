@@ -66,7 +66,7 @@ class Coverage(Answer):
 
     def shown(self) -> Shown:
         rows = [
-            (f"{level:.2%}", f"{f.value:.2%} +- {f.error:.2%}", f"{d:+.1f}")
+            (f"{level:.2%}", with_error(100 * f.value, 100 * f.error, "%"), f"{d:+.1f}")
             for level, f, d in zip(self.levels, self.fractions, self.deviations, strict=True)
         ]
         return Shown(
@@ -256,9 +256,9 @@ class Pulls(Answer):
     def shown(self) -> Shown:
         unknown = f"; {self.unknown} toys have no uncertainty" if self.unknown else ""
         return Shown(
-            f"pulls of {self.name}, true value {self.truth:g}: mean {self.mean:+.3f} +- "
-            f"{self.mean_error:.3f}, width {self.width:.3f} +- {self.width_error:.3f}, from "
-            f"{len(self.values)} toys{unknown}",
+            f"pulls of {self.name}, true value {self.truth:g}: mean "
+            f"{with_error(self.mean, self.mean_error)}, width "
+            f"{with_error(self.width, self.width_error)}, from {len(self.values)} toys{unknown}",
             notes=[self.status],
         )
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import short
 from bknn.answers.outline import subject
 from bknn.inference.datasets import saturated
 from bknn.inference.estimate import Fraction, exceeding
@@ -89,7 +90,7 @@ class GoodnessOfFit(Answer):
             f"Goodness of fit of {subject(self.best.target)}",
             notes=[
                 f"-2 log(L/L_sat) = {self.statistic:.2f} with {self.dof} degrees of freedom; p = "
-                f"{self.fraction} from toys, {self.asymptotic_p:.4f} by chi2{few}.",
+                f"{self.fraction} from toys, {short(self.asymptotic_p)} by chi2{few}.",
                 self.status,
             ],
         )

@@ -14,6 +14,7 @@ from scipy import stats
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
+from bknn.answers.digits import short, with_error
 from bknn.answers.outline import identity, subject
 from bknn.inference import few_events
 from bknn.inference.datasets import rows_of
@@ -113,7 +114,7 @@ class Significance(Answer):
 
     @property
     def global_z(self) -> float:
-        """The global p in standard deviations, one-sided; a lower limit if no toy exceeds."""
+        """The global p in standard deviations, one-sided; a limit if no toy exceeds or all do."""
         return self.fraction.z
 
     @property
@@ -137,19 +138,19 @@ class Significance(Answer):
         return Failures((), 0, {}) if self.toys is None else self.toys.failed
 
     def shown(self) -> Shown:
-        lines = [f"local: t = {self.t:.3f}, z = {self.z:.2f}, p = {self.p:.2e}."]
+        lines = [f"local: t = {self.t:.3f}, z = {self.z:.2f}, p = {short(self.p)}."]
         if self.toys is not None:
             f = self.fraction
-            if f.k:
-                found = f"p = {f}, z = {f.z:.2f} +- {f.z_error:.2f}"
-            else:
-                found = f"p: {f}, z > {f.z:.2f}"
-            lines.append(f"global: {found}, from {self.n_toys} toys. {self._on_failures()}")
+            sign = "= " if 0 < f.k < f.n else ""
+            lines.append(
+                f"global: p {sign}{f}, z {sign}{f.z_text}, from {self.n_toys} toys. "
+                f"{self._on_failures()}"
+            )
         if self.upcrossings is not None:
             u = self.upcrossings
             lines.append(
-                f"global by Gross and Vitells: p = {self.asymptotic_global_p:.2e}, from "
-                f"{u.mean:.2f} +- {u.error:.2f} upcrossings of t = {u.level:g}."
+                f"global by Gross and Vitells: p = {short(self.asymptotic_global_p)}, from "
+                f"{with_error(u.mean, u.error)} upcrossings of t = {u.level:g}."
             )
         return Shown(f"Significance of {subject(self.best.target)}", notes=[*lines, self.status])
 
@@ -158,7 +159,7 @@ class Significance(Answer):
         if not failed.count:
             return f"{failed}."
         worst = Fraction(self.fraction.k + failed.count, self.n_toys)
-        return f"{failed}; if all of them exceeded the data, p would be {worst.value:.5f}."
+        return f"{failed}; if all of them exceeded the data, p would be {short(worst.value)}."
 
 
 def significance(

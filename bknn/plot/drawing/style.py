@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from bknn.answers.digits import has_error, power_of_ten, rounded
 from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.inference.fits.result import single
@@ -88,10 +89,10 @@ def tint(colour: str, strength: float) -> tuple[float, float, float]:
 def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     """Return a number as one writes it in a paper, as mathtext where it needs a power of ten.
 
-    The uncertainty gets two digits and decides those of the value. A unit may have powers, GeV^-1.
+    The uncertainty decides the digits (`bknn.answers.digits`). A unit may have powers, GeV^-1.
 
     >>> number(2.1076, 0.0547, "GeV")
-    '2.108 ± 0.055 GeV'
+    '2.11 ± 0.05 GeV'
     >>> number(8.579e-06, 2.562e-06)
     '(8.6 ± 2.6)$\\\\,\\\\times\\\\,10^{-6}$'
     >>> number(4.97e-06)
@@ -100,23 +101,14 @@ def number(value: float, uncertainty: float = 0.0, unit: str = "") -> str:
     tail = f" {powers(unit)}" if unit else ""
     if not math.isfinite(value):
         return f"{value}{tail}"
-    known = math.isfinite(uncertainty) and uncertainty > 0
-    largest = max(abs(value), uncertainty if known else 0.0)
-    power = math.floor(math.log10(largest)) if largest > 0 else 0
-    factor = "" if -3 <= power < 5 else f"$\\,\\times\\,10^{{{power}}}$"
-    scale = 10.0**power if factor else 1.0
-    if not known:
-        text = f"{value / scale:.{2 if factor else max(3 - power, 0)}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        return _minus(f"{text}{factor}{tail}")
-    shown = uncertainty / scale
-    digits = 1 - math.floor(math.log10(shown))
-    # 0.0996 rounds to 0.10, which has its two digits one place earlier.
-    digits = max(1 - math.floor(math.log10(round(shown, digits))), 0)
-    # Adding 0 takes the sign off a value that rounds to zero.
-    text = f"{round(value / scale, digits) + 0.0:.{digits}f} ± {shown:.{digits}f}"
-    if factor:
-        text = f"({text})"
+    power = power_of_ten(max(abs(value), uncertainty if has_error(value, uncertainty) else 0.0))
+    factor = f"$\\,\\times\\,10^{{{power}}}$" if power else ""
+    if has_error(value, uncertainty):
+        text = " ± ".join(rounded([value, uncertainty], uncertainty, power))
+        return _minus((f"({text})" if factor else text) + factor + tail)
+    size = math.floor(math.log10(abs(value))) if value else 0
+    text = f"{value / 10.0**power:.{2 if factor else max(3 - size, 0)}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
     return _minus(f"{text}{factor}{tail}")
 
 

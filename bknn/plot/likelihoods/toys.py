@@ -234,11 +234,13 @@ def _caption(analysis: Analysis, said: str, toys: Toys | None) -> Caption:
 
 
 def _p(p: Fraction) -> str:
+    if p.k == p.n:
+        return f"all toys beyond, p > {number(p.lower())}"
     return f"p = {number(p.value, p.error)}" if p.k else f"no toy beyond, p < {number(p.upper())}"
 
 
 def _z(p: Fraction) -> str:
-    return f"= {number(p.z, p.z_error)}" if p.k else f"> {p.z:.2f}"
+    return f"= {number(p.z, p.z_error)}" if 0 < p.k < p.n else p.z_text.replace("-", "−")
 
 
 def _range(values: np.ndarray, observed: float, low: float | None) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from bknn.questions.shared.numbers import in_digits
+from bknn.answers.digits import in_digits
 from bknn.tables import table
 
 if TYPE_CHECKING:

@@ -563,7 +563,7 @@ def test_describe(belle2):
         "smooth",
         "start 2.1 GeV, within [0, 4.78385] GeV, uniform",
         "sm_normalisation",
-        "1 +- 0.0496488 (in the likelihood)",
+        "1.00 +- 0.05 (in the likelihood)",
         "fixed at 0",
         f"{analysis.size}, of which {analysis.size - 3} nuisances",
     ):

@@ -56,13 +56,15 @@ def test_unknown_methods_are_refused(analysis):
 
 def test_what_is_said_of_evidences(analysis):
     one = Estimate(-10.0, 0.1, "tempering")
-    assert Evidence(analysis, {}, (one,)).status.startswith("only one method was used: -10.000")
+    assert Evidence(analysis, {}, (one,)).status.startswith(
+        "only one method was used: -10.00 +- 0.10"
+    )
     assert not Evidence(analysis, {}, (one,)).converged
     near = Evidence(analysis, {}, (one, Estimate(-10.5, 0.2, "bridge")))
     assert near.converged
     far = Evidence(analysis, {}, (one, Estimate(-10.5, 0.1, "bridge")))
     assert not far.converged
-    assert "the methods do not agree: -10.000 +- 0.100 (tempering), -10.500 +- 0.100" in far.status
+    assert "the methods do not agree: -10.00 +- 0.10 (tempering), -10.50 +- 0.10" in far.status
 
 
 # Closed forms --------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_prior_beside_posterior(posterior):
     figure = plot.prior_posterior(posterior, others={"flat in mass^2": other})
     mass, ratio, norm = figure.axes
     assert mass.get_title() == "uniform on [1.5, 3]"
-    assert norm.get_title().startswith("1 ± 0.049")
+    assert norm.get_title().startswith("1.00 ± 0.05")
     lines = [x for x in mass.lines if to_hex(x.get_color()) == GREY.lower()]
     assert lines[0].get_ydata() == pytest.approx(1 / 1.5)
     # In units of 1e-6.

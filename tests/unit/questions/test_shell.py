@@ -24,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 import bknn
 from bknn import cli, inference, models
+from bknn.answers.digits import in_digits
 from bknn.answers.schema import FORMAT, keys_table, schema
 from bknn.questions.shared.files import write_json
 
@@ -251,7 +252,7 @@ def test_table_of_the_fit(fitted, content):
     assert lines[1] == "data: small (2 channels, 5 bins), smooth response"
     mu = content["fit"]["parameters"]["mu"]
     (row,) = (line.split() for line in lines if line.startswith("mu "))
-    assert row == ["mu", f"{mu['value']:.3f}", f"{mu['uncertainty']:.3f}"]
+    assert row == ["mu", *in_digits(mu["value"], mu["uncertainty"])]
     for number, words in (
         (content["fit"]["twice_nll"], "best fit"),
         (content["null"]["twice_nll"], "standard model"),
@@ -621,7 +622,7 @@ def test_predictions(predicted):
     lines = out.splitlines()
     assert lines[0] == "vector: SM + B -> K(*) V, V an invisible vector"
     (row,) = (line for line in lines if line.startswith("branching_ratio"))
-    assert re.search(r"B\+ -> K\*\+ +all +1\.172e-05 +0\.128e-05$", row), row
+    assert re.search(r"B\+ -> K\*\+ +all +1\.17e-05 +0\.13e-05$", row), row
     assert lines[-1] == f"written          {folder}/: result.json"
     assert all(line == line.rstrip() for line in lines)
 

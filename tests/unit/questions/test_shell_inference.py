@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 import bknn
 from bknn import cli, errors, inference, models
+from bknn.answers.digits import in_digits
 from bknn.inference.impacts.impacts import impacts
 from bknn.inference.limits.limit import limit
 from bknn.inference.limits.two_sided import two_sided
@@ -143,7 +144,8 @@ def test_intervals(profiled, analysis):
             assert found["at_bound"][label] == [one.low_at_bound, one.high_at_bound]
             assert found["status"][label] == one.status
     (row,) = (line for line in out.splitlines() if re.match(r"mu .*\.\.\..*\.\.\.", line))
-    assert f"{content['mu']['value']:.3f}" in row
+    error = (content["mu"]["68"][1] - content["mu"]["68"][0]) / 2
+    assert row.split()[1] == in_digits(content["mu"]["value"], error)[0]
 
 
 def test_profile_of_two_parameters(folder):

@@ -473,8 +473,14 @@ def test_fractions():
     assert str(none) == "0 of 1000, < 0.003 at 95% CL"
     assert none.interval()[0] == 0.0
     assert coverage.Fraction(5, 5).interval()[1] == coverage.Fraction(5, 5).upper() == 1.0
+    every = coverage.Fraction(1000, 1000)
+    assert every.lower() == pytest.approx(0.05 ** (1 / 1000))
+    assert (every.z, every.z_text) == (pytest.approx(-none.z), "< -2.75")
+    assert str(every) == "1000 of 1000, > 0.9970 at 95% CL"
+    assert coverage.Fraction(7, 50).lower() == pytest.approx(1 - coverage.Fraction(43, 50).upper())
     nothing = coverage.Fraction(0, 0)
     assert math.isnan(nothing.value)
+    assert math.isnan(nothing.z)
     assert nothing.interval() == (0.0, 1.0)
 
 
