@@ -72,7 +72,8 @@ class Posterior(Answer):
     Attributes:
         analysis: what was sampled.
         draws: parameters (chains, draws, size), in the order of `names`.
-        stats: {name: (chains, draws)}: "diverging", "energy", "n_steps", "accept_prob".
+        stats: {name: (chains, draws)}: "diverging", "energy", "n_steps", "accept_prob"; of a
+            tempered ladder also "short_steps", the number of those that are watched for divergence.
         moving: which parameters were sampled (size,); the others are constant.
         method: "nuts" or "tempered".
         seed: of the random numbers.
@@ -220,7 +221,9 @@ class Posterior(Answer):
 
     @property
     def _trajectories(self) -> int:
-        return int(np.size(self.stats["diverging"]))
+        """How many could diverge: of a ladder the draws that hold a short step."""
+        watched = self.stats.get("short_steps", np.ones(self.stats["diverging"].shape))
+        return int(np.count_nonzero(watched))
 
     @property
     def divergences(self) -> int:

@@ -283,11 +283,11 @@ def _posterior(
     evidence = None
     if plan.method == "tempered":
         evidence = ladder_evidence(stats["log_weight"], stats["betas"])
-    kept = ("diverging", "energy", "n_steps", "accept_prob")
+    kept = {"diverging", "energy", "n_steps", "accept_prob", "short_steps"} & stats.keys()
     return Posterior(
         analysis,
         values,
-        {k: np.asarray(stats[k])[:, :draws] for k in kept},
+        {k: np.asarray(stats[k])[:, :draws] for k in sorted(kept)},
         moving,
         plan.method,
         plan.seed,

@@ -21,6 +21,10 @@ from bknn.inference.profiles.crossings import crossings
 from bknn.inference.profiles.held import Found, Points
 from bknn.inference.profiles.profile import Profile, _grid, of_scan, scan
 
+#: Parts of the way to where the likelihood vanishes, how well that place is known in the end, in
+#: units of the edge, and how often the search closes in.
+_PARTS, _EXACT, _MOST = np.linspace(0, 1, 9), 1e-9, 12
+
 #: Up to so many points all vectors are kept; searches on larger grids begin anew.
 _KEPT = 16384
 
@@ -34,7 +38,8 @@ class Contours(Answer):
         levels: {sigmas: rise of -2 log L}: quantiles of chi2 with two degrees of freedom, for the
             probability of so many standard deviations in one dimension (2.30, 6.18, 11.83).
         lines: {sigmas: polylines}, arrays (n, 2) in the order of `profile.parameters`; closed ones
-            end where they begin, open ones at the edge of the grid or at a point that failed.
+            end where they begin, open ones at the edge of the grid or at a point that failed. Where
+            the likelihood ends before it has fallen so far, they follow its end.
         lost: {sigmas: vertices that were not found}; lines are interrupted there.
     """
 
@@ -57,11 +62,13 @@ class Contours(Answer):
     def status(self) -> str:
         """What is to be said of the contours, in a sentence or two."""
         texts = [self.profile.status]
-        if not self.profile.converged.all():
+        if not (self.profile.converged | self.profile.excluded).all():
             texts.append("Contours are interrupted next to points that did not converge.")
         if lost := sum(self.lost.values()):
             texts.append(f"{lost} vertices were not found; the lines are interrupted there.")
         delta = np.where(self.profile.converged, self.profile.delta, np.inf)
+        if self.profile.excluded.any():
+            texts.append("Contours end where an expected count would become negative.")
         hidden = [n for n, level in self.levels.items() if delta.min() > level]
         if hidden:
             shown = ", ".join(f"{n:g}" for n in hidden)
@@ -132,7 +139,8 @@ def contours(
     found = scan(points, axes, keep=keep, progress=progress)
     profile = of_scan(points, axes, found)
     levels = {n: float(chi2.ppf(erf(n / np.sqrt(2)), 2)) for n in sigmas}
-    height = np.ma.masked_where(~profile.converged, profile.delta)
+    above = np.where(profile.excluded, 2 * max(levels.values()), profile.delta)
+    height = np.ma.masked_where(~(profile.converged | profile.excluded), above)
     # On the grid of indices it is plain which edge a vertex lies on.
     generator = contourpy.contour_generator(z=height.T, name="serial", corner_mask=False)
     raw = {n: [np.asarray(line) for line in generator.lines(level)] for n, level in levels.items()}
@@ -181,7 +189,46 @@ def _search(points: Points, profile: Profile, kept: Found | None, table: np.ndar
         kept.at(at[side]) if kept is not None else points.find(values[:, side]) for side in (0, 1)
     ]
     level = profile.twice_nll_min + table[:, 4]
-    result = crossings(points, level, values[:, 0], values[:, 1], *found).values
+    result = np.full((len(table), 2), np.nan)
+    ending = found[0].impossible | found[1].impossible
+    for side in (0, 1):
+        i = np.flatnonzero(ending & found[1 - side].impossible)
+        result[i] = _ends(points, level[i], values[i, side], values[i, 1 - side], found[side].at(i))
+    i = np.flatnonzero(~ending)
+    result[i] = crossings(
+        points, level[i], values[i, 0], values[i, 1], found[0].at(i), found[1].at(i)
+    ).values
     # A vertex on a point of the grid.
     same = (ends[:, 0] == ends[:, 1]).all(axis=1)
     return np.where(same[:, None], values[:, 0], result)
+
+
+def _ends(
+    points: Points, level: np.ndarray, inside: np.ndarray, outside: np.ndarray, first: Found
+) -> np.ndarray:
+    """Return where -2 log L reaches a level (n,), or else the last place that has a likelihood,
+    (n, 2), on edges from places below the level to others where nothing has one, (n, 2) each."""
+    n, along = len(level), outside - inside
+    low, high, last = np.zeros(n), np.ones(n), Found(*(np.array(x) for x in first))
+    ok = first.converged.copy()
+    for _ in range(_MOST):
+        going = np.flatnonzero(ok & (high - low > _EXACT) & (last.twice_nll < level))
+        if not going.size:
+            break
+        t = low[going] + _PARTS[:, None] * (high - low)[going]
+        values = inside[going] + t[1:-1, :, None] * along[going]
+        begin = np.tile(last.vector[going], (len(values), 1))
+        found = points.find(values.reshape(-1, 2), [begin])
+        gone = found.impossible.reshape(values.shape[:2])
+        # How many parts of the way there is a likelihood.
+        k = np.where(gone.any(axis=0), gone.argmax(axis=0), len(values))
+        low[going], high[going] = t[k, range(len(k))], t[k + 1, range(len(k))]
+        some = np.flatnonzero(k > 0)
+        new = found.at((k[some] - 1) * len(going) + some)
+        for old, x in zip(last, new, strict=True):
+            old[going[some]] = x
+        ok[going[some]] = new.converged
+    result = inside + low[:, None] * along
+    i = np.flatnonzero(ok & (last.twice_nll >= level))
+    result[i] = crossings(points, level[i], inside[i], result[i], first.at(i), last.at(i)).values
+    return np.where(ok[:, None], result, np.nan)

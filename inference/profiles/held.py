@@ -14,7 +14,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import checked_data, compiled, starting_points, stayed, worth_holding
-from bknn.inference.fits.newton import CONVERGED, UNDETERMINED, Minimum
+from bknn.inference.fits.newton import CONVERGED, NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries, scattered
@@ -54,6 +54,11 @@ class Found(NamedTuple):
     @property
     def converged(self) -> np.ndarray:
         return self.outcome == CONVERGED
+
+    @property
+    def impossible(self) -> np.ndarray:
+        """Where -2 log L is infinite (n,): an expected count is negative, whatever else floats."""
+        return (self.outcome == NOT_FINITE) & np.isposinf(self.twice_nll)
 
     def at(self, index: np.ndarray) -> Found:
         """Return some of the points."""

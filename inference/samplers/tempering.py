@@ -138,6 +138,7 @@ class Ladder:
                 "accept_prob": accept[:, -1],
                 # Where a long step diverges a short one may not: then the place was explored.
                 "diverging": short[:, -1] & (change[:, -1] > 1000.0),
+                "short_steps": short[:, -1].astype(int),
                 "energy": energy(s.w, momentum, s.log_weight)[:, -1],
                 "n_steps": jnp.full(len(w), n_steps),
             }
@@ -184,6 +185,7 @@ class Ladder:
                 "diverging": jnp.any(stats["diverging"], axis=0),
                 "rejected": jnp.mean(stats["rejected"], axis=0),
                 "n_steps": jnp.sum(stats["n_steps"], axis=0),
+                "short_steps": jnp.sum(stats["short_steps"], axis=0),
             }
             return s, (w[-1], found)
 

@@ -139,6 +139,38 @@ def test_a_profile_across_the_edge(one):
     assert "at 2 points nothing has a likelihood" in curve.status
 
 
+def test_contours_end_where_the_likelihood_does():
+    """Two bins, of which the first is empty: r0 = mu + 0.5 + 0.4 h and r1 = 2 mu + 3."""
+    shape = {"name": "h", "type": "histosys"}
+    shape["data"] = {"hi_data": [0.9, 3.0], "lo_data": [0.1, 3.0]}
+    target = strength(workspace([1.0, 2.0], [0.5, 3.0], [0.0, 1.0], shape))
+    grid = {"mu": np.linspace(-1.4, 2.5, 9), "h": np.linspace(-3.6, 3.6, 9)}
+    found = inference.contours(target, grid, sigmas=[1, 2])
+    assert found.converged
+
+    def rates(mu: Any, h: Any) -> tuple[Any, Any]:
+        return mu + 0.5 + 0.4 * h, 2 * mu + 3
+
+    def height(mu: Any, h: Any) -> Any:
+        r0, r1 = rates(mu, h)
+        return 2 * (r0 + r1 - np.log(r1)) + h**2
+
+    # The best fit is on the edge r0 = 0: one parameter is left.
+    lowest = minimize(lambda x: height(-0.5 - 0.4 * x[0], x[0]), [0.0], tol=1e-12).fun
+    for n, lines in found.lines.items():
+        (line,) = lines
+        np.testing.assert_array_equal(line[0], line[-1])
+        r0, r1 = rates(*line.T)
+        assert (r0 > -1e-8).all()
+        assert (r1 > 0).all()
+        above = height(*line.T) - lowest - found.levels[n]
+        edge = r0 < 1e-8
+        assert 2 < edge.sum() < len(line) - 2
+        np.testing.assert_allclose(above[~edge], 0.0, atol=1e-6)
+        assert (above[edge] < 0).all()
+    assert "Contours end where an expected count would become negative." in found.status
+
+
 def test_significance_and_toys(one):
     """t = 3 below mu = 1; by the toys, the exact distribution of the count."""
     found = inference.significance(one, toys=500, seed=1)

@@ -573,6 +573,10 @@ def test_divergences(one_bin):
     found = _made(one_bin, draws, diverging=3)
     assert found.converged
     assert "3 of 4000 trajectories diverged" in found.status
+    # Of a ladder only short steps are watched: here every fourth draw holds one.
+    short = np.tile([2, 0, 0, 0], (4, 250))
+    found = _made(one_bin, draws, stats={**found.stats, "short_steps": short}, method="tempered")
+    assert found.problems[0].startswith("3 of 1000 trajectories diverged")
 
 
 def test_energies(one_bin):
