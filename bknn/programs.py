@@ -186,7 +186,7 @@ def _make_room(but: Program) -> None:
             excess -= n
 
 
-def _heard(event: str, duration: float, **_: Any) -> None:
+def _heard(event: str, duration_secs: float, **_: Any) -> None:
     program = getattr(_RUNNING, "program", None)
     if program is not None and event == _COMPILED:
         program.compilations += 1

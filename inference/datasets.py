@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -11,6 +11,8 @@ from scipy.special import gammaln, xlogy
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
+from bknn.analysis.log_density import LogDensity
+from bknn.inference.slopes import rates_of_many
 from bknn.likelihood.outcomes import poisson
 
 #: Points of the parameters whose expectations are computed together.
@@ -42,28 +44,30 @@ def throw(analysis: Analysis, params: Parameters, n: int, *, seed: int = 0, firs
     if n < 1:
         raise errors.ParameterError(f"{n} toys were asked for; throw at least one.")
     vector = analysis.flatten(params)
-    cache = analysis.__dict__.setdefault("_thrower", {})
-    if "run" not in cache:
-
-        def one(key: Array, rates: Array, vector: Array) -> Data:
-            of_counts, of_normal, of_poisson = jax.random.split(key, 3)
-            index, _, sigma = analysis.normal
-            normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
-            index, _, factor = analysis.poisson
-            return Data(
-                analysis.outcomes.throw(of_counts, rates),
-                normal,
-                poisson(of_poisson, vector[index] * factor),
-            )
-
-        def run(seed: Array, numbers: Array, vector: Array) -> Data:
-            rates = analysis.outcomes.possible(analysis.rates(vector))
-            keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(numbers)
-            return jax.vmap(one, in_axes=(0, None, None))(keys, rates, vector)
-
-        cache["run"] = jax.jit(run)
-    thrown = cache["run"](seed, np.arange(first, first + n), vector)
+    density = analysis.density
+    program = analysis.programs.get("toys", None, lambda: _thrower(density))
+    thrown = program(seed, np.arange(first, first + n), vector)
     return Data(*(np.asarray(x) for x in thrown))
+
+
+def _thrower(density: LogDensity) -> Callable[..., Data]:
+    def one(key: Array, rates: Array, vector: Array) -> Data:
+        of_counts, of_normal, of_poisson = jax.random.split(key, 3)
+        index, _, sigma = density.normal
+        normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
+        index, _, factor = density.poisson
+        return Data(
+            density.outcomes.throw(of_counts, rates),
+            normal,
+            poisson(of_poisson, vector[index] * factor),
+        )
+
+    def run(seed: Array, numbers: Array, vector: Array) -> Data:
+        rates = density.outcomes.possible(density.rates(vector))
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(numbers)
+        return jax.vmap(one, in_axes=(0, None, None))(keys, rates, vector)
+
+    return run
 
 
 def asimov(analysis: Analysis, params: Parameters) -> Data:
@@ -84,10 +88,7 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     vectors = np.asarray(analysis.flatten(params) if isinstance(params, Mapping) else params, float)
     many = vectors.ndim == 2
     vectors = vectors if many else np.asarray(analysis.flatten(vectors))[None]
-    cache = analysis.__dict__.setdefault("_rates", {})
-    if "run" not in cache:
-        cache["run"] = jax.jit(jax.vmap(analysis.rates))
-    rates = np.asarray(analysis.outcomes.possible(cache["run"](vectors)))
+    rates = np.asarray(analysis.outcomes.possible(rates_of_many(analysis)(vectors)))
     of_poisson, _, factor = analysis.poisson
     data = Data(rates, vectors[:, analysis.normal[0]], vectors[:, of_poisson] * factor)
     return data if many else taken(data, 0)
@@ -95,15 +96,12 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
 
 def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
     """Return the expected counts (n, bins) of flat vectors (n, size), none of them negative."""
-    cache = analysis.__dict__.setdefault("_rates", {})
-    if "chunk" not in cache:
-        cache["chunk"] = jax.jit(jax.vmap(analysis.rates))
-    found = []
+    program, found = rates_of_many(analysis), []
     for start in range(0, len(vectors), _TOGETHER):
         chunk = np.asarray(vectors[start : start + _TOGETHER], float)
         # One size, one program.
         filled = np.concatenate([chunk, np.repeat(chunk[-1:], _TOGETHER - len(chunk), axis=0)])
-        found.append(np.asarray(cache["chunk"](filled))[: len(chunk)])
+        found.append(np.asarray(program(filled))[: len(chunk)])
     return np.asarray(analysis.outcomes.possible(np.concatenate(found)))
 
 

@@ -17,10 +17,10 @@ never smaller than the smallest of the means.
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.slopes import rates_and_slopes
 
 #: With fewer events asymptotic formulas are not to be trusted.
 FEW = 5.0
@@ -67,7 +67,7 @@ def events(
     if not n or np.min(np.asarray(data.counts)[:n]) >= _MANY:
         return np.inf, np.inf
     both = np.stack([here, there])
-    (first, _), (last, slopes) = (_rates_and_slopes(analysis, v) for v in both)
+    (first, _), (last, slopes) = (rates_and_slopes(analysis, v) for v in both)
     means = np.stack([first, last])
     if means[:, :n].min() >= FEW:
         return np.inf, np.inf
@@ -102,18 +102,6 @@ def events(
         return np.inf, np.inf
     before, after = (spread**3 / skewed**2).tolist()
     return before, after
-
-
-def _rates_and_slopes(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the expectation (bins,), and its gradient with respect to the vector (bins, size)."""
-    cache = analysis.__dict__.setdefault("_few_events", {})
-    if "run" not in cache:
-        cache["run"] = jax.jit(analysis.derivatives)
-    rates, shared, local = (np.asarray(x) for x in cache["run"](vector))
-    structure, found = analysis.structure, np.zeros((analysis.n_bins, analysis.size))
-    np.add.at(found.T, structure.shared, shared.T)
-    np.add.at(found, (structure.local_bin, structure.local), local)
-    return rates, found
 
 
 def remark(found: float) -> str:

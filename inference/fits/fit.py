@@ -20,9 +20,9 @@ from bknn.inference.fits import fisher, gradient, many, newton
 from bknn.inference.fits.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
-from bknn.inference.fits.slopes import slopes
 from bknn.inference.fits.vanishing import within
 from bknn.inference.pieces import Progress
+from bknn.inference.slopes import slopes
 from bknn.parameters import real
 
 

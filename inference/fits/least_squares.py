@@ -9,17 +9,14 @@ takes a hundred times as long as `fit` and does one fit at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from scipy.optimize import least_squares
 from scipy.special import xlogy
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.slopes import rates_and_slopes
 
 
 class Least(NamedTuple):
@@ -50,7 +47,6 @@ def minimise(
         tolerance: relative change of the deviance, and of the parameters, at which to stop.
         max_steps: evaluations, at most.
     """
-    run = analysis.__dict__.setdefault("_with_slopes", jax.jit(_with_slopes(analysis)))
     at, _, sigma = analysis.normal
     poisson_at, _, factor = analysis.poisson
     counts, n = np.asarray(data.counts, float), analysis.outcomes.n_counts
@@ -63,7 +59,7 @@ def minimise(
         if key not in seen:
             seen.clear()
             vector[free] = x
-            rates, slopes = (np.asarray(y) for y in run(vector))
+            rates, slopes = rates_and_slopes(analysis, vector)
             by_count, d_count = _roots(counts[:n], rates[:n])
             widths = np.where(
                 rates[n:] < counts[n:], analysis.outcomes.below, analysis.outcomes.above
@@ -99,18 +95,6 @@ def minimise(
     )
     vector[free] = found.x
     return Least(vector, float(2 * found.cost), bool(found.success))
-
-
-def _with_slopes(analysis: Analysis) -> Callable[[Array], tuple[Array, Array]]:
-    def both(vector: Array) -> tuple[Array, Array]:
-        def rates(x: Array) -> tuple[Array, Array]:
-            found = analysis.rates(x)
-            return found, found
-
-        slopes, found = jax.jacfwd(rates, has_aux=True)(jnp.asarray(vector))
-        return found, slopes
-
-    return both
 
 
 def _roots(counts: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

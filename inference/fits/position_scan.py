@@ -14,7 +14,7 @@ the grid can be fine; fits begin at the highest of its peaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,10 +23,13 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.log_density import LogDensity
 from bknn.inference.datasets import taken
 from bknn.inference.fits.fisher import inverse
+from bknn.inference.slopes import rates
 from bknn.likelihood.sparse import take
 from bknn.parameters import Parameter
+from bknn.programs import Program
 
 #: Fits begin at so many peaks of the score. Of 400 Belle II toys none had its lowest minimum beyond
 #: the first six.
@@ -44,11 +47,8 @@ _SAME = 1e-9
 
 def meaningless(analysis: Analysis, vector: np.ndarray, names: Iterable[str]) -> list[str]:
     """Return those parameters on which no rate depends at a vector (size,), wherever they are."""
-    cache = analysis.__dict__.setdefault("_rates_alone", {})
-    if "run" not in cache:
-        cache["run"] = jax.jit(analysis.rates)
-    rates = cache["run"]
-    here = np.asarray(rates(vector))
+    rates_at = rates(analysis)
+    here = np.asarray(rates_at(vector))
     known = {p.name: p for p in analysis.parameters}
     found = []
     for name in names:
@@ -57,7 +57,7 @@ def meaningless(analysis: Analysis, vector: np.ndarray, names: Iterable[str]) ->
         def moved(value: float, index: int = index) -> np.ndarray:
             there = np.array(vector)
             there[index] = value
-            return np.asarray(rates(there))
+            return np.asarray(rates_at(there))
 
         if all(_same(moved(x), here) for x in _probes(known[name])):
             found.append(name)
@@ -152,7 +152,7 @@ class Scan:
         for fraction in (0.0, 0.5, 1.0):
             v = start.copy()
             v[self.couplings] = self.null + fraction * (self.reference - self.null)
-            shifts.append(np.asarray(jax.jit(self.analysis.rates)(v)))
+            shifts.append(np.asarray(rates(self.analysis)(v)))
         half, whole = (float(np.linalg.norm(x - shifts[0])) for x in shifts[1:])
         if not half > 0:
             return 0
@@ -238,18 +238,33 @@ class Scan:
             good[..., 1:] &= rises
         return found.reshape(gain.shape)
 
-    def _program(self) -> Any:
-        cache = self.analysis.__dict__.setdefault("_score_programs", {})
-        key = (*self.scanned, *self.couplings)
-        if key not in cache:
-            cache[key] = jax.jit(jax.vmap(self._one, in_axes=(0, 0, None)))
-        return cache[key]
+    def _program(self) -> Program:
+        density, grid, reference = self.analysis.density, self.grid, self.reference
+        scanned, couplings = self.scanned, self.couplings
+        return self.analysis.programs.get(
+            "scores of peaks",
+            (*scanned.tolist(), *couplings.tolist()),
+            lambda: jax.vmap(_scores(density, grid, scanned, couplings, reference), (0, 0, None)),
+        )
 
-    def _one(self, vector: Array, data: Data, moving: Array) -> tuple[Array, Array]:
-        rates = self.analysis.rates(vector)
-        project = _project(self.analysis, vector, data, moving, rates)
 
-        parts = list(zip(self.analysis.parts, self.analysis.part_inputs(vector), strict=True))
+def _scores(
+    density: LogDensity,
+    grid: np.ndarray,
+    scanned: np.ndarray,
+    couplings: np.ndarray,
+    reference: np.ndarray,
+) -> Callable[[Array, Data, Array], tuple[Array, Array]]:
+    """Return the function of U and I (points,) seen from one null fit."""
+
+    def inputs(vector: Array) -> list[tuple[Array, Array | None]]:
+        return density.inputs(vector, density.signal(density.physics(vector))[0])
+
+    def one(vector: Array, data: Data, moving: Array) -> tuple[Array, Array]:
+        rates = density.rates(vector)
+        project = _project(density, vector, data, moving, rates)
+
+        parts = list(zip(density.signal.parts, inputs(vector), strict=True))
         # Rates are linear in the signal's templates, whatever the nuisances.
         slopes = []
         for part, (own, scales) in parts:
@@ -258,23 +273,27 @@ class Scan:
             slopes.append(None if slope is None else jnp.where(bins, slope[None, :], 0.0))
 
         def shift(point: Array) -> Array:
-            there = vector.at[self.scanned].set(point).at[self.couplings].set(self.reference)
+            there = vector.at[scanned].set(point).at[couplings].set(reference)
             found = []
             for (part, (own, scales)), slope, (own_there, scales_there) in zip(
-                parts, slopes, self.analysis.part_inputs(there), strict=True
+                parts, slopes, inputs(there), strict=True
             ):
                 if slope is None or scales is None or scales_there is None:
                     found.append(part.pdf.rates(own_there) - part.pdf.rates(own))
                 else:
                     found.append(slope @ (scales_there - scales))
-            if self.analysis.results:
-                expected = self.analysis.expected_results
-                found.append(expected(there) - expected(vector))
+            if density.signal.results:
+                found.append(
+                    density.signal(density.physics(there))[1]
+                    - density.signal(density.physics(vector))[1]
+                )
             return jnp.concatenate(found)
 
-        shifts = jax.vmap(shift)(jnp.asarray(self.grid))
-        u = shifts @ self.analysis.outcomes.slope(data.counts, rates, _LEAST)
+        shifts = jax.vmap(shift)(jnp.asarray(grid))
+        u = shifts @ density.outcomes.slope(data.counts, rates, _LEAST)
         return u, jnp.sum((shifts @ project) * shifts, axis=1)
+
+    return one
 
 
 #: Stands in for a rate that vanishes.
@@ -289,26 +308,26 @@ def _axis(parameter: Parameter, n_axes: int) -> np.ndarray:
     return np.linspace(low, high, points)
 
 
-def _project(analysis: Analysis, vector: Array, data: Data, moving: Array, rates: Array) -> Array:
+def _project(density: LogDensity, vector: Array, data: Data, moving: Array, rates: Array) -> Array:
     """Return the inverse covariance of the counts (bins, bins), all that moves included."""
-    _, dense, local = analysis.derivatives(vector)
-    structure = analysis.structure
-    variance = analysis.outcomes.variance(data.counts, rates, _LEAST)
-    index, _, sigma = analysis.normal
-    prior = np.zeros(analysis.size)
+    _, dense, local = density.derivatives(vector)
+    structure = density.structure
+    variance = density.outcomes.variance(data.counts, rates, _LEAST)
+    index, _, sigma = density.normal
+    prior = np.zeros(density.size)
     prior[index] = sigma**2
     tied = prior > 0
     spread = jnp.asarray(prior)
-    index, _, _ = analysis.poisson
+    index, _, _ = density.poisson
     if index.size:
         tied[index] = True
         spread = spread.at[index].set(take(vector, index) ** 2 / jnp.maximum(data.poisson, 0.5))
-    in_bin = np.arange(analysis.n_bins)[:, None] == structure.local_bin
+    in_bin = np.arange(density.n_bins)[:, None] == structure.local_bin
     columns = jnp.concatenate([dense, jnp.where(in_bin, local[None, :], 0.0)], axis=1)
     where = np.concatenate([structure.shared, structure.local])
     root = jnp.sqrt(variance)
     columns = jnp.where(moving[where][None, :], columns, 0.0) / root[:, None]
-    core = (columns * spread[where][None, :]) @ columns.T + jnp.eye(analysis.n_bins)
+    core = (columns * spread[where][None, :]) @ columns.T + jnp.eye(density.n_bins)
     result = inverse(core)
     # What nothing constrains takes its direction in the space of bins with it.
     free = columns[:, np.flatnonzero(~tied[where])]

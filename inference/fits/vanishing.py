@@ -20,13 +20,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from scipy.optimize import least_squares
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits.fisher import FEW
 from bknn.inference.fits.many import Minimise
 from bknn.inference.fits.newton import NOT_FINITE, Minimum
-from bknn.inference.fits.slopes import slopes
+from bknn.inference.slopes import rates_of_many, slopes
 
 #: What stands for no counts, one fit after the other. Minima at those that are `_FOLLOWED` are
 #: smooth enough to be extrapolated to none, those at smaller ones may be as far as rounding allows.
@@ -118,27 +119,20 @@ def _from_inside(
 
 def _rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
     """Return the expected counts (fits, counts) at vectors (fits, size)."""
-    cache = analysis.__dict__.setdefault("_expected_counts", {})
-    if "run" not in cache:
-        n = analysis.outcomes.n_counts
-        cache["run"] = jax.jit(jax.vmap(lambda vector: analysis.rates(vector)[:n]))
-    return np.asarray(cache["run"](vectors))
+    return np.asarray(rates_of_many(analysis)(vectors))[:, : analysis.outcomes.n_counts]
 
 
 def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarray) -> np.ndarray:
     """Return -log L of data sets at vectors (fits, size); infinite if an empty bin (fits, counts)
     expects less than nothing."""
-    cache = analysis.__dict__.setdefault("_expected_counts", {})
-    if "values" not in cache:
-        cache["values"] = jax.jit(
-            jax.vmap(
-                lambda vector, own: (
-                    analysis.log_norm(own) - analysis.log_shape(vector, own, beyond=True)
-                )
-            )
-        )
+    density = analysis.density
+
+    def value(vector: Array, own: Data) -> Array:
+        return density.log_norm(own) - density.log_shape(vector, own, beyond=True)
+
+    program = analysis.programs.get("-log L of many", None, lambda: jax.vmap(value))
     possible = np.where(empty, _rates(analysis, vectors), 0.0).min(axis=1) >= -ROUNDING
-    return np.where(possible, np.asarray(cache["values"](vectors, data)), np.inf)
+    return np.where(possible, np.asarray(program(vectors, data)), np.inf)
 
 
 def _inside(
@@ -239,7 +233,13 @@ def edges(
     across = slopes(analysis, vector, index)[bins]
     size = np.linalg.norm(across, axis=0)
     size = np.where(size > 0, size, 1.0)
-    force = _gradient(analysis)(vector, data)[index]
+    density = analysis.density
+
+    def value(vector: Array, data: Data) -> Array:
+        return -density.log_shape(vector, data, beyond=True)
+
+    gradient = analysis.programs.get("gradient", None, lambda: jax.grad(value), once=True)
+    force = gradient(vector, data)[index]
     # At the best fit the gradient is a sum of these slopes.
     pushes = np.linalg.lstsq((across / size).T, np.asarray(force) / size, rcond=1e-9)[0]
     found = pushes > 1e-3
@@ -280,20 +280,13 @@ def curvature(
     rank = int(np.sum(values > 1e-9 * values.max(initial=0.0)))
     weights = np.zeros(analysis.n_bins)
     weights[bins] = push
-    cache = analysis.__dict__.setdefault("_edge_curvature", {})
-    if "run" not in cache:
+    density = analysis.density
 
-        def bent(vector: Any, data: Data, weights: Any) -> Any:
-            shape = analysis.log_shape(vector, data, beyond=True)
-            return -shape - weights @ analysis.rates(vector)
+    def bent(vector: Array, data: Data, weights: Array) -> Array:
+        shape = density.log_shape(vector, data, beyond=True)
+        return -shape - weights @ density.rates(vector)
 
-        cache["run"] = jax.jit(jax.hessian(bent))
-    return np.asarray(cache["run"](vector, data, weights)), unit[:, None] * turned[rank:].T
-
-
-def _gradient(analysis: Analysis) -> Any:
-    """The compiled gradient of -log likelihood, beyond the edges of empty bins, too."""
-    cache = analysis.__dict__.setdefault("_gradients", {})
-    if "run" not in cache:
-        cache["run"] = jax.jit(jax.grad(lambda v, data: -analysis.log_shape(v, data, beyond=True)))
-    return cache["run"]
+    program = analysis.programs.get(
+        "Hessian along edges", None, lambda: jax.hessian(bent), once=True
+    )
+    return np.asarray(program(vector, data, weights)), unit[:, None] * turned[rank:].T

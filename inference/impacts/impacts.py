@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from bknn import errors
@@ -30,6 +29,7 @@ from bknn.inference.fits.result import FitResult, _hessian
 from bknn.inference.impacts.groups import STATISTICAL, grouped, members_of, together
 from bknn.inference.impacts.result import Impacts, contribution_of
 from bknn.inference.pieces import Progress
+from bknn.inference.slopes import rates_and_slopes
 
 
 def impacts(
@@ -126,7 +126,7 @@ def impacts(
 
     size = np.abs([columns[c] for c in ("post", "post_up", "post_down")])
     order = np.argsort(-np.max(np.where(np.isnan(size), -1.0, size), axis=0), kind="stable")
-    rates, jacobian = _jacobian(analysis, result.vector)
+    rates, jacobian = rates_and_slopes(analysis, result.vector)
     derivative = _derivative(analysis, result.vector, rates, jacobian, covariance[i])
     observed = grouped(analysis, result.vector, rates, derivative, members)
     row = _expected_covariance(analysis, i, result, rates, jacobian)
@@ -335,16 +335,3 @@ def _expected_covariance(
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a / b; 0 / 0 is 0: where nothing is expected, and nothing changes it."""
     return np.where(a == 0, 0.0, a / np.where(b > 0, b, np.nan))
-
-
-def _jacobian(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rates (bins,) and their derivatives by all parameters (bins, size)."""
-    compiled = analysis.__dict__.setdefault("_rate_derivatives", {})
-    if "run" not in compiled:
-        compiled["run"] = jax.jit(analysis.derivatives)
-    rates, dense, local = (np.asarray(x) for x in compiled["run"](vector))
-    structure = analysis.structure
-    result = np.zeros((analysis.n_bins, analysis.size))
-    result[:, structure.shared] = dense
-    result[structure.local_bin, structure.local] = local
-    return rates, result

@@ -18,6 +18,7 @@ from bknn.inference.fits.fit import checked_data, compiled, starting_points, wor
 from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.parameters import real
+from bknn.programs import Program
 
 
 class Fits(NamedTuple):
@@ -258,7 +259,7 @@ class Conditional:
         size = max(abs(float(self.analysis.init_vector[i])), float(np.abs(centre).max()), 1e-3)
         room = np.where(np.isfinite(room), room, 1e6 * size)
         steps = room[:, None] * np.geomspace(1e-9, 1.0, 73)[None, :]
-        changes = np.asarray(_changes(self.analysis, i)(vectors, side * steps))
+        changes = np.asarray(_changes(self.analysis)(vectors, side * steps, i))
         changes = np.where(np.isfinite(changes), changes, np.inf)
         first = np.argmax(changes >= sigmas, axis=1)
         first = np.where((changes >= sigmas).any(axis=1), first, steps.shape[1] - 1)
@@ -312,16 +313,17 @@ def _held(
     return grid, {**fixed, **grid}
 
 
-def _changes(analysis: Analysis, index: int) -> jax.stages.Wrapped:
-    """The compiled function (vectors (n, size), steps (n, k)) -> changes of the rates (n, k)."""
-    cache = analysis.__dict__.setdefault("_limits", {})
-    if ("changes", index) not in cache:
+def _changes(analysis: Analysis) -> Program:
+    """The compiled function (vectors (n, size), steps (n, k), index) -> changes of the rates (n, k)
+    when that entry of the vector moves."""
+    density = analysis.density
 
-        def one(vector: jax.Array, steps: jax.Array) -> jax.Array:
-            before = analysis.rates(vector)
-            after = jax.vmap(lambda h: analysis.rates(vector.at[index].add(h)))(steps)
-            safe = jnp.maximum(before, 1e-3)[None, :]
-            return jnp.sqrt(jnp.sum((after - before[None, :]) ** 2 / safe, axis=1))
+    def one(vector: jax.Array, steps: jax.Array, index: jax.Array) -> jax.Array:
+        before = density.rates(vector)
+        after = jax.vmap(lambda h: density.rates(vector.at[index].add(h)))(steps)
+        safe = jnp.maximum(before, 1e-3)[None, :]
+        return jnp.sqrt(jnp.sum((after - before[None, :]) ** 2 / safe, axis=1))
 
-        cache["changes", index] = jax.jit(jax.vmap(one))
-    return cache["changes", index]
+    return analysis.programs.get(
+        "changes of the rates", None, lambda: jax.vmap(one, in_axes=(0, 0, None))
+    )

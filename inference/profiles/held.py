@@ -19,6 +19,7 @@ from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries, scattered
 from bknn.inference.pieces import Progress, Work
+from bknn.programs import Program
 
 #: Few fits are filled up to so many, so that they share the program of many.
 LANES = 128
@@ -399,22 +400,22 @@ def _lowest(found: Minimum) -> np.ndarray:
     return np.argmin(np.where(found.outcome == CONVERGED, value, value + _LOWER), axis=1)
 
 
-def _slope(analysis: Analysis, held: bool) -> Any:
-    """The compiled derivative of -2 log L by some entries of vectors; kept with the analysis.
+def _slope(analysis: Analysis, held: bool) -> Program:
+    """The compiled derivative of -2 log L with respect to some entries of vectors.
 
     `held`: no threshold is among the entries.
     """
-    cache = analysis.__dict__.setdefault("_slopes", {})
-    if held not in cache:
+    density = analysis.density
 
-        def one(vector: Array, data: Data, index: Array) -> Array:
-            here = analysis.density
-            if held:
-                before, then = analysis.holding_thresholds()
-                here = then(before(vector))
-            return jax.jacfwd(lambda x: -2 * here.log_shape(vector.at[index].set(x), data))(
-                vector[index]
-            )
+    def one(vector: Array, data: Data, index: Array) -> Array:
+        here = density
+        if held:
+            before, then = density.holding_thresholds()
+            here = then(before(vector))
+        return jax.jacfwd(lambda x: -2 * here.log_shape(vector.at[index].set(x), data))(
+            vector[index]
+        )
 
-        cache[held] = jax.jit(jax.vmap(one, in_axes=(0, None, None)))
-    return cache[held]
+    return analysis.programs.get(
+        "slopes of -2 log L", held, lambda: jax.vmap(one, in_axes=(0, None, None))
+    )

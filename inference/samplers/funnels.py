@@ -126,11 +126,12 @@ def _ranges(
     points = np.tile(vector, (len(along), len(_RANGES), 1))
     points[..., decides] = along[:, None]
     points[..., i] = most * _RANGES
-    cache = analysis.__dict__.setdefault("_funnels", {})
-    if "run" not in cache:
-        cache["run"] = jax.jit(jax.vmap(analysis.log_shape, (0, None)))
+    density = analysis.density
+    program = analysis.programs.get(
+        "log L of many", None, lambda: jax.vmap(density.log_shape, (0, None))
+    )
     with np.errstate(invalid="ignore"):
-        height = np.asarray(cache["run"](points.reshape(-1, analysis.size), data))
+        height = np.asarray(program(points.reshape(-1, analysis.size), data))
         height = np.nan_to_num(height.reshape(points.shape[:2]), nan=-np.inf)
         allowed = height > height.max(axis=1, keepdims=True) - _FALL
     # The largest value that the data allow; all of them where nothing says otherwise.

@@ -15,8 +15,8 @@ from bknn.answers.outline import subject
 from bknn.inference.datasets import saturated
 from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.result import FitResult
-from bknn.inference.fits.slopes import slopes
 from bknn.inference.pieces import Progress, Work
+from bknn.inference.slopes import slopes
 from bknn.inference.toys.failures import Failures
 from bknn.inference.toys.significance import best_fit
 from bknn.inference.toys.toys import Toys, toys

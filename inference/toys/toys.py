@@ -211,32 +211,32 @@ def _uncertainties(
     As those of a FitResult, but many at a time: parameters at a bound count as fixed and get 0;
     where the Hessian is not positive definite all are NaN.
     """
-    cache = analysis.__dict__.setdefault("_uncertainties", {})
-    key = tuple(own.tolist())
-    if key not in cache:
-        lower, upper = analysis.bounds.T
-        unit = np.eye(analysis.size)
+    density = analysis.density
+    lower, upper = analysis.bounds.T
+    unit = np.eye(analysis.size)
 
-        def one(vector: Array, data: Data, moving: Array) -> Array:
-            hessian = jax.hessian(lambda v: -analysis.log_shape(v, data))(vector)
-            free = moving & (vector > lower) & (vector < upper)
-            # Unit diagonal: parameters of 1e-6 stand beside those of 1.
-            size = jnp.sqrt(jnp.abs(jnp.diag(hessian)))
-            size = jnp.where(free & (size > 0), size, 1.0)
-            both = free[:, None] & free[None, :]
-            matrix = jnp.where(both, hessian / size[:, None] / size[None, :], unit)
-            result = inverse(matrix)
-            # The nuisances have constraints; what is not positive shows in these entries.
-            variance = jnp.diag(result)
-            positive = jnp.all(variance > 0) & _positive(result[own[:, None], own[None, :]])
-            sigma = jnp.where(free, jnp.sqrt(jnp.abs(variance)) / size, 0.0)[own]
-            return jnp.where(positive, sigma, jnp.nan)
+    def one(vector: Array, data: Data, moving: Array) -> Array:
+        hessian = jax.hessian(lambda v: -density.log_shape(v, data))(vector)
+        free = moving & (vector > lower) & (vector < upper)
+        # Unit diagonal: parameters of 1e-6 stand beside those of 1.
+        size = jnp.sqrt(jnp.abs(jnp.diag(hessian)))
+        size = jnp.where(free & (size > 0), size, 1.0)
+        both = free[:, None] & free[None, :]
+        matrix = jnp.where(both, hessian / size[:, None] / size[None, :], unit)
+        result = inverse(matrix)
+        # The nuisances have constraints; what is not positive shows in these entries.
+        variance = jnp.diag(result)
+        positive = jnp.all(variance > 0) & _positive(result[own[:, None], own[None, :]])
+        sigma = jnp.where(free, jnp.sqrt(jnp.abs(variance)) / size, 0.0)[own]
+        return jnp.where(positive, sigma, jnp.nan)
 
-        cache[key] = jax.jit(jax.vmap(one, in_axes=(0, 0, None)))
+    program = analysis.programs.get(
+        "uncertainties", tuple(own.tolist()), lambda: jax.vmap(one, in_axes=(0, 0, None))
+    )
     parts = []
     for first in range(0, len(vectors), _TOGETHER):
         rows = np.minimum(np.arange(first, first + _TOGETHER), len(vectors) - 1)
-        found = cache[key](vectors[rows], taken(data, rows), moving)
+        found = program(vectors[rows], taken(data, rows), moving)
         parts.append(np.asarray(found)[: len(vectors) - first])
     return np.concatenate(parts)
 
