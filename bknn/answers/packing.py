@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 import jax
@@ -257,8 +258,9 @@ def meanings(kind: type) -> dict[str, str]:
 
     A class names its fields in a section "Attributes:", each with a text that may go on.
     """
-    return dict(_lines(kind.__doc__ or "")) | {
-        name: (member.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    # Python 3.13 strips the indentation of docstrings, earlier ones keep it.
+    return dict(_lines(cleandoc(kind.__doc__ or ""))) | {
+        name: " ".join(cleandoc(member.__doc__ or "").split("\n\n")[0].split())
         for name, member in vars(kind).items()
         if isinstance(member, property | cached_property)
     }
@@ -270,11 +272,11 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
     words: list[str] = []
     for line in section.splitlines():
         indent = len(line) - len(line.lstrip())
-        if indent == 8 and ":" in line:
+        if indent == 4 and ":" in line:
             yield from ((name, " ".join(words)) for name in names)
             head, _, rest = line.strip().partition(":")
             names, words = [n.strip() for n in head.split(",")], [rest.strip()]
-        elif indent > 8:
+        elif indent > 4:
             words.append(line.strip())
         elif line.strip():
             break

@@ -453,6 +453,8 @@ class Posterior(Answer):
     def save(self, path: str | Path) -> Path:
         """Write the draws as NetCDF 4, for `Posterior.load`, `arviz.from_netcdf` and
         `xarray.open_datatree`. A reader sees the old file or the new one, whole."""
+        import xarray
+
         path = Path(path)
         tree = self.to_arviz()
         record = {
@@ -476,7 +478,7 @@ class Posterior(Answer):
         packing.pack(self.analysis)
         record["analyses"] = packing.analyses
         tree["posterior"].attrs["bknn"] = json.dumps(record)
-        tree["sample_stats"]["lp"] = (("chain", "draw"), self.log_posterior)
+        tree["sample_stats"]["lp"] = xarray.Variable(("chain", "draw"), self.log_posterior)
         with replacing(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # InferenceData takes names of files only.
