@@ -3,13 +3,15 @@
 A prior with cumulative distribution F makes z = Phi^-1(F(x)) a standard normal number: uniform
 priors, constraints cut off at a bound, masses in the square alike. In these coordinates every prior
 is the same, nothing has an end where a trajectory could break off, and what is left of the
-posterior is the Poisson probability of the counts. Samplers straighten `funnels`, too.
+posterior is the Poisson probability of the counts. Samplers straighten `funnels` and `walls`, too.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -20,7 +22,11 @@ from bknn import errors, priors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import vanishing
 from bknn.inference.samplers.funnels import Funnel, funnels
+from bknn.inference.samplers.walls import Wall, wall
 from bknn.parameters import Parameter
+
+#: Points at which a wall is looked for.
+_POINTS = 64
 
 #: A bound so many widths from the centre of a constraint cuts off less than a millionth.
 _FAR = 5.0
@@ -38,11 +44,12 @@ class Coordinates:
         moving: which entries of the vector are (size,).
         vector: values of those that are not (size,).
         data: centres of the constraints; the observation by default.
-        straight: look for funnels and straighten them. Otherwise every parameter depends on its
-            own z alone.
+        straight: look for funnels and a wall, and straighten them. Otherwise every parameter
+            depends on its own z alone.
 
     Attributes:
         funnels: that were found.
+        wall: that was found, None if there is none.
 
     Raises:
         ParameterError: a parameter has no proper prior.
@@ -110,6 +117,7 @@ class Coordinates:
         self._above = special.ndtr(-high[self._cut])
         self._uniform = np.setdiff1d(np.flatnonzero(~self._normal), [k for k, _ in self._others])
         self.funnels: tuple[Funnel, ...] = ()
+        self.wall: Wall | None = None
         if straight:
             allowed = {
                 int(k): (float(self._lower[k]), float(self._upper[k]))
@@ -122,6 +130,12 @@ class Coordinates:
                 if int(i) in own and not (self._normal[k] or own[int(i)].nuisance)
             }
             self.funnels = funnels(analysis, self.vector, data, allowed, entries)
+            narrow = {f.narrow for f in self.funnels}
+            even = {k: ends for k, ends in allowed.items() if k not in narrow}
+            if even and (np.asarray(data.counts)[: analysis.outcomes.n_counts] == 0).any():
+                z = np.random.default_rng(0).standard_normal((_POINTS, len(self.index)))
+                points = np.array([self.natural(jnp.asarray(row))[0] for row in z])
+                self.wall = wall(analysis, data, points, even, self.index)
 
     @property
     def size(self) -> int:
@@ -153,7 +167,12 @@ class Coordinates:
             x, weight = x.at[funnel.narrow].set(value), weight + more
         if self._gamma.size:
             weight = weight + self._gamma_weight(x[self._gamma])
-        return jnp.asarray(self.vector).at[self.index].set(x), weight
+        vector = jnp.asarray(self.vector).at[self.index].set(x)
+        if self.wall is not None:
+            at = z[self.wall.position]
+            value, more = self.wall.value(self.analysis.rates, vector, at)
+            vector, weight = vector.at[self.wall.entry].set(value), weight + more
+        return vector, weight
 
     def _within(self, z: Array) -> Array:
         """Normal numbers cut off at their bounds, each from the nearer tail."""
@@ -188,7 +207,7 @@ class Coordinates:
         self, vectors: np.ndarray, reach: float = 8.0, *, straight: bool = True
     ) -> np.ndarray:
         """Return z (..., n) of flat vectors (..., size), within +-reach; of the priors alone,
-        without the funnels, if not `straight`."""
+        without funnels and wall, if not `straight`."""
         x = np.asarray(vectors, float)[..., self.index]
         z = (x - self._centre) / self._width
         cut, u = self._cut, self._uniform
@@ -202,6 +221,11 @@ class Coordinates:
         for funnel in self.funnels if straight else ():
             below = funnel.quantile(x[..., funnel.narrow], z[..., funnel.decides])
             z[..., funnel.narrow] = special.ndtri(np.clip(below, 0.0, 1.0))
+        if self.wall is not None and straight:
+            k, rows = self.wall.position, jnp.reshape(vectors, (-1, self.analysis.size))
+            ends = jax.vmap(partial(self.wall.left, self.analysis.rates))(rows)
+            a, b = (np.reshape(end, x.shape[:-1]) for end in ends)
+            z[..., k] = _number(np.maximum(x[..., k] - a, 0.0), np.maximum(b - x[..., k], 0.0))
         return np.clip(np.nan_to_num(z, nan=0.0, posinf=reach, neginf=-reach), -reach, reach)
 
 

@@ -249,13 +249,18 @@ class Slopes:
 
         vector, _ = natural(z)
         rates, dense, local = self.coordinates.analysis.derivatives(vector)
-        # Every parameter depends on its own z alone, but for the narrow ones of funnels.
-        funnels = self.coordinates.funnels
+        # Every parameter depends on its own z alone, but for the narrow ones of funnels, and for
+        # the one that ends at a wall: how the others move that is in the gradient, not in A.
+        funnels, wall = self.coordinates.funnels, self.coordinates.wall
         decide = np.isin(np.arange(len(index)), [f.decides for f in funnels])
-        stretch = self._stretch(lambda x: values(x)[0], z, ~decide)
+        walled = np.arange(len(index)) == (-1 if wall is None else wall.position)
+        stretch = self._stretch(lambda x: values(x)[0], z, ~decide & ~walled)
         if funnels:
             other = self._stretch(lambda x: values(x)[0], z, decide)
             stretch = jnp.where(decide, other, stretch)
+        if wall is not None:
+            own = self._stretch(lambda x: values(x)[0], z, walled)
+            stretch = jnp.where(walled, own, stretch)
         outcomes = self.coordinates.analysis.outcomes
         root = 1 / outcomes.resolution(rates, _FLOOR)
         columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
@@ -268,7 +273,16 @@ class Slopes:
         value = 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
         value = value - outcomes.wall(counts, rates)
         excess = outcomes.slope(counts, rates, _FLOOR) / root
-        return value, z - slope - self.back(columns, local, excess), columns, local, rates
+        gradient = z - slope - self.back(columns, local, excess)
+        if wall is not None:
+
+            def falls(z: Array) -> Array:
+                vector, weight = natural(z)
+                rates = self.coordinates.analysis.rates(vector)
+                return 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
+
+            gradient = jax.grad(falls)(z)
+        return value, gradient, columns, local, rates
 
     @staticmethod
     def _stretch(natural: Callable[[Array], Array], z: Array, which: np.ndarray) -> Array:
