@@ -65,7 +65,7 @@ def load(path: str | Path, analysis: Analysis | None = None) -> Answer:
     Raises:
         DataError: the file is missing, damaged, or holds something else; or is of another analysis.
     """
-    for room in ("inference", "studies"):
+    for room in ("inference", "studies", "postfit.postfit"):
         import_module(f"bknn.{room}")  # makes its results known
     return read(path, analysis)
 

@@ -29,6 +29,7 @@ from bknn.analysis.results import Results, Term
 from bknn.analysis.signal import DEFAULT_DECAY, Signal
 from bknn.analysis.signal_strength import SignalStrength
 from bknn.analysis.vector import Parameters, Vector
+from bknn.answers.outline import placed
 from bknn.data import Measurement
 from bknn.data.published import check_together
 from bknn.parameters import Parameter, point, positive
@@ -156,6 +157,17 @@ class Analysis(Interface):
         self.signal = Signal(model, self.parameters, constants, self.parts, results)
         #: The log density of both.
         self.density = LogDensity(self.vector, self.signal)
+
+    @property
+    def channels(self) -> list[tuple[Measurement, str, slice]]:
+        """What was counted where: measurement, channel, and its place among all counts."""
+        return placed((p.measurement, c, n) for p in self.parts for c, n in p.pdf.channels.items())
+
+    @property
+    def bins(self) -> list[str]:
+        """What each of the observed numbers belongs to: a channel, or a result by its name."""
+        counts = [name for _, name, where in self.channels for _ in range(where.stop - where.start)]
+        return [*counts, *self.results.names]
 
     def with_priors(self, priors: Mapping[str, dist.Distribution | str]) -> Analysis:
         """Return the same analysis with other priors of some of its parameters.

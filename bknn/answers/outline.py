@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -39,7 +39,12 @@ class ModelOutline(_Kept):
 
 @dataclass(frozen=True)
 class DataOutline(_Kept):
-    """Name, title and checksum of a measurement, what of it was used, and what to cite."""
+    """Names, titles and labels of a measurement, what of it was used, and what to cite.
+
+    Attributes:
+        densities: channels that have them.
+        metadata: the table `labels` of it.
+    """
 
     name: str
     label: str
@@ -48,13 +53,31 @@ class DataOutline(_Kept):
     entries: tuple[str, ...]
     sources: tuple[str, ...]
     n_bins: int
+    channels: tuple[str, ...] = ()
+    signal: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    densities: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, x: Any) -> DataOutline:
         if isinstance(x, DataOutline):
             return x
         sources = tuple(str(s) for s in x.sources)
-        return cls(x.name, x.label, x.title, x.sha256, tuple(x.entries), sources, int(x.n_bins))
+        return cls(
+            x.name,
+            x.label,
+            x.title,
+            x.sha256,
+            tuple(x.entries),
+            sources,
+            int(x.n_bins),
+            tuple(x.channels),
+            dict(x.signal),
+            {alias: tuple(names) for alias, names in x.groups.items()},
+            tuple(x.densities),
+            {k: v for k, v in x.metadata.items() if k == "labels"},
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,8 +94,11 @@ class Outline(_Kept):
         bounds: of the flat vector (size, 2).
         init_vector, fixed: start and whether it is kept there, of the flat vector (size,).
         normal: positions, centres and widths of what has a normal constraint, (n,) each.
+        poisson: positions, counts and rates of what has a Poisson constraint, (n,) each.
         model, measurements, response: which.
         data: observed counts and auxiliary data; None for a density of one's own.
+        in_channels: (number of the measurement, channel, bins), in the order of the counts.
+        bins: the channel of each count, then names of other results.
     """
 
     text: str
@@ -89,6 +115,9 @@ class Outline(_Kept):
     measurements: tuple[DataOutline, ...]
     response: str
     data: Any
+    poisson: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0),) * 3
+    in_channels: tuple[tuple[int, str, int], ...] = ()
+    bins: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, x: Any) -> Outline:
@@ -118,12 +147,24 @@ class Outline(_Kept):
             tuple(DataOutline.of(m) for m in x.measurements),
             x.response,
             type(x.data)(*(np.asarray(part) for part in x.data)),
+            tuple(np.asarray(part) for part in x.poisson),  # type: ignore[arg-type]
+            tuple(
+                (x.measurements.index(part.measurement), name, n_bins)
+                for part in x.parts
+                for name, n_bins in part.pdf.channels.items()
+            ),
+            tuple(x.bins),
         )
 
     @property
     def nuisances(self) -> dict[str, slice]:
         """Where each set of nuisances lies in the flat vector."""
         return {name: slice(*ends) for name, ends in self.extents.items()}
+
+    @property
+    def channels(self) -> list[tuple[DataOutline, str, slice]]:
+        """What was counted where: measurement, channel, and its place among all counts."""
+        return placed((self.measurements[k], name, n) for k, name, n in self.in_channels)
 
     @property
     def size(self) -> int:
@@ -154,6 +195,19 @@ class Outline(_Kept):
 
     def __repr__(self) -> str:
         return self.text
+
+
+def placed(channels: Iterable[tuple[Any, str, int]]) -> list[tuple[Any, str, slice]]:
+    """Return (measurement, channel, where its bins are) of channels with so many bins.
+
+    >>> placed([("a", "SR", 3), ("a", "CR", 2)])
+    [('a', 'SR', slice(0, 3, None)), ('a', 'CR', slice(3, 5, None))]
+    """
+    found, first = [], 0
+    for measurement, name, n_bins in channels:
+        found.append((measurement, name, slice(first, first + n_bins)))
+        first += n_bins
+    return found
 
 
 class Forgotten(dist.Distribution):

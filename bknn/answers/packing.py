@@ -100,8 +100,12 @@ class Packing:
                 self.analyses.append(Packing(inside=True)._fields(Outline.of(x), "", {}, {}, {}))
             return {"analysis": self._seen[id(x)][0]}
         kind = type(x).__name__
-        if kind == "Measurement":
-            return self.pack(DataOutline.of(x))
+        if kind == "Measurement" or isinstance(x, DataOutline):
+            for number, analysis in self._seen.values():
+                for k, known in enumerate(getattr(analysis, "measurements", ())):
+                    if known is x:
+                        return {"data": [number, k]}
+            return {"DataOutline": self._fields(DataOutline.of(x), "", {}, {}, {})}
         if is_dataclass(x) and kind in KNOWN:
             return {kind: self._result(x, f"{name}." if name else "")}
         if isinstance(x, tuple) and hasattr(x, "_fields") and kind in KNOWN:
@@ -125,14 +129,15 @@ class Packing:
     def _result(self, x: Any, prefix: str) -> dict[str, Any]:
         """Pack the fields of a dataclass, and what it found with an analysis that will be gone."""
         told = meanings(type(x))
-        if not hasattr(x, "dimensions"):
-            return self._fields(x, prefix, {}, {}, {})
-        for dim, along in x.coordinates().items():
+        dimensions, units, coordinates = (
+            dict(getattr(x, said, dict)()) for said in ("dimensions", "field_units", "coordinates")
+        )
+        for dim, along in coordinates.items():
             self.coordinates[f"{prefix}{dim}"] = along
-        dims = {k: [f"{prefix}{d}" for d in v] for k, v in x.dimensions().items()}
-        packed = self._fields(x, prefix, dims, x.field_units(), told)
+        dims = {k: [f"{prefix}{d}" for d in v] for k, v in dimensions.items()}
+        packed = self._fields(x, prefix, dims, units, told)
         kept = {}
-        for name in x.KEPT:
+        for name in getattr(x, "KEPT", ()):
             cached = isinstance(getattr(type(x), name), cached_property)
             if prefix and cached and name not in vars(x):
                 continue  # a part of another result: nothing is computed for it
@@ -140,7 +145,7 @@ class Packing:
                 value = getattr(x, name)
             except errors.BknnError:
                 continue  # what cannot be had now cannot be had later
-            unit, text = x.field_units().get(name, ""), told.get(name, "")
+            unit, text = units.get(name, ""), told.get(name, "")
             entry = self.pack(value, self._name(x, prefix, name), dims.get(name, ()), unit, text)
             if cached:
                 kept[name] = entry
@@ -171,7 +176,7 @@ class Packing:
         return prefix + getattr(x, "CALLED", {}).get(field, field)
 
     def _array(self, x: np.ndarray, name: str, dims: Sequence[str], unit: str, text: str) -> Any:
-        if self.inside or x.size == 0 or x.dtype.kind not in "bif" or _large(x):
+        if self.inside or x.size == 0 or x.dtype.kind not in "bifU" or _large(x):
             return {"values": x.tolist(), "dtype": str(x.dtype), "shape": list(x.shape)}
         for dim, along in self.coordinates.items():
             if along.values is x:
@@ -228,6 +233,8 @@ class Unpacking:
                 return frozenset(self(v) for v in content)
             case "analysis":
                 return self.analyses[content]
+            case "data":
+                return self.analyses[content[0]].measurements[content[1]]
             case "prior":
                 name, *values = content
                 return _PRIORS[name](*map(self, values)) if name else Forgotten(*values)

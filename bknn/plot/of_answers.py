@@ -1,30 +1,36 @@
-"""The figures of a result, whichever it is: when it is found, and again from its file."""
+"""The figures of a result, whichever it is, be it read from a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from bknn import errors
-from bknn.plot.drawing.files import save
+from bknn.plot.fits import all_of_a_fit
 from bknn.plot.fits.ranking import ranking
 from bknn.plot.likelihoods import limits as of_limits
+from bknn.plot.likelihoods import outlook
 from bknn.plot.likelihoods import toys as of_toys
 from bknn.plot.likelihoods.profile import contours, profile
 from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
+from bknn.plot.observables.comparison import all_planes
+from bknn.plot.observables.over_q2 import over_q2
+from bknn.plot.observables.prediction import prediction
+from bknn.plot.posteriors import posterior as of_posterior
+from bknn.plot.posteriors.evidence import evidence
 from bknn.plot.posteriors.marginal import marginal
+from bknn.plot.posteriors.predictive import predictive
+from bknn.postfit.postfit import postfit
 
 
 def figures(answer: Any, asked: Mapping[str, Any] | None = None) -> dict[str, Figure]:
     """Return {name: figure} of a result; nothing of one of which there is nothing to see.
 
     Args:
-        answer: a profile, contours, a limit, Feldman-Cousins intervals, a significance, toys, a
-            goodness of fit, impacts, scenarios, regions, or a posterior on a grid.
+        answer: of any question.
         asked: what was asked, as `result.json` records it: `top` of impacts, `over` of limits.
 
     Raises:
@@ -32,6 +38,14 @@ def figures(answer: Any, asked: Mapping[str, Any] | None = None) -> dict[str, Fi
     """
     asked = asked or {}
     match type(answer).__name__:
+        case "Postfit":
+            return all_of_a_fit.all_figures(answer)
+        case "FitResult":
+            return all_of_a_fit.all_figures(postfit(answer))
+        case "Posterior":
+            return of_posterior.all_figures(answer)
+        case "Predictive":
+            return {f"{answer.kind}_predictive": predictive(answer)}
         case "Contours":
             return {"contours": contours(answer)}
         case "Profile" if len(answer.parameters) == 3:
@@ -60,22 +74,21 @@ def figures(answer: Any, asked: Mapping[str, Any] | None = None) -> dict[str, Fi
             return {"scenarios": scenarios(answer)}
         case "Regions":
             return {"regions": coupling_regions(answer)}
+        case "Comparison":
+            return {"evidence": evidence(answer)}
+        case "Outlook":
+            return outlook.all_figures(answer)
+        case "Predictions":
+            return all_planes({answer.analysis.model.name: answer}, answer.standard_model)
+        case "Compared":
+            return all_planes(answer.predictions, answer.predicted_null)
+        case "FittedSpectra":
+            return {"over_q2": over_q2(answer)}
+        case "PredictedSpectra":
+            return {answer.stem: prediction(answer)}
         case "Marginal":
             return {"marginal": marginal(answer)}
     raise errors.ParameterError(
-        f"the figures of a {type(answer).__name__} need the likelihood, or a model; its functions "
-        "are in `bknn.plot`."
+        f"there is no figure of a {type(answer).__name__}; the functions of `bknn.plot` say what "
+        "they draw."
     )
-
-
-def save_figures(
-    answers: Mapping[str, Any], folder: Path, asked: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Draw results and write their figures, as PDF and PNG; return the paths."""
-    return [
-        path
-        for answer in answers.values()
-        if answer is not None
-        for name, figure in figures(answer, asked).items()
-        for path in save(figure, folder / name)
-    ]

@@ -14,6 +14,7 @@ from scipy.special import gammaincinv
 
 from bknn.analysis.analysis import Analysis
 from bknn.analysis.counts import Part
+from bknn.answers.packing import piece
 from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.inference.estimate import ONE_SIGMA
@@ -23,6 +24,7 @@ from bknn.postfit.parts_of_signal import beyond, comes_on_top, standard_model_of
 from bknn.spectrum import Spectrum
 
 
+@piece
 @dataclass(frozen=True, eq=False)
 class ChannelCounts:
     """One channel at the best fit; all arrays have shape (bins,).
@@ -42,6 +44,10 @@ class ChannelCounts:
     samples: dict[str, np.ndarray]
     signal: frozenset[str]
     sigma: np.ndarray
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Names of the dimensions of the arrays."""
+        return dict.fromkeys(("observed", "samples", "sigma"), ("bin",))
 
     @property
     def n_bins(self) -> int:

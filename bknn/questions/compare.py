@@ -6,14 +6,11 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from bknn import precision
 from bknn.answers.digits import asymmetric, in_digits
-from bknn.questions.shared import build, files, output, progress
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Reals, Texts
@@ -97,11 +94,7 @@ bknn compare vector:C_V_L vector:h_V,h_A --around 1 --from profile --fix mass=2.
             )
         print(comparison_table(found.fits, found.predictions, found.standard_model))
         if out is not None:
-
-            def figures(folder: Path) -> list[Path]:
-                from bknn import plot
-
-                return plot.comparison_figures(found.predictions, found.fits, folder)
+            from bknn.studies.observables.spectra import fitted_spectra
 
             print()
             output.write(
@@ -112,8 +105,11 @@ bknn compare vector:C_V_L vector:h_V,h_A --around 1 --from profile --fix mass=2.
                     found.standard_model,
                     settings={**self.record(), "source": source},
                 ),
-                {"predictions.nc": lambda path: write_measured(found.predictions, path)},
-                figures if desk.figures else None,
+                {
+                    "predictions": found,
+                    "spectra": fitted_spectra(found.fits) if desk.figures else None,
+                },
+                desk.figures,
             )
         return verdict(found.fits)
 
@@ -189,29 +185,6 @@ def _rows(found: Predictions) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def write_measured(found: Mapping[str, Predictions], path: Path) -> None:
-    """Write values, ranges, correlations and draws as NetCDF; names end with the scenario's number
-    where there are several."""
-    with files.arrays(path, "bknn predictions") as file:
-        for k, (text, one) in enumerate(found.items()):
-            end = f"_{k}" if len(found) > 1 else ""
-            here = f"quantity{end}"
-            file.dimension(here, len(one))
-            file.dimension(f"quantity_2{end}", len(one))
-            file.dimension(f"level{end}", len(one.ranges))
-            file.dimension(f"side{end}", 2)
-            file.put_texts(f"name{end}", [f"{text} {q}".strip() for q in one.quantities], here)
-            file.put(f"value{end}", one.values, here)
-            file.put(f"uncertainty{end}", one.uncertainties, here)
-            file.put(f"correlation{end}", one.correlation, here, f"quantity_2{end}")
-            file.put(f"confidence{end}", list(one.ranges), f"level{end}")
-            ranges = np.array([list(map(tuple, x)) for x in one.ranges.values()], float)
-            file.put(f"range{end}", ranges, f"level{end}", here, f"side{end}")
-            if one.draws is not None:
-                file.dimension(f"draw{end}", len(one.draws))
-                file.put(f"draws{end}", one.draws, f"draw{end}", here)
 
 
 def measured_table(best: FitResult, found: Predictions) -> str:

@@ -104,17 +104,11 @@ def tell(
     meanings = {h.name: h.meaning for h in asked}
     print(evidence_table(found, meanings, analysis))
     if out is not None:
-
-        def draw(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.save(plot.evidence(found, analysis), folder / "evidence")
-
         output.write(
             out,
             evidence_json(found, meanings, analysis, settings=record),
-            {},
-            draw if figures else None,
+            {"evidence": found},
+            figures,
         )
     if not found.converged:
         print(

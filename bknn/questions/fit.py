@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
-from bknn.questions.shared import build, files, output
+from bknn.questions.shared import build, output
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content, ended
@@ -71,18 +70,13 @@ bknn fit vector --fix mass=2.1
         null = fit_null(analysis, fixed_too=self.fix)
         print(fit_table(result, null))
         if out is not None:
+            from bknn.postfit.postfit import postfit
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn import plot
-
-                return plot.fit_figures(result, null, folder)
-
-            output.write(
-                out,
-                fit_json(result, null, command="fit", settings=self.record()),
-                {"fit.nc": lambda path: write_arrays(result, path)},
-                figures if desk.figures else None,
-            )
+            content = fit_json(result, null, command="fit", settings=self.record())
+            if desk.figures:
+                output.write(out, content, {"fit": postfit(result, null)}, True)
+            else:
+                output.write(out, content, {}, False, {"fit": result})
         if not (result.converged and null.converged):
             print(
                 "bknn: the fit did not converge; do not use its numbers (see 'fit' above).",
@@ -104,29 +98,6 @@ def fit_json(
     """
     delta = number(float(null.twice_nll) - float(result.twice_nll))
     return content(result, command, settings, {"null": ended(null), "twice_delta_nll": delta})
-
-
-def write_arrays(result: FitResult, path: Path) -> None:
-    """Write parameters, covariance and expected counts as NetCDF, for `xarray.open_dataset`."""
-    analysis: Analysis = result.target
-    channels = [
-        channel
-        for part in analysis.parts
-        for channel, n_bins in part.pdf.channels.items()
-        for _ in range(n_bins)
-    ]
-    channels += analysis.results.names
-    with files.arrays(path, f"bknn fit of {analysis.model.name}") as file:
-        file.dimension("parameter", analysis.size)
-        file.dimension("parameter_2", analysis.size)
-        file.dimension("bin", analysis.n_bins)
-        file.put_texts("name", analysis.names, "parameter")
-        file.put_texts("channel", channels, "bin")
-        file.put("value", result.vector, "parameter")
-        file.put("uncertainty", result.uncertainty_vector, "parameter")
-        file.put("covariance", result.covariance, "parameter", "parameter_2")
-        file.put("observed", analysis.data.counts, "bin")
-        file.put("expected", analysis.rates(result.vector), "bin")
 
 
 def fit_table(result: FitResult, null: FitResult) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
 from bknn.answers.digits import with_error
-from bknn.questions.shared import build, files, output, progress
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Groups, Numbers
@@ -89,18 +88,12 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
         if out is not None:
             answers = {"impacts": found}
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder, self.record())
-
             settings = {**self.record(), "poi": poi}
             output.write(
                 out,
                 impacts_json(found, settings=settings),
-                {"impacts.nc": lambda path: write_impacts(found, path)},
-                figures if desk.figures else None,
                 answers,
+                desk.figures,
             )
         if poi in found.remarks:
             print(f"bknn: {found.status}", file=sys.stderr)
@@ -129,18 +122,6 @@ def impacts_json(found: Impacts, *, settings: Mapping[str, Any]) -> dict[str, An
         "contributions": {label: number(x) for label, x in found.contributions.items()},
     }
     return content(found.result, "impacts", settings, more)
-
-
-def write_impacts(found: Impacts, path: Path) -> None:
-    """Write the ranking as NetCDF."""
-    from bknn.inference.impacts.result import COLUMNS
-
-    title = f"bknn impacts on {found.poi} of {found.result.target.model.name}"
-    with files.arrays(path, title) as file:
-        file.dimension("parameter", len(found.names))
-        file.put_texts("name", found.names, "parameter")
-        for column in COLUMNS:
-            file.put(column, getattr(found, column), "parameter")
 
 
 def impacts_table(found: Impacts, top: int = 20) -> str:

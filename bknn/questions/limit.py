@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
 from bknn.answers.digits import short, with_error
-from bknn.questions.shared import build, files, output, progress, values
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.absent import absent, on_grid
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content
@@ -161,17 +160,12 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
         if out is not None:
             answers = {"limit": found, "feldman_cousins": unified}
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder, self.record())
-
             output.write(
                 out,
                 limit_json(found, both, unified, result, settings={**self.record(), "poi": poi}),
-                {"limit.nc": lambda path: write_limit(found, both, path)},
-                figures if desk.figures else None,
                 answers,
+                desk.figures,
+                {"two_sided": both},
             )
         ended = [x for one in (found, both, unified) if one is not None for x in one.remarks]
         if any(x.startswith("failed") for x in ended) or not bool(result.converged):
@@ -268,28 +262,6 @@ def _unified_json(unified: FeldmanCousins) -> dict[str, Any]:
         "status": unified.status,
         "remarks": list(unified.remarks),
     }
-
-
-def write_limit(found: Limit, both: TwoSided | None, path: Path) -> None:
-    """Write limits as NetCDF; infinite where there is none, NaN where a fit failed."""
-    from bknn.inference.limits.asymptotic import BAND
-
-    with files.arrays(path, f"bknn limit of {found.parameter}") as file:
-        file.dimension("point", len(found.observed))
-        file.dimension("band", len(BAND))
-        file.put("band", BAND, "band")
-        for name, values in found.grid.items():
-            file.put(name, values, "point")
-        file.put("observed", found.observed, "point")
-        file.put("expected", [found.expected[n] for n in BAND], "band", "point")
-        file.put("observed_error", found.observed_error, "point")
-        file.put("expected_error", [found.expected_error[n] for n in BAND], "band", "point")
-        file.put("best", found.best, "point")
-        file.put("failed", found.failed, "point")
-        file.put_texts("status", found.remarks, "point")
-        if both is not None:
-            for name in ("low", "high"):
-                file.put(name, getattr(both, name), "point")
 
 
 def limit_table(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn.answers.digits import in_digits
-from bknn.questions.shared import build, files, output, progress, values
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import counted, heading, wrapped
 from bknn.questions.shared.numbers import nested, number
@@ -46,17 +45,11 @@ def answer(asked: Any, desk: Desk) -> int:
     if out is not None:
         answers = {"grid": found}
 
-        def figure(folder: Path) -> list[Path]:
-            from bknn.plot.of_answers import save_figures
-
-            return save_figures(answers, folder)
-
         output.write(
             out,
             marginal_json(found, seconds, settings=asked.record()),
-            {"grid.nc": lambda path: write_marginal(found, path)},
-            figure if desk.figures else None,
             answers,
+            desk.figures,
         )
     for problem in found.problems:
         print(f"bknn: {problem}.", file=sys.stderr)
@@ -94,22 +87,6 @@ def marginal_json(
         },
         "provenance": provenance(analysis, settings),
     }
-
-
-def write_marginal(found: Marginal, path: Path) -> None:
-    """Write a posterior as NetCDF, each parameter a dimension and its values a coordinate."""
-    title = f"bknn posterior of {found.analysis.model.name} over {', '.join(found.grid)}"
-    with files.arrays(path, title) as file:
-        for name, x in found.grid.items():
-            file.dimension(name, len(x))
-            file.put(name, x, name)
-        for key, values in (
-            ("log_density", found.log_density),
-            ("log_likelihood", found.log_likelihood),
-            ("log_prior", found.log_prior),
-            ("converged", found.converged),
-        ):
-            file.put(key, values, *found.grid)
 
 
 def marginal_table(found: Marginal, seconds: float) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors, precision
 from bknn.answers.digits import in_digits
 from bknn.prediction import PARTS
-from bknn.questions.compare import FromFits, measured_json, measured_table, verdict, write_measured
+from bknn.questions.compare import FromFits, measured_json, measured_table, verdict
 from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.heading import counted
 from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
@@ -113,16 +112,13 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         out = desk.folder()
         print(predictions_table(model, rows, params, absent))
         if out is not None:
-            drawn = list(dict.fromkeys(row["channel"] for row in rows if row["channel"]))
+            from bknn.studies.observables.spectra import all_spectra
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn import plot
-
-                return plot.prediction_figures(model, self.set, drawn, folder)
-
+            drawn = [row["channel"] for row in rows if row["channel"]]
             print()
             content = predictions_json(model, rows, params, absent=absent, settings=self.record())
-            output.write(out, content, {}, figures if desk.figures else None)
+            spectra = all_spectra(model, self.set, drawn) if desk.figures else []
+            output.write(out, content, {x.stem: x for x in spectra}, desk.figures)
         return 0
 
     def _values(
@@ -173,6 +169,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         analysis = build.analysis(asked, desk, self.fix)
 
         from bknn.studies.compare import existing, fitted
+        from bknn.studies.observables.spectra import fitted_spectra
 
         quantities, absent = existing(analysis.model, self._quantities(regions))
         out = desk.folder()
@@ -192,18 +189,17 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
                 "absent": {str(q): reason for q, reason in absent.items()},
             }
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn import plot
-
-                name = analysis.model.name
-                return plot.comparison_figures({name: found}, {name: best}, folder)
-
             print()
             output.write(
                 out,
                 measured_json(best, found, settings=settings),
-                {"predictions.nc": lambda path: write_measured({"": found}, path)},
-                figures if desk.figures else None,
+                {
+                    "predictions": found,
+                    "spectra": fitted_spectra({analysis.model.name: best})
+                    if desk.figures
+                    else None,
+                },
+                desk.figures,
             )
         return verdict({analysis.model.name: best})
 

@@ -66,8 +66,9 @@ bknn prior-study signal-strength --alternative "narrow:mu=normal(1, 0.1)" \\
             output.write(
                 out,
                 prior_study_json(found.studied, settings=self.record()),
-                {"posterior.nc": found.posterior.save},
-                None,
+                {},
+                False,
+                {"posterior": found.posterior},
             )
         return 0 if found.converged else 1
 

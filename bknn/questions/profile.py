@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors
 from bknn.answers.digits import in_digits
-from bknn.questions.shared import build, files, output, progress, values
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.absent import absent, on_grid
 from bknn.questions.shared.absent import lines as absent_lines
 from bknn.questions.shared.content import content
@@ -93,17 +92,12 @@ bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 
         if out is not None:
             answers = {"profile": found if plane is None else plane}
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder)
-
             output.write(
                 out,
                 profile_json(found, limits, plane, settings=self.record()),
-                {"profile.nc": lambda path: write_profile(found, path)},
-                figures if desk.figures else None,
                 answers,
+                desk.figures,
+                {"intervals": limits},
             )
         if not ((found.converged | found.excluded).all() and bool(found.best.converged)):
             print(f"bknn: {found.status}", file=sys.stderr)
@@ -186,21 +180,6 @@ def intervals_json(limits: Intervals) -> dict[str, Any]:
             "status": {label: x.status for label, x in own.items()},
         }
     return result
-
-
-def write_profile(found: Profile, path: Path) -> None:
-    """Write a profile as NetCDF, each parameter a dimension and its values a coordinate."""
-    title = f"bknn profile of {found.target.model.name} over {', '.join(found.parameters)}"
-    with files.arrays(path, title) as file:
-        for name, axis in zip(found.parameters, found.axes, strict=True):
-            file.dimension(name, len(axis))
-            file.put(name, axis, name)
-        file.put("twice_nll", found.twice_nll, *found.parameters)
-        file.put("delta", found.delta, *found.parameters)
-        file.put("second", found.second_delta, *found.parameters)
-        file.put("converged", found.converged, *found.parameters)
-        for name, values in found.values.items():
-            file.put(name, values, *found.parameters)
 
 
 def profile_table(found: Profile, limits: Intervals | None, plane: Contours | None) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bknn import errors, precision
 from bknn.answers.digits import with_error
-from bknn.questions.shared import build, files, output, progress
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Reals, Texts
 from bknn.questions.shared.numbers import nested, number
@@ -127,19 +126,13 @@ bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --to
         }
         print(outlook_table(found, checks))
         if out is not None:
-
-            def figures(folder: Path) -> list[Path]:
-                from bknn import plot
-
-                return plot.outlook_figures(found, folder)
-
             print()
             settings = {**self.record(), "scenarios": list(names)}
             output.write(
                 out,
                 outlook_json(found, checks, settings=settings),
-                {"projections.nc": lambda path: write_outlook(found, path)},
-                figures if desk.figures else None,
+                {"projections": found},
+                desk.figures,
             )
         return 0 if found.converged else 1
 
@@ -217,20 +210,6 @@ def outlook_json(
         "worth": worth,
         "provenance": provenance(found.hypotheses[0][0].analysis, settings),
     }
-
-
-def write_outlook(found: Outlook, path: Path) -> None:
-    """Write `z`, `delta` and the luminosities for 3 and 5 sigma as NetCDF."""
-    with files.arrays(path, "bknn project") as file:
-        file.dimension("luminosity", len(found.luminosities))
-        file.dimension("true", len(found.names))
-        file.dimension("tested", len(found.names))
-        file.put("luminosity", found.luminosities, "luminosity")
-        file.put_texts("scenario", found.names, "true")
-        file.put("z", found.z, "luminosity", "true", "tested")
-        file.put("delta", found.delta, "luminosity", "true", "tested")
-        for z in SIGMAS:
-            file.put(f"luminosity_for_{z:g}_sigma", _needed(found, z), "true", "tested")
 
 
 def outlook_table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,16 +65,11 @@ bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 
         if out is not None:
             answers = {"regions": found}
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder)
-
             output.write(
                 out,
                 regions_json(found, settings=self.record()),
-                {},
-                figures if desk.figures else None,
+                answers,
+                desk.figures,
             )
         return 0
 

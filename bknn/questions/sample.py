@@ -195,17 +195,11 @@ def tell(
     posterior, predicted = found.posterior, found.predicted
     print(posterior_table(posterior, predicted))
     if out is not None:
-
-        def draw(folder: Path) -> list[Path]:
-            from bknn import plot
-
-            return plot.posterior_figures(posterior, folder, predicted=predicted)
-
         output.write(
             out,
             posterior_json(posterior, predicted, settings=record),
-            {"posterior.nc": posterior.save},
-            draw if figures else None,
+            {"posterior": posterior, **{f"{x.kind}_predictive": x for x in predicted}},
+            figures,
         )
     if not posterior.converged:
         print(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
 from bknn.answers.digits import asymmetric
-from bknn.questions.shared import build, files, output, progress
+from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Texts
 from bknn.questions.shared.numbers import nested, number
@@ -77,17 +76,11 @@ bknn scenarios vector-V vector-T scalar --points 100
         if out is not None:
             answers = {"scenarios": found}
 
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder)
-
             output.write(
                 out,
                 scenarios_json(found, settings={**self.record(), "scenarios": list(names)}),
-                {"scenarios.nc": lambda path: write_scenarios(found, path)},
-                figures if desk.figures else None,
                 answers,
+                desk.figures,
             )
         return 0
 
@@ -127,22 +120,6 @@ def _numbers(fit: ScenarioFit) -> dict[str, Any]:
         }
         result["curve"] = {"mass": nested(fit.curve.axes[0]), "delta": nested(fit.deltas)}
     return result
-
-
-def write_scenarios(found: Scenarios, path: Path) -> None:
-    """Write the curves as NetCDF: `mass_NAME` and `delta_NAME` for each scenario with a mass."""
-    with files.arrays(path, "bknn scenarios") as file:
-        for name, fit in found.fits.items():
-            if fit.curve is None:
-                continue
-            label = name.replace("-", "_")
-            (mass,) = fit.curve.axes
-            file.dimension(f"mass_{label}", len(mass))
-            file.put(f"mass_{label}", mass, f"mass_{label}")
-            file.put(f"delta_{label}", fit.deltas, f"mass_{label}")
-            for coupling in fit.couplings:
-                values = fit.curve.values[coupling]
-                file.put(f"{coupling}_{label}", values, f"mass_{label}")
 
 
 def scenarios_table(found: Scenarios) -> str:

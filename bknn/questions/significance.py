@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,20 +79,12 @@ bknn significance resonance --fix mass=2.1
             found = significance(analysis, toys=whole, seed=self.seed, fixed=self.fix)
         print(significance_table(found))
         if out is not None:
-            answers = {"significance": found}
-
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder)
-
-            thrown = found.toys
             output.write(
                 out,
                 significance_json(found, settings=self.record()),
-                {} if thrown is None else {"toys.nc": thrown.save},
-                figures if desk.figures and thrown is not None else None,
-                answers,
+                {"significance": found},
+                desk.figures,
+                {"toys": found.toys},
             )
         return 0
 

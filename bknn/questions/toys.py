@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,20 +127,12 @@ bknn toys resonance --goodness-of-fit -n 1000
                 )
         print(toys_table(found, quality, result))
         if out is not None:
-            answers = {"1_toys": found, "2_goodness_of_fit": quality}
-
-            def figures(folder: Path) -> list[Path]:
-                from bknn.plot.of_answers import save_figures
-
-                return save_figures(answers, folder)
-
             settings = {**self.record(), "number": number}
             output.write(
                 out,
                 toys_json(found, quality, result, settings=settings),
-                {"toys.nc": found.save},
-                figures if desk.figures else None,
-                answers,
+                {"toys": found, "goodness_of_fit": quality},
+                desk.figures,
             )
         return 0
 

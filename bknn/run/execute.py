@@ -134,7 +134,7 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     provenance: dict[str, Any] = {}
     for content in found.values():
         provenance = {**content.pop("provenance"), **provenance}
-        del content["command"]
+        del content["command"], content["answers"]
         # Of what several tasks have, the best fit above all, that of the first is taken.
         whole = {**content, **whole}
     first = ("format", "command", "model", "data")

@@ -5,6 +5,12 @@ from bknn.studies.hypotheses import Hypothesis, evidences, hypotheses
 from bknn.studies.observables.predictions import Band, Predictions, band, predictions
 from bknn.studies.observables.profiled import predicted_regions
 from bknn.studies.observables.quantities import Quantity
+from bknn.studies.observables.spectra import (
+    FittedSpectra,
+    PredictedSpectra,
+    fitted_spectra,
+    predicted_spectra,
+)
 from bknn.studies.outlook import Outlook, outlook
 from bknn.studies.power import Power, power, separation
 from bknn.studies.prior_study import PriorStudy, Studied, prior_study
@@ -14,9 +20,11 @@ from bknn.studies.scenarios import ScenarioFit, Scenarios, scenarios
 __all__ = [
     "Band",
     "Compared",
+    "FittedSpectra",
     "Hypothesis",
     "Outlook",
     "Power",
+    "PredictedSpectra",
     "Predictions",
     "PriorStudy",
     "Quantity",
@@ -28,10 +36,12 @@ __all__ = [
     "compare",
     "coupling_regions",
     "evidences",
+    "fitted_spectra",
     "hypotheses",
     "outlook",
     "power",
     "predicted_regions",
+    "predicted_spectra",
     "predictions",
     "prior_study",
     "scenarios",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
@@ -44,6 +45,13 @@ class Compared(Answer):
     fits: Mapping[str, FitResult]
     predictions: Mapping[str, Predictions]
     standard_model: FitResult
+
+    KEPT: ClassVar[tuple[str, ...]] = ("predicted_null",)
+
+    @cached_property
+    def predicted_null(self) -> dict[Quantity, tuple[float, float]]:
+        """Value and uncertainty in the standard model, of what planes of observables show."""
+        return next(iter(self.predictions.values())).standard_model
 
     @property
     def converged(self) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -34,8 +36,34 @@ class Regions(Answer):
     fixed: Mapping[str, float]
     contours: Mapping[str, Contours]
 
+    KEPT: ClassVar[tuple[str, ...]] = ("signs",)
+
     def __getitem__(self, name: str) -> Contours:
         return self.contours[name]
+
+    @cached_property
+    def signs(self) -> tuple[tuple[float, float], ...]:
+        """Signs of both couplings with which a grid from 0 on covers the plane: of those that
+        change no expected count."""
+        last = list(self.contours.values())[-1].profile
+        target, axes = last.target, last.axes
+        where = [target.index(name) for name in self.parameters]
+        vector = np.array(target.init_vector)
+        for name, value in self.fixed.items():
+            vector[target.index(name)] = value
+        # Far from 0, and no ratio that could hide an interference.
+        vector[where] = [0.9 * axes[0][-1], 0.7 * axes[1][-1]]
+        rates = jax.jit(target.rates)
+        expected = np.asarray(rates(vector))
+        signs = [(1.0, 1.0)]
+        for sign in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
+            # The rest of the plane is not on the grid already.
+            elsewhere = any(s < 0 and axis[0] >= 0 for s, axis in zip(sign, axes, strict=True))
+            there = vector.copy()
+            there[where] *= sign
+            if elsewhere and np.allclose(rates(there), expected, rtol=1e-9):
+                signs.append(sign)
+        return tuple(signs)
 
     @property
     def converged(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,6 +56,12 @@ class ScenarioFit:
     standard_model: FitResult
     curve: Profile | None
     interval: Interval | None
+
+    KEPT: ClassVar[tuple[str, ...]] = ("deltas",)
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Names of the dimensions of the arrays."""
+        return {} if self.curve is None else {"deltas": ("curve.mass",)}
 
     @property
     def couplings(self) -> tuple[str, ...]:

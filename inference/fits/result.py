@@ -57,6 +57,7 @@ class FitResult(Answer):
         "covariance",
         "observed",
         "expected",
+        "channel",
         "vanishing",
     )
     CALLED: ClassVar[Mapping[str, str]] = {"vector": "value", "uncertainty_vector": "uncertainty"}
@@ -71,6 +72,7 @@ class FitResult(Answer):
             "minima": (BATCH, "start"),
             "observed": (BATCH, "bin"),
             "expected": (BATCH, "bin"),
+            "channel": ("bin",),
         }
 
     def coordinates(self) -> dict[str, Coordinate]:
@@ -274,6 +276,11 @@ class FitResult(Answer):
     def observed(self) -> np.ndarray:
         """What was fitted: counts, then other results (..., bins)."""
         return np.asarray(self._given.counts, float)
+
+    @property
+    def channel(self) -> np.ndarray:
+        """What each of them belongs to, a channel or another result (bins,)."""
+        return np.array(self._analysis.bins)
 
     @cached_property
     def expected(self) -> np.ndarray:

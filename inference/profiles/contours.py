@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import contourpy
 import numpy as np
@@ -47,6 +48,9 @@ class Contours(Answer):
     levels: Mapping[float, float]
     lines: Mapping[float, tuple[np.ndarray, ...]]
     lost: Mapping[float, int]
+
+    #: In files the arrays of the profile have no prefix.
+    CALLED: ClassVar[Mapping[str, str]] = {"profile": ""}
 
     @property
     def converged(self) -> bool:

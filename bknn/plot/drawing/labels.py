@@ -191,21 +191,15 @@ def bin_axes(measurement: Measurement, channel: str, n_bins: int) -> list[BinAxi
     return axes
 
 
-def signal_groups(measurement: Measurement) -> dict[str, list[str]]:
-    """Return {label: channels with a signal}: the groups if each such channel is in one of them."""
-    with_signal = [c for c in measurement.channels if c in measurement.signal]
-    groups = {
-        plain(alias): [c for c in names if c in with_signal]
-        for alias, names in measurement.groups.items()
-    }
-    groups = {alias: names for alias, names in groups.items() if names}
-    members = [c for names in groups.values() for c in names]
-    if sorted(members) == sorted(with_signal):
-        return groups
-    labels = channel_labels(measurement)
-    if len(with_signal) > 6:
-        return {f"all {len(with_signal)} channels": with_signal}
-    return {labels[c]: [c] for c in with_signal}
+def signal_label(measurements: Iterable[Measurement], name: str) -> str:
+    """Return what a group of channels, or a channel, of `postfit.curves` is called."""
+    for m in measurements:
+        for channel, label in channel_labels(m).items():
+            if name == channel:
+                return label
+            if name == f"{m.name}, {channel}":
+                return f"{plain(m.name)}, {label}"
+    return plain(name)
 
 
 def _table(measurement: Measurement, key: str) -> Mapping[str, Any]:

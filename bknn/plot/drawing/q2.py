@@ -104,22 +104,6 @@ def band(ax: Axes, q2: np.ndarray, lower: np.ndarray, upper: np.ndarray, colour:
         ax.fill_between(q2, lower, upper, color=tint(colour, 0.28), linewidth=0, zorder=1)
 
 
-def around(positions: Sequence[float], halves: Sequence[float], end: float) -> list[np.ndarray]:
-    """Return points around peaks at q2, in equal steps of the integral of a Breit-Wigner with
-    these halves of a width (GeV^2); always as many."""
-    angle = np.linspace(-1.54, 1.54, 80)
-    return [
-        np.clip(q2 + max(half, 1e-6) * np.tan(angle), 0.0, end)
-        for q2, half in zip(positions, halves, strict=True)
-    ]
-
-
-def behind(starts: Sequence[float], end: float) -> list[np.ndarray]:
-    """Return points behind thresholds and kinks at q2 (GeV^2), closer together near them."""
-    steps = np.linspace(0.0, 1.0, 60) ** 3
-    return [np.clip(q2 + 2.0 * steps, 0.0, end) for q2 in starts]
-
-
 def _masses(ax: Axes, end: float) -> None:
     """A second axis on top: the mass of the invisible system."""
     above = ax.twiny()

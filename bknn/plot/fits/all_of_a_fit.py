@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from bknn.inference import FitResult
-from bknn.inference.fits.result import single
 from bknn.plot.drawing.files import save
 from bknn.plot.fits.bins import bins
 from bknn.plot.fits.nuisances import nuisances, pulls
 from bknn.plot.fits.spectrum import spectrum
-from bknn.postfit.parts_of_signal import DECAY
+from bknn.postfit.postfit import Postfit, postfit
 
 
 def fit_figures(
@@ -31,11 +32,15 @@ def fit_figures(
     Raises:
         ParameterError: a batch of fits, or a fit of something that is not an Analysis.
     """
-    analysis = single(result, "a figure shows")
-    folder = Path(out_dir)
-    paths = save(bins(result, null), folder / "bins")
-    if pulls(result).index.size:
-        paths += save(nuisances(result), folder / "nuisances")
-    if any(DECAY in part.decays for part in analysis.parts):
-        paths += save(spectrum(result), folder / "spectrum")
-    return paths
+    drawn = all_figures(postfit(result, null))
+    return [p for name, figure in drawn.items() for p in save(figure, Path(out_dir) / name)]
+
+
+def all_figures(found: Postfit) -> dict[str, Figure]:
+    """Return {name: figure}."""
+    drawn = {"bins": bins(found)}
+    if pulls(found.fit).index.size:
+        drawn["nuisances"] = nuisances(found)
+    if found.curves is not None:
+        drawn["spectrum"] = spectrum(found)
+    return drawn

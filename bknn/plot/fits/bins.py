@@ -14,10 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from bknn import errors
 from bknn.data import Measurement
 from bknn.inference import FitResult
-from bknn.inference.fits.result import single
 from bknn.plot.drawing import labels
 from bknn.plot.drawing.layout import COLUMNS, Layout
 from bknn.plot.drawing.style import (
@@ -34,8 +32,8 @@ from bknn.plot.drawing.style import (
     style,
     tint,
 )
-from bknn.postfit.counts import ChannelCounts, fitted, poisson_interval, totals
-from bknn.postfit.parts_of_signal import standard_model_of
+from bknn.postfit.counts import ChannelCounts, poisson_interval
+from bknn.postfit.postfit import Postfit, postfit
 
 #: Fills of the backgrounds: light, so that the signal stands out, and each of another brightness.
 #: Those that every analysis of B decays has keep theirs, whatever else is in a figure.
@@ -77,7 +75,7 @@ LOGARITHMIC_ABOVE = 30.0
 _STEPS = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
 
 
-def bins(result: FitResult, null: FitResult | None = None) -> Figure:
+def bins(result: FitResult | Postfit, null: FitResult | None = None) -> Figure:
     """Draw the data and the fit in every bin of every channel.
 
     Each channel has three panels: the counts with the stack of what was fitted; the counts minus
@@ -86,24 +84,22 @@ def bins(result: FitResult, null: FitResult | None = None) -> Figure:
     fitted total with all correlations. Counts that span a large range have a logarithmic axis.
 
     Args:
-        result: one fit of an Analysis.
+        result: one fit of an Analysis, or what `bknn fit` keeps of it.
         null: the fit of the standard model; its total is drawn as a dashed line.
 
     Raises:
         ParameterError: a batch of fits, a fit of something that is not an Analysis, or a null fit
             of other data.
     """
-    analysis = single(result, "a figure shows")
-    channels = fitted(result)
-    other = None if null is None else _split(totals(null), channels)
+    found = postfit(result, null, over_q2=False)
+    other = None if found.null_counts is None else _split(found.null_counts, found.channels)
     with style():
-        drawn = [_Drawn.of(c) for c in channels]
+        drawn = [_Drawn.of(c) for c in found.channels]
         fills = _fills(drawn)
-        has_own = standard_model_of(analysis.model) is not None
-        handles = _handles(drawn, fills, null is not None, has_own)
+        handles = _handles(drawn, fills, other is not None, found.has_own)
         order = sorted(range(len(drawn)), key=lambda i: not drawn[i].counts.signal)
         layout = Layout.of([drawn[i].counts.n_bins for i in order], len(handles))
-        text = Caption.of_fit(result, null, layout.width)
+        text = Caption.of_fit(found.fit, found.null, layout.width)
         figure = Figure(figsize=(layout.width, layout.height + text.room))
         for place, i in enumerate(order):
             axes = [figure.add_axes(box) for box in layout.boxes(place, text.room)]
@@ -140,13 +136,7 @@ class _Drawn:
 
 
 def _split(values: np.ndarray, channels: Iterable[ChannelCounts]) -> list[np.ndarray]:
-    ends = np.cumsum([c.n_bins for c in channels])
-    if len(values) != ends[-1]:
-        raise errors.ParameterError(
-            f"the fit has {ends[-1]} bins and the null fit {len(values)}; give fits of the same "
-            "measurements."
-        )
-    return np.split(values, ends[:-1])
+    return np.split(values, np.cumsum([c.n_bins for c in channels])[:-1])
 
 
 def _fills(drawn: Iterable[_Drawn]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bknn.inference import FitResult
 from bknn.inference.fits.result import single
 from bknn.plot.drawing.labels import distinct, parameter_label, shorten
 from bknn.plot.drawing.style import BLACK, VERMILLION, WIDTH, Caption, plain, style
+from bknn.postfit.postfit import Postfit
 
 #: Of more sets of nuisances than this, those that were pulled or constrained most are drawn.
 MOST = 90
@@ -84,7 +85,7 @@ def pulls(result: FitResult) -> Pulls:
     return Pulls(index, (result.vector[index] - centre) / width, sigma / width)
 
 
-def nuisances(result: FitResult) -> Figure:
+def nuisances(result: FitResult | Postfit) -> Figure:
     """Draw how far the fit pulled each nuisance from its constraint, and how well it knows it.
 
     A point is (value - centre) / width of the constraint, its bar the uncertainty after the fit
@@ -96,6 +97,7 @@ def nuisances(result: FitResult) -> Figure:
     Raises:
         ParameterError: nothing is constrained; a batch of fits; not a fit of an Analysis.
     """
+    result = result.fit if isinstance(result, Postfit) else result
     analysis = single(result, "a figure shows")
     found = pulls(result)
     if not found.index.size:

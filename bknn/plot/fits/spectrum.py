@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bknn.inference import FitResult
-from bknn.plot.drawing.curves import Curves, curves
-from bknn.plot.drawing.lines import DrawnLine
+from bknn.plot.drawing.labels import signal_label
+from bknn.plot.drawing.lines import line_text
 from bknn.plot.drawing.q2 import (
     FRAME,
     UNIT,
@@ -35,6 +36,9 @@ from bknn.plot.drawing.style import (
     style,
     tint,
 )
+from bknn.postfit.curves import Curves, curves
+from bknn.postfit.postfit import Postfit
+from bknn.prediction.two_body import TwoBody
 
 #: The efficiency is drawn per this branching ratio.
 PER = 1e-6
@@ -53,7 +57,7 @@ _LOOKS = (
 _PRODUCED, _KEPT, _SEEN, _TOP = 1.5, 0.95, 1.15, 0.38
 
 
-def spectrum(result: FitResult) -> Figure:
+def spectrum(result: FitResult | Postfit) -> Figure:
     """Draw the fitted signal over q2, before and after the response.
 
     From top to bottom: dBR/dq2 of the model with its uncertainty, a narrow line as an arrow with
@@ -65,9 +69,12 @@ def spectrum(result: FitResult) -> Figure:
         ParameterError: a batch of fits, or a fit of something that is not an Analysis.
         DataError: no measurement has densities, so that q2 is not known.
     """
-    found = curves(result)
+    fit = result.fit if isinstance(result, Postfit) else result
+    found = result.curves if isinstance(result, Postfit) else None
+    found = found or curves(fit)
+    names = {group: signal_label(fit.target.measurements, group) for group in found.efficiency}
     with style():
-        text = Caption.of_fit(result, None, WIDTH)
+        text = Caption.of_fit(fit, None, WIDTH)
         both = found.standard_model.any() and found.new.any()
         n_entries = 1 + bool(both) + bool(found.total.any())
         upper = Strips.of(n_entries, 3 if found.marked else 0)
@@ -75,8 +82,8 @@ def spectrum(result: FitResult) -> Figure:
         heights = (_PRODUCED + upper.height, _KEPT, _SEEN + lower.height)
         figure, axes = panels(heights, _TOP, text.room, float(found.q2[-1]))
         _produced(axes[0], found, heights[0], upper)
-        _kept(axes[1], found)
-        _seen(axes[2], found, heights[2], lower)
+        _kept(axes[1], found, names)
+        _seen(axes[2], found, names, heights[2], lower)
         text.write(figure)
     return figure
 
@@ -110,23 +117,23 @@ def _produced(ax: Axes, found: Curves, tall: float, strips: Strips) -> None:
         if np.isfinite(high_q2) and high_q2 > low_q2:
             stripe = tint(VERMILLION, 0.2)
             ax.axvspan(low_q2, high_q2, ymax=strips.start(tall), color=stripe, lw=0, zorder=0)
-        _arrow(ax, line, line.text, strips.start(tall))
+        _arrow(ax, line, line_text(line), strips.start(tall))
     for line in found.lines:
         if not line.narrow:
-            above_peak(ax, line.mass[0] ** 2, line.text, strips.start(tall))
+            above_peak(ax, line.mass[0] ** 2, line_text(line), strips.start(tall))
     ax.legend(loc="upper right", **FRAME)
 
 
-def _arrow(ax: Axes, line: DrawnLine, text: str, top: float) -> None:
+def _arrow(ax: Axes, line: TwoBody, text: str, top: float) -> None:
     spike(ax, line.mass[0] ** 2, text, top, down=line.branching_ratio[0] < 0)
 
 
-def _kept(ax: Axes, found: Curves) -> None:
+def _kept(ax: Axes, found: Curves, names: Mapping[str, str]) -> None:
     high = max(float(e.max()) for e in found.efficiency.values()) * PER
     for look, (group, efficiency) in zip(_cycle(found), found.efficiency.items(), strict=True):
         # Where nothing is left a logarithm has nothing to show.
         shown = np.where(efficiency > 0, efficiency * PER, np.nan)
-        ax.plot(found.q2, shown, label=group, linewidth=1.1, **look)
+        ax.plot(found.q2, shown, label=names[group], linewidth=1.1, **look)
     ax.set_yscale("log")
     ax.set_ylim(high * 2e-3, high * 4)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -140,20 +147,20 @@ def _cycle(found: Curves) -> list[dict[str, Any]]:
     return [_LOOKS[i % len(_LOOKS)] for i in range(len(found.efficiency))]
 
 
-def _seen(ax: Axes, found: Curves, tall: float, strips: Strips) -> None:
+def _seen(ax: Axes, found: Curves, names: Mapping[str, str], tall: float, strips: Strips) -> None:
     densities, upper = [], []
     for look, (group, efficiency) in zip(_cycle(found), found.efficiency.items(), strict=True):
         density = efficiency * found.total
         densities.append(density)
         upper.append(efficiency * found.upper)
-        label = f"{group}: {_events(found.events(group))} in all"
+        label = f"{names[group]}: {_events(found.events(group))} in all"
         ax.plot(found.q2, density, label=label, linewidth=1.2, **look)
         band(ax, found.q2, efficiency * found.lower, upper[-1], look["color"])
     drawn = np.array(densities)
     strips.limits(ax, tall, float(drawn.min()), highest(drawn, np.array(upper)))
     for i, line in found.spikes:
         texts = [
-            f"{_events(line.branching_ratio[0] * float(at[i]))}, {group}"
+            f"{_events(line.branching_ratio[0] * float(at[i]))}, {names[group]}"
             for group, at in found.at_lines.items()
         ]
         _arrow(ax, line, "\n".join(["narrow line", *texts]), strips.start(tall))

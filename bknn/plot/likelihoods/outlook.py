@@ -41,13 +41,18 @@ _MOST, _HIGHEST = 8.0, 12.0
 
 def outlook_figures(found: Outlook, out_dir: str | os.PathLike[str]) -> list[Path]:
     """Draw and write `exclusion`, with several luminosities `luminosity`, and `information`."""
-    folder = Path(out_dir)
-    paths = save(exclusion(found), folder / "exclusion")
+    drawn = all_figures(found)
+    return [p for name, figure in drawn.items() for p in save(figure, Path(out_dir) / name)]
+
+
+def all_figures(found: Outlook) -> dict[str, Figure]:
+    """Return {name: figure}."""
+    drawn = {"exclusion": exclusion(found)}
     if len(found.luminosities) > 1:
-        paths += save(luminosity(found), folder / "luminosity")
+        drawn["luminosity"] = luminosity(found)
     if found.worth:
-        paths += save(information(found), folder / "information")
-    return paths
+        drawn["information"] = information(found)
+    return drawn
 
 
 def exclusion(found: Outlook) -> Figure:

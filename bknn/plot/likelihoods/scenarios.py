@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -173,7 +172,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
     x_axis, y_axis = first.profile.axes
     wide, tall = 3.0, 3.0
     width = _LEFT + 0.15 + wide + 1.75
-    held = ", ".join(kept(target.model.parameters, found.fixed))
+    held = ", ".join(kept(target.parameters, found.fixed))
     levels = ", ".join(f"{n:g}" for n in first.lines)
     with style():
         text = Caption(
@@ -191,7 +190,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
                 tall / height,
             )
         )
-        signs = _signs(found) if mirrored else [(1.0, 1.0)]
+        signs = found.signs if mirrored else [(1.0, 1.0)]
         drawn = [
             np.concatenate([s[a] * axis for s in signs]) for a, axis in enumerate((x_axis, y_axis))
         ]
@@ -229,26 +228,3 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         text.write(figure)
     return figure
-
-
-def _signs(found: Regions) -> list[tuple[float, float]]:
-    """Return the signs of both couplings that a region is drawn with."""
-    last = list(found.contours.values())[-1].profile
-    target, axes = last.target, last.axes
-    where = [target.index(name) for name in found.parameters]
-    vector = np.array(target.init_vector)
-    for name, value in found.fixed.items():
-        vector[target.index(name)] = value
-    # Far from 0, and no ratio that could hide an interference.
-    vector[where] = [0.9 * axes[0][-1], 0.7 * axes[1][-1]]
-    rates = jax.jit(target.rates)
-    expected = np.asarray(rates(vector))
-    signs = [(1.0, 1.0)]
-    for sign in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
-        # The rest of the plane is not on the grid already.
-        elsewhere = any(s < 0 and axis[0] >= 0 for s, axis in zip(sign, axes, strict=True))
-        there = vector.copy()
-        there[where] *= sign
-        if elsewhere and np.allclose(rates(there), expected, rtol=1e-9):
-            signs.append(sign)
-    return signs

@@ -29,7 +29,7 @@ from bknn.plot.drawing.twins import copy_of, twins
 from bknn.plot.observables.looks import labels_of, look_of
 from bknn.plot.observables.over_q2 import over_q2
 from bknn.prediction import predict
-from bknn.studies.observables.predictions import Predictions, Source
+from bknn.studies.observables.predictions import PLANES, Predictions, Source
 from bknn.studies.observables.quantities import Quantity
 
 
@@ -58,12 +58,16 @@ _LEVEL = 2.2957
 
 Lines = Sequence[np.ndarray]
 
+#: Value and uncertainty of quantities in the standard model.
+Null = Mapping[Quantity, tuple[float, float]]
+
 
 def planes(
     found: Mapping[str, Predictions],
     pairs: Sequence[tuple[Quantity, Quantity]],
     *,
     regions: Mapping[tuple[str, int], Lines] | None = None,
+    standard_model: Null | None = None,
 ) -> Figure:
     """Draw scenarios in planes of two observables, side by side.
 
@@ -76,7 +80,9 @@ def planes(
         pairs: (x, y) of each plane.
         regions: {(label, number of the plane): contours}, as from
             `studies.predicted_regions`, in place of ellipses.
+        standard_model: {quantity: value and uncertainty}, if it is known.
     """
+    known = standard_model or _null_of(next(iter(found.values())), pairs)
     with style():
         text = Caption(_words(found, bool(regions)), WIDTH)
         same = _same_points(found)
@@ -102,7 +108,7 @@ def planes(
                 given = None if regions is None else regions.get((label, k))
                 look = look_of(i, copy_of(same, i), marked=True)
                 _scenario(ax, one, (x, y), look, given, logarithmic=wide_range)
-            _standard_model(ax, next(iter(found.values())), (x, y))
+            _standard_model(ax, known, (x, y))
             _limits(ax, (x, y))
         figure.legend(
             handles=handles, loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1 - 0.03 / height)
@@ -210,23 +216,30 @@ def _highest(draws: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(line) for line in generator.lines(level)]
 
 
-def _standard_model(ax: Axes, found: Predictions, pair: tuple[Quantity, Quantity]) -> None:
+def _null_of(found: Predictions, pairs: Sequence[tuple[Quantity, Quantity]]) -> Null:
+    """Predict the quantities in the standard model."""
+    known = dict(found.standard_model)
+    for q in (q for pair in pairs for q in pair):
+        if q not in known and q.around is None:
+            null = found.analysis.model.standard_model()
+            value, error = predict(null, q.observable, q.channel, q2=q.q2)
+            known[q] = float(value), float(error)
+    return known
+
+
+def _standard_model(ax: Axes, known: Null, pair: tuple[Quantity, Quantity]) -> None:
     """The standard model, and what Belle II expects to know if it is true."""
-    if any(q.around is not None for q in pair):
+    if any(q not in known for q in pair):
         return
-    model = found.analysis.model.standard_model()
-    values = []
-    for q in pair:
-        values.append(predict(model, q.observable, q.channel, q2=q.q2))
     scale = [q.factor for q in pair]
-    x, y = (float(v.value) * s for v, s in zip(values, scale, strict=True))
-    errors = [float(v.uncertainty) * s for v, s in zip(values, scale, strict=True)]
+    x, y = (known[q][0] * s for q, s in zip(pair, scale, strict=True))
+    errors = [known[q][1] * s for q, s in zip(pair, scale, strict=True)]
     ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt="none", color=BLACK, linewidth=0.8)
     ax.plot(x, y, **_CROSS, zorder=5)
-    if known := _expected(pair):
+    if expected := _expected(pair):
         half = [
             k * (v if q.observable == "branching_ratio" else 1.0)
-            for k, v, q in zip(known, (x, y), pair, strict=True)
+            for k, v, q in zip(expected, (x, y), pair, strict=True)
         ]
         corner = x - half[0], y - half[1]
         ax.add_patch(Rectangle(corner, 2 * half[0], 2 * half[1], **_BOX))
@@ -312,12 +325,14 @@ def comparison_figures(
     Returns:
         The paths written.
     """
-    kaon, vector = Quantity(channel="B+ -> K+"), Quantity(channel="B0 -> K*0")
-    polarisation = Quantity("f_l", "B0 -> K*0")
-    paths = []
+    drawn = {**all_planes(found), "over_q2": over_q2(sources)}
+    return [p for name, figure in drawn.items() for p in save(figure, Path(out) / name)]
+
+
+def all_planes(
+    found: Mapping[str, Predictions], standard_model: Null | None = None
+) -> dict[str, Figure]:
+    """Return {name: figure}; nothing without the quantities of the planes."""
     first = next(iter(found.values())).quantities
-    pairs = [(vector, polarisation), (vector, kaon)]
-    chosen = [pair for pair in pairs if all(q in first for q in pair)]
-    if chosen:
-        paths += save(planes(found, chosen), Path(out) / "planes")
-    return paths + save(over_q2(sources), Path(out) / "over_q2")
+    pairs = [pair for pair in PLANES if all(q in first for q in pair)]
+    return {"planes": planes(found, pairs, standard_model=standard_model)} if pairs else {}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -15,38 +13,39 @@ from bknn.plot.drawing.q2 import UNIT
 from bknn.plot.drawing.style import BLACK, WIDTH, Caption, data_labels, style
 from bknn.plot.drawing.twins import copy_of, twins
 from bknn.plot.observables.looks import labels_of, look_of
-from bknn.studies.observables.predictions import Source, analysis_of, band
-from bknn.studies.observables.quantities import in_bins
+from bknn.studies.observables.predictions import Source
+from bknn.studies.observables.spectra import FittedSpectra, fitted_spectra
 
 
 def over_q2(
-    sources: Mapping[str, Source], channel: str = "B0 -> K*0", *, width: float = 2.0
+    sources: Mapping[str, Source] | FittedSpectra,
+    channel: str = "B0 -> K*0",
+    *,
+    width: float = 2.0,
 ) -> Figure:
     """Draw dBR/dq2 and F_L of scenarios in bins of q2, with bands of 68%.
 
     Bins hold narrow lines, too. The standard model is black.
 
     Args:
-        sources: {label: fit, profile or posterior}; fits have bands from their covariance.
+        sources: {label: fit, profile or posterior}; fits have bands from their covariance. Or what
+            `studies.fitted_spectra` made of them.
         channel: with a vector meson.
         width: of the bins, GeV^2.
     """
-    analysis = analysis_of(next(iter(sources.values())))
-    model = analysis.model
-    end = float(model.kinks(channel)[-1])
-    inner = np.arange(0.0, end, width)
-    if end - inner[-1] < 0.4 * width:
-        inner = inner[:-1]
-    edges = np.append(inner, end)
-    bins = np.column_stack([edges[:-1], edges[1:]])
+    if isinstance(sources, FittedSpectra):
+        made = sources
+    else:
+        made = fitted_spectra(sources, channel, width=width)
+    bands, edges = made.bands, made.edges
     with style():
-        data = data_labels(analysis.measurements)
+        data = data_labels(made.measurements)
         text = Caption(
-            f"fitted to {data}; {find_channel(channel).symbol}, averages of bins, narrow lines "
-            "included; bands: 68% of fit and form factors",
+            f"fitted to {data}; {find_channel(made.channel).symbol}, averages of bins, narrow "
+            "lines included; bands: 68% of fit and form factors",
             WIDTH,
         )
-        rows = -(-(len(sources) + 1) // 3)
+        rows = -(-(len(bands) + 1) // 3)
         top, below, tall = 0.1 + 0.16 * rows, text.room + 0.36, 1.7
         height = top + 2 * tall + 0.08 + below
         figure = Figure(figsize=(WIDTH, height))
@@ -54,10 +53,6 @@ def over_q2(
             figure.add_axes((0.55 / WIDTH, y / height, (WIDTH - 0.65) / WIDTH, tall / height))
             for y in (below + tall + 0.08, below)
         ]
-        bands = {
-            label: {o: band(source, o, channel, bins) for o in ("dbr_dq2", "f_l")}
-            for label, source in sources.items()
-        }
         rates = [found["dbr_dq2"].value / UNIT for found in bands.values()]
         highest_of_all = float(np.max(rates))
         same = twins(rates, 5e-3 * highest_of_all)
@@ -82,8 +77,8 @@ def over_q2(
                     alpha=0.15,
                     linewidth=0,
                 )
-        whole, part = _of_standard_model(model, channel, bins)
-        for ax, values in zip(axes, (whole / np.diff(edges) / UNIT, part / whole), strict=True):
+        null = made.standard_model["dbr_dq2"] / UNIT
+        for ax, values in zip(axes, (null, made.standard_model["f_l"]), strict=True):
             # Dashed, so that a scenario which it meets is seen.
             ax.stairs(
                 values,
@@ -94,9 +89,9 @@ def over_q2(
                 baseline=None,
                 label="standard model",
             )
-        if highest_of_all > 6 * float(np.max(whole / np.diff(edges))) / UNIT:
+        if highest_of_all > 6 * float(np.max(null)):
             axes[0].set_yscale("log")
-            axes[0].set_ylim(0.5 * float(np.median(whole / np.diff(edges))) / UNIT, None)
+            axes[0].set_ylim(0.5 * float(np.median(null)), None)
             axes[0].yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         else:
             axes[0].set_ylim(0.0, None)
@@ -106,7 +101,7 @@ def over_q2(
         axes[1].set_ylabel("$F_L$")
         axes[1].set_xlabel(r"$q^2$ [GeV$^2$]")
         for ax in axes:
-            ax.set_xlim(0.0, end)
+            ax.set_xlim(0.0, edges[-1])
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(
             handles,
@@ -117,12 +112,3 @@ def over_q2(
         )
         text.write(figure)
     return figure
-
-
-def _of_standard_model(model: Any, channel: str, bins: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Branching fractions in bins (n,), and those with a longitudinal vector meson."""
-    null = model.standard_model()
-    values = {p.name: p.init for p in null.parameters}
-    edges = [(float(low), float(high)) for low, high in bins]
-    whole, part = jax.jit(lambda: in_bins(null, channel, values, edges))()
-    return np.asarray(whole), np.asarray(part)

@@ -11,9 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bknn.channels import channel as find_channel
-from bknn.parameters import point
 from bknn.plot.drawing.files import save
+from bknn.plot.drawing.lines import line_text
 from bknn.plot.drawing.q2 import (
     FRAME,
     UNIT,
@@ -36,7 +35,12 @@ from bknn.plot.drawing.style import (
     plain,
     style,
 )
-from bknn.plot.observables.predicted import Comparison, Predicted, compare
+from bknn.studies.observables.spectra import (
+    Predicted,
+    PredictedSpectra,
+    all_spectra,
+    predicted_spectra,
+)
 
 # Heights of the panels (without legend and words at lines) and what is above them, inches.
 _RATE, _POLARISATION, _TOP = 1.9, 0.95, 0.58
@@ -52,7 +56,8 @@ def prediction(
     fraction stands below, with a diamond for that of a narrow line.
 
     Args:
-        model: from `bknn.models.load` or `from_spectrum`.
+        model: from `bknn.models.load` or `from_spectrum`; or what `studies.predicted_spectra` made
+            of one, and nothing else.
         channel: one of `bknn.channels.CHANNELS` but Bs -> invisible, which has one q2.
         params: {name: value}; others as for `bknn.predict`.
 
@@ -66,19 +71,15 @@ def prediction(
         >>> figure.axes[0].get_ylabel()
         'dBR/d$q^2$ [$10^{-7}$ GeV$^{-2}$]'
     """
-    params = params or {}
-    return draw(compare(model, channel, params), model, params)
-
-
-def draw(found: Comparison, model: Any, params: Mapping[str, float]) -> Figure:
-    """Draw what `compare` found for a model and its parameters."""
+    known = isinstance(model, PredictedSpectra)
+    found = model if known else predicted_spectra(model, channel, params)
     with style():
-        text = Caption(_words(model, found, params), WIDTH)
+        text = Caption(_words(found), WIDTH)
         strips = Strips.of(1 + (found.standard_model is not None), 3 if found.lines else 0)
         tall = _RATE + strips.height
         heights = (tall, _POLARISATION) if found.channel.vector else (tall,)
         figure, axes = panels(heights, _TOP, text.room, found.end)
-        _rate(axes[0], model.name, found, tall, strips)
+        _rate(axes[0], found.name, found, tall, strips)
         if found.channel.vector:
             _polarisation(axes[1], found)
         figure.text(
@@ -111,16 +112,11 @@ def prediction_figures(
     Raises:
         UnknownNameError, ParameterError: as `bknn.predict`.
     """
-    paths = []
-    for where in map(find_channel, dict.fromkeys(channels)):
-        if where.daughter is not None:
-            name = f"prediction_{where.parent}_{where.daughter}"
-            stem = name.replace("+", "plus").replace("*", "star")
-            paths += save(prediction(model, where.name, params), Path(out) / stem)
-    return paths
+    made = all_spectra(model, params, channels)
+    return [path for x in made for path in save(prediction(x), Path(out) / x.stem)]
 
 
-def _drawn(found: Comparison) -> list[tuple[Predicted, str, dict[str, Any]]]:
+def _drawn(found: PredictedSpectra) -> list[tuple[Predicted, str, dict[str, Any]]]:
     """What is drawn, from the back to the front, with the colour of its band."""
     if found.standard_model is None:
         return [(found.model, BLUE, {"color": BLUE, "linewidth": 1.4})]
@@ -131,7 +127,7 @@ def _drawn(found: Comparison) -> list[tuple[Predicted, str, dict[str, Any]]]:
     ]
 
 
-def _rate(ax: Axes, name: str, found: Comparison, tall: float, strips: Strips) -> None:
+def _rate(ax: Axes, name: str, found: PredictedSpectra, tall: float, strips: Strips) -> None:
     values, upper = [], []
     for what, colour, look in _drawn(found):
         rate, sigma = (np.asarray(x) / UNIT for x in what.rate)
@@ -146,11 +142,11 @@ def _rate(ax: Axes, name: str, found: Comparison, tall: float, strips: Strips) -
     ax.set_ylabel(r"dBR/d$q^2$ [$10^{-7}$ GeV$^{-2}$]")
     for line in found.lines:
         mark = spike if line.narrow else above_peak
-        mark(ax, line.mass[0] ** 2, line.text, strips.start(tall))
+        mark(ax, line.mass[0] ** 2, line_text(line), strips.start(tall))
     ax.legend(loc="upper right", **FRAME)
 
 
-def _polarisation(ax: Axes, found: Comparison) -> None:
+def _polarisation(ax: Axes, found: PredictedSpectra) -> None:
     for what, colour, look in _drawn(found):
         assert what.f_l is not None
         # Where nothing decays there is no polarisation.
@@ -178,20 +174,17 @@ def _polarisation(ax: Axes, found: Comparison) -> None:
     ax.set_ylabel("$F_L$")
 
 
-def _words(model: Any, found: Comparison, params: Mapping[str, float]) -> str:
+def _words(found: PredictedSpectra) -> str:
     """Parameters, form factors, and what the bands are."""
-    values, at = [], point(model, params)
-    for p in model.parameters:
-        if not p.fixed or p.name in params:
-            sigma = 0.0 if p.constraint is None else p.constraint[1]
-            value = number(float(at[p.name]), sigma, p.unit)
-            values.append(f"{p.label} = {value}")
-    head = plain(model.name)
+    values = []
+    for p in found.parameters:
+        sigma = 0.0 if p.constraint is None else p.constraint[1]
+        values.append(f"{p.label} = {number(found.at[p.name], sigma, p.unit)}")
+    head = plain(found.name)
     parts = [f"{head}: {', '.join(values)}" if values else head]
-    if hasattr(model, "form_factors"):
-        chosen = model.form_factors[str(found.channel.form_factors)]
-        parts.append(f"form\0factors\0{plain(chosen.name)}")
-        if getattr(model, "long_distance", False) and found.channel.parent == "B+":
+    if found.form_factors:
+        parts.append(f"form\0factors\0{plain(found.form_factors)}")
+        if found.through_tau:
             parts.append("decays through a tau included")
         parts.append("bands: one standard deviation of form factors and constrained parameters")
     return "; ".join(parts)

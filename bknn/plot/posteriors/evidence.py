@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,9 +24,6 @@ from bknn.plot.drawing.style import (
     style,
 )
 
-if TYPE_CHECKING:
-    from bknn.analysis.analysis import Analysis
-
 #: One a method.
 _LOOKS = ((BLUE, "o"), (VERMILLION, "D"), (GREEN, "s"), (PURPLE, "^"), (ORANGE, "v"))
 
@@ -35,16 +31,13 @@ _LOOKS = ((BLUE, "o"), (VERMILLION, "D"), (GREEN, "s"), (PURPLE, "^"), (ORANGE, 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW, _WIDE = 1.15, 0.2, 0.32, 0.42, 0.4, 3.6
 
 
-def evidence(found: Comparison, analysis: Analysis) -> Figure:
+def evidence(found: Comparison) -> Figure:
     """Draw log10 of the Bayes factor of each hypothesis against the last one, method by method.
 
     Filled points are the values that are quoted, open ones those of the other methods.
-
-    Args:
-        found: the hypotheses.
-        analysis: of the first one; for the line below.
     """
     names = list(found.evidences)
+    analysis = found.evidences[names[0]].analysis
     last = found.evidences[names[-1]]
     methods = list(dict.fromkeys(y.method for x in found.evidences.values() for y in x.estimates))
     looks = {m: _LOOKS[k % len(_LOOKS)] for k, m in enumerate(methods)}

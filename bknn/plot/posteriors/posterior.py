@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matplotlib.figure import Figure
+
 from bknn.inference.posteriors.predictive import Predictive
 from bknn.inference.posteriors.reweight import Reweighted
 from bknn.plot.drawing.files import save
@@ -43,16 +45,25 @@ def posterior_figures(
     Returns:
         The paths written.
     """
-    folder = Path(out_dir)
-    paths: list[Path] = []
+    drawn = all_figures(posterior, others=others, marks=marks)
+    drawn |= {f"{found.kind}_predictive": predictive(found) for found in predicted}
+    return [p for name, figure in drawn.items() for p in save(figure, Path(out_dir) / name)]
+
+
+def all_figures(
+    posterior: Posterior,
+    *,
+    others: Mapping[str, Reweighted] | None = None,
+    marks: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Figure]:
+    """Return {name: figure}; arguments as for `posterior_figures`."""
+    drawn: dict[str, Figure] = {}
     if posterior.own:
-        paths += save(corner(posterior, marks=marks), folder / "corner")
-        paths += save(trace(posterior), folder / "trace")
-        paths += save(prior_posterior(posterior, others=others), folder / "prior_posterior")
-    paths += save(ranks(posterior), folder / "ranks")
+        drawn["corner"] = corner(posterior, marks=marks)
+        drawn["trace"] = trace(posterior)
+        drawn["prior_posterior"] = prior_posterior(posterior, others=others)
+    drawn["ranks"] = ranks(posterior)
     index, _, _ = constraints(posterior.analysis, posterior.analysis.data)
     if posterior.moving[index].any():
-        paths += save(forest(posterior), folder / "forest")
-    for found in predicted:
-        paths += save(predictive(found), folder / f"{found.kind}_predictive")
-    return paths
+        drawn["forest"] = forest(posterior)
+    return drawn

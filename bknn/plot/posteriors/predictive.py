@@ -43,13 +43,7 @@ def predictive(found: Predictive) -> Figure:
     """
     analysis = found.analysis
     with style():
-        channels: list[tuple[Measurement, str, slice]] = []
-        first = 0
-        for part in analysis.parts:
-            for name, n_bins in part.pdf.channels.items():
-                channels.append((part.measurement, name, slice(first, first + n_bins)))
-                first += n_bins
-        channels.sort(key=lambda c: c[1] not in c[0].signal)
+        channels = sorted(analysis.channels, key=lambda c: c[1] not in c[0].signal)
         handles: list[Line2D | Patch] = [
             Line2D([], [], color=BLACK, marker="o", markersize=3, linewidth=0, label="data"),
             Patch(facecolor=_INNER, label=f"{found.kind} predictive, 68%"),

@@ -1,9 +1,9 @@
-"""What a command leaves behind: `result.json`, arrays, figures, and a line that names them."""
+"""What a command leaves behind: `result.json`, answers, figures, and a line that names them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, Any
 from bknn import errors
 from bknn.answers.schema import FORMAT
 from bknn.questions.shared.files import write_json
+from bknn.reading import user_files
 
 if TYPE_CHECKING:
     from bknn.answers.answer import Answer
     from bknn.inference.pieces import Work
-
-#: The folder of the results from which figures can be drawn again.
-ANSWERS = "answers"
-
-#: Writes a file at a path.
-Writer = Callable[[Path], object]
-
-#: Draws into a folder and returns what it wrote.
-Drawer = Callable[[Path], list[Path]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,34 +55,66 @@ class Desk:
 def write(
     out: Path,
     content: Mapping[str, Any],
-    arrays: Mapping[str, Writer],
-    figures: Drawer | None,
-    answers: Mapping[str, Answer | None] | None = None,
+    answers: Mapping[str, Answer | None],
+    figures: bool,
+    others: Mapping[str, Answer | None] | None = None,
 ) -> None:
-    """Write `result.json`, then the arrays, then the figures; print the names.
+    """Write `result.json`, then the answers, then the figures; print the names.
+
+    Figures are drawn from the files of the answers, as `bknn draw` does.
 
     Args:
         out: the folder.
         content: of `result.json`.
-        arrays: {name: writes the file}.
-        figures: draws them; None for none.
-        answers: {name: result} from which `bknn draw` draws the figures again.
+        answers: {name: result} of which there are figures; those that are None are not there.
+        figures: whether to draw them.
+        others: results without figures.
     """
-    names = ["result.json"]
+    kept = {f"{name}.nc": x for name, x in answers.items() if x is not None}
+    beside = {f"{name}.nc": x for name, x in (others or {}).items() if x is not None}
+    names = ["result.json", *kept, *beside]
     with writing(out):
-        write_json({"format": FORMAT, **content}, out / "result.json")
-        for name, writer in arrays.items():
-            writer(out / name)
-            names.append(name)
-        for path in (out / ANSWERS).glob("*.nc"):
-            path.unlink()  # of an earlier answer
-        for name, answer in (answers or {}).items():
-            if answer is not None:
-                (out / ANSWERS).mkdir(exist_ok=True)
-                answer.save(out / ANSWERS / f"{name}.nc")
-        if figures is not None:
-            names += [path.name for path in figures(out)]
+        whole = {"format": FORMAT, **content}
+        provenance = whole.pop("provenance")
+        whole |= {"answers": list(kept), "provenance": provenance}
+        write_json(whole, out / "result.json")
+        for name, answer in (kept | beside).items():
+            answer.save(out / name)
+        if figures and kept:
+            names += [path.name for path in draw(out, out)]
     print(f"written          {out}/: {', '.join(names)}")
+
+
+def draw(folder: Path, out: Path) -> list[Path]:
+    """Draw the figures of the answers in a folder, and return the paths.
+
+    Raises:
+        DataError: `folder` is none that `write` wrote.
+    """
+    from bknn import inference, studies  # noqa: F401 (their results are to be known)
+    from bknn.answers.answer import read
+    from bknn.plot.drawing.files import save
+    from bknn.plot.of_answers import figures
+
+    content = user_files.read_json(folder / "result.json", error=errors.DataError)
+    try:
+        files, asked = list(content["answers"]), dict(content["provenance"]["settings"])
+    except (KeyError, TypeError, ValueError):
+        raise errors.DataError(
+            f"{folder / 'result.json'} does not say from which answers its figures are drawn; "
+            "give a folder that --out of this version of bknn wrote."
+        ) from None
+    if not files:
+        raise errors.DataError(
+            f"{folder}: 'bknn {content.get('command', '...')}' left nothing to draw; ask again "
+            "with --out and without --no-figures."
+        )
+    return [
+        path
+        for file in files
+        for name, figure in figures(read(folder / file), asked).items()
+        for path in save(figure, out / name)
+    ]
 
 
 def directory(path: str | None) -> Path | None:

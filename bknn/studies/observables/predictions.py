@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -44,6 +45,12 @@ piece(Quantity)
 piece(Range)
 
 METHODS = ("hessian", "profile", "posterior")
+
+#: Planes in which scenarios are drawn.
+PLANES = (
+    (Quantity(channel="B0 -> K*0"), Quantity("f_l", "B0 -> K*0")),
+    (Quantity(channel="B0 -> K*0"), Quantity(channel="B+ -> K+")),
+)
 
 Source = FitResult | Profile | Posterior
 
@@ -75,6 +82,29 @@ class Predictions(Answer):
     draws: np.ndarray | None
     remarks: tuple[str, ...]
 
+    KEPT: ClassVar[tuple[str, ...]] = ("standard_model", "range")
+    CALLED: ClassVar[Mapping[str, str]] = {"values": "value", "uncertainties": "uncertainty"}
+
+    @property
+    def range(self) -> np.ndarray:
+        """Ends of the ranges (levels, n, 2)."""
+        return np.array([[(x.low, x.high) for x in one] for one in self.ranges.values()], float)
+
+    @cached_property
+    def standard_model(self) -> dict[Quantity, tuple[float, float]]:
+        """Value and uncertainty in the standard model, of the quantities of `PLANES`."""
+        model = self.analysis.model
+        if not prediction.knows_standard_model(model):
+            return {}
+        null = model.standard_model()
+        wanted = dict.fromkeys(q for pair in PLANES for q in pair)
+        found = {
+            q: prediction.predict(null, q.observable, q.channel)
+            for q in wanted
+            if q in self.quantities
+        }
+        return {q: (float(x.value), float(x.uncertainty)) for q, x in found.items()}
+
     def index(self, quantity: Quantity) -> int:
         """Position of a quantity."""
         if quantity not in self.quantities:
@@ -89,12 +119,14 @@ class Predictions(Answer):
             "values": ("quantity",),
             "uncertainties": ("quantity",),
             "correlation": ("quantity", "quantity_2"),
+            "range": ("level", "quantity", "end"),
             "draws": ("draw", "quantity"),
         }
 
     def coordinates(self) -> dict[str, Coordinate]:
         texts = Coordinate([str(q) for q in self.quantities])
-        return {"quantity": texts, "quantity_2": texts}
+        levels = Coordinate(list(self.ranges))
+        return {"quantity": texts, "quantity_2": texts, "level": levels}
 
     @property
     def converged(self) -> np.ndarray:

@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
 from numpyro.distributions import Distribution
 
 import bknn
@@ -17,6 +25,7 @@ from bknn import errors, inference, models, studies
 from bknn.answers.answer import Answer
 from bknn.answers.outline import DataOutline, Outline, is_analysis
 from bknn.answers.packing import KNOWN
+from bknn.channels import CHANNELS
 from bknn.inference.estimate import Fraction
 from bknn.inference.posteriors.on_grid import Marginal
 from bknn.inference.posteriors.posterior import Mode
@@ -24,8 +33,16 @@ from bknn.inference.posteriors.predictive import Predictive
 from bknn.inference.toys.coverage import Bias, Coverage, Pulls
 from bknn.inference.toys.failures import Failures
 from bknn.inference.toys.toys import Toys
+from bknn.models.scenarios import SCENARIOS
+from bknn.plot.of_answers import figures
+from bknn.postfit.counts import ChannelCounts
+from bknn.postfit.curves import Curves
+from bknn.postfit.postfit import Postfit
+from bknn.prediction.two_body import TwoBody
 from bknn.priors import describe
+from bknn.studies.observables.predictions import PLANES
 from bknn.studies.observables.profiled import Range
+from bknn.studies.observables.spectra import Predicted
 from bknn.studies.power import Separation
 
 from .. import made_up, small
@@ -96,10 +113,11 @@ def answers(analysis) -> dict[str, Answer]:
     # What takes long to compute.
     vars(posterior)["mode"] = vector
     vars(fit)["expected"] = np.asarray(analysis.data.counts)
-    quantity = studies.Quantity("f_l", "B0 -> K*0", (1.0, 6.0))
+    quantities = tuple(dict.fromkeys(q for pair in PLANES for q in pair))
+    quantities += (studies.Quantity("f_l", "B0 -> K*0", (1.0, 6.0)),)
     shifts = dict.fromkeys(
         ("pre", "post", "pre_up", "pre_down", "post_up", "post_down", "pull", "constraint"),
-        random.normal(size=2),
+        np.abs(random.normal(size=2)),
     )
     impacts = inference.Impacts(
         poi="mass",
@@ -124,22 +142,84 @@ def answers(analysis) -> dict[str, Answer]:
     )
     vars(batch)["expected"] = np.zeros((2, analysis.n_bins))
     one = inference.Evidence(analysis, {}, (inference.Estimate(-1.0, 0.1, "bridge"),))
-    power = studies.Power(("sm", "a"), np.eye(2), (vector, vector), np.eye(2) > 0)
+    power = studies.Power(("sm", "scalar"), np.eye(2), (vector, vector), np.eye(2) > 0)
     reweighted = inference.Reweighted(
         posterior, {"mass": analysis.parameters[0]}, np.full(200, 1 / 200), 0.1, {"mass": 0.0}, 0.2
     )
     studied = studies.Studied(posterior, reweighted, "")
+    regions = studies.Regions(("mass", "branching_ratio"), {}, {"a": contours})
+    vars(regions)["signs"] = ((1.0, 1.0), (-1.0, 1.0))
+    q2 = np.linspace(0.0, 22.0, 9)
+    curve = np.linspace(1e-7, 0.0, 9)
+    pair = (TwoBody((2.0, 0.1), (1e-6, 1e-7), (0.0, 0.0)), TwoBody((3, 0), (1e-6, 0), (0.2, 0)))
+    curves = Curves(
+        q2, curve, curve / 2, curve, 2 * curve, curve, pair, {"SR": 1e6 * q2}, {"SR": masses[:2]}
+    )
+    seen = [
+        ChannelCounts(
+            analysis.measurements[0],
+            name,
+            np.asarray(analysis.data.counts)[where],
+            {"background": np.full(where.stop - where.start, 50.0)},
+            frozenset(),
+            np.ones(where.stop - where.start),
+        )
+        for _, name, where in analysis.channels
+    ]
+    rate = bknn.Prediction(curve, curve / 5, "dbr_dq2", "B+ -> K+", q2)
+    whole = bknn.Prediction(np.array(5e-6), np.array(1e-6), "branching_ratio", "B+ -> K+")
+    predicted = Predicted(rate, whole, None)
+    spectra = studies.PredictedSpectra(
+        "resonance",
+        analysis.parameters[:2],
+        {"mass": 2.0, "branching_ratio": 1e-6},
+        "a set",
+        False,
+        CHANNELS["B+ -> K+"],
+        22.0,
+        q2,
+        predicted,
+        predicted,
+        pair,
+        (None, None),
+    )
+    binned = studies.Band(np.column_stack([q2[:-1], q2[1:]]), *(curve[1:],) * 3, "f_l", "B0 -> K*0")
+    fitted = studies.FittedSpectra(
+        tuple(analysis.measurements),
+        "B0 -> K*0",
+        q2,
+        {"a": {"dbr_dq2": binned, "f_l": binned}},
+        {"dbr_dq2": curve[1:], "f_l": curve[1:]},
+    )
+    line = dataclasses.replace(
+        profile,
+        parameters=("mass",),
+        axes=(masses,),
+        twice_nll=grid[:, 0],
+        slope=profile.slope[:, 0, :1],
+        outcome=np.zeros(3, int),
+        second=np.full(3, math.nan),
+        values={"g_SS": grid[:, 0]},
+    )
+    scenarios = studies.Scenarios(
+        tuple(analysis.measurements),
+        {
+            name: studies.ScenarioFit(SCENARIOS[name], analysis, {}, fit, fit, one, None)
+            for name, one in (("sm-rescaled", None), ("scalar-pair-S", line))
+        },
+    )
     predictions = studies.Predictions(
         analysis,
-        (quantity,),
+        quantities,
         "hessian",
-        np.array([0.4]),
-        np.array([0.1]),
-        np.eye(1),
-        {0.68: (Range(0.3, math.nan),)},
+        np.array([1e-5, 0.4, 1e-5, 0.3]),
+        np.array([1e-6, 0.1, 1e-6, 0.1]),
+        np.eye(4),
+        {0.68: (Range(0.3, math.nan),) * 4},
         None,
-        ("remark",),
+        ("remark", "", "", ""),
     )
+    vars(predictions)["standard_model"] = dict.fromkeys(quantities[:3], (1e-6, 1e-7))
     found: list[Answer] = [
         fit,
         batch,
@@ -158,7 +238,11 @@ def answers(analysis) -> dict[str, Answer]:
         ),
         Predictive(analysis, "posterior", np.full((n, 5), 9.0), np.full((n, 5), 8.0), 0),
         inference.Calibration(analysis, {"mass": np.arange(n)}, 99, {"mass": 0.1}, "nuts", 0),
-        studies.Regions(("mass", "branching_ratio"), {}, {"a": contours}),
+        regions,
+        scenarios,
+        Postfit(fit, fit, tuple(seen), np.asarray(analysis.data.counts), curves, False),
+        spectra,
+        fitted,
         predictions,
         inference.Limit(
             "mu",
@@ -213,13 +297,13 @@ def answers(analysis) -> dict[str, Answer]:
         power,
         Separation(4.0, random.normal(size=n), random.normal(size=n)),
         studies.Outlook(
-            ("sm", "a"),
+            ("sm", "scalar"),
             tuple(analysis.measurements),
             (),
             "rule",
             np.array([1.0]),
-            {"sm": {}, "a": {"mass": 2.0}},
-            {"a": fit},
+            {"sm": {}, "scalar": {"mass": 2.0}},
+            {"scalar": fit},
             (power,),
             ((studies.Hypothesis("sm", analysis, {}),),),
             math.nan,
@@ -273,8 +357,55 @@ def test_every_result_is_tested(answers):
     classes = [kind for kind in KNOWN.values() if isinstance(kind, type)]
     kinds = {kind.__name__ for kind in classes if issubclass(kind, Answer)}
     tested = {type(x).__name__ for x in answers.values()}
-    elsewhere = {"Scenarios"}
-    assert kinds - tested == elsewhere
+    assert kinds == tested
+
+
+def contents(figure: Figure) -> list[Any]:
+    """What is drawn: kinds of artists with their numbers and words, in their order."""
+    found: list[Any] = [tuple(figure.get_size_inches())]
+    for artist in figure.findobj():
+        data: Any = None
+        match artist:
+            case Line2D():
+                data = np.asarray(artist.get_xydata())
+            case Text():
+                data = artist.get_text()
+            case Patch():
+                data = artist.get_path().vertices
+            case PathCollection() | PolyCollection() | LineCollection() | ContourSet():
+                data = np.concatenate([np.zeros((0, 2)), *(p.vertices for p in artist.get_paths())])
+            case AxesImage():
+                data = np.asarray(artist.get_array())
+            case Axes():
+                data = np.array([*artist.get_xlim(), *artist.get_ylim(), *artist.get_position().p0])
+        found.append((type(artist).__name__, data))
+    return found
+
+
+#: Results of which there is no figure.
+NOT_DRAWN = {
+    *("FitResult", "Intervals", "Coverage", "Bias", "Pulls", "Calibration", "TwoSided"),
+    *("Reweighted", "Evidence", "Power", "Separation", "Studied", "PriorStudy", "Band"),
+    "Prediction",
+}
+
+
+def test_figures_are_the_same_from_a_file(answers, tmp_path):
+    """Without the analysis: every line, patch, word and limit."""
+    drawn = set()
+    for name, answer in answers.items():
+        kind = type(answer).__name__
+        if kind in NOT_DRAWN:
+            continue
+        back = figures(bknn.load(answer.save(tmp_path / f"{name}.nc")))
+        made = figures(answer)
+        assert list(back) == list(made), name
+        for title, figure in made.items():
+            for first, second in zip(contents(figure), contents(back[title]), strict=True):
+                np.testing.assert_equal(second, first, err_msg=f"{name}: {title}")
+            drawn.add(kind)
+    empty = {"Significance", "Limit"} - drawn  # without toys, at one point
+    assert drawn | empty | NOT_DRAWN == {type(x).__name__ for x in answers.values()}
 
 
 def test_tables(answers):

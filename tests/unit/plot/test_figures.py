@@ -22,14 +22,14 @@ from bknn import errors, inference, models, plot, standard_model
 from bknn.inference.fits.newton import EXHAUSTED
 from bknn.models.resonance import SM_UNCERTAINTY
 from bknn.plot.drawing import labels
-from bknn.plot.drawing.curves import curves
 from bknn.plot.drawing.layout import Layout
 from bknn.plot.drawing.style import WIDTH, branching_ratio, number
 from bknn.plot.fits.bins import BAND, NULL, OTHER, STANDARD_MODEL
 from bknn.plot.fits.nuisances import MOST, pulls
-from bknn.plot.observables.predicted import compare
-from bknn.plot.observables.prediction import draw as draw_prediction
+from bknn.plot.observables.prediction import prediction as draw_prediction
 from bknn.postfit.counts import fitted, poisson_interval, totals
+from bknn.postfit.curves import curves
+from bknn.studies.observables.spectra import predicted_spectra as compare
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -681,7 +681,7 @@ def covered(figure):
 
 
 def test_narrow_line_is_an_arrow(vector):
-    figure = draw_prediction(vector, models.load("vector"), VECTOR)
+    figure = draw_prediction(vector)
     assert r"$B^0 \to K^{*0}$ + invisible" in texts(figure)
     assert any("narrow line\n$m$ = 2.1 GeV" in t for t in texts(figure))
     standard, own = (t.get_text() for t in figure.axes[0].get_legend().get_texts())
@@ -710,7 +710,7 @@ def test_wide_line_is_a_peak(wide):
     # Its tail beyond phase space counts, but is not drawn.
     assert area == pytest.approx(line.branching_ratio[0], rel=5e-3)
     assert np.diff(wide.q2)[np.abs(wide.q2[1:] - line.mass[0] ** 2) < 0.05].max() < 0.02
-    figure = draw_prediction(wide, models.load("vector"), WIDE)
+    figure = draw_prediction(wide)
     assert len(figure.axes) == 2
     assert any(r"$\Gamma$ = 0.05 GeV" in t for t in texts(figure))
     assert not [t for t in figure.axes[0].texts if t.get_text() == ""]
@@ -743,7 +743,7 @@ def test_standard_model_stands_alone(tmp_path):
     ]
     assert all(p.stat().st_size > 10_000 for p in paths)
     alone = compare(models.load("sm"), "B+ -> K+", {})
-    figure = draw_prediction(alone, models.load("sm"), {})
+    figure = draw_prediction(alone)
     assert alone.standard_model is None
     assert len(figure.axes[0].lines) == 1
     (label,) = (t.get_text() for t in figure.axes[0].get_legend().get_texts())

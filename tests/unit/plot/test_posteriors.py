@@ -230,6 +230,7 @@ def test_evidence(analysis):
             SimpleNamespace(value=value + i, error=0.1, method=f"method {i}") for i in range(2)
         )
         return SimpleNamespace(
+            analysis=analysis,
             value=value,
             error=0.1,
             method="method 0",
@@ -238,9 +239,7 @@ def test_evidence(analysis):
             status="",
         )
 
-    figure = plot.evidence(
-        Comparison({"resonance": found(-10.0), "background": found(-14.0)}), analysis
-    )
+    figure = plot.evidence(Comparison({"resonance": found(-10.0), "background": found(-14.0)}))
     (ax,) = figure.axes
     assert ax.get_xlabel() == "log$_{10}$ of the Bayes factor against background"
     places = [float(c.lines[0].get_xdata()[0]) for c in ax.containers]

@@ -157,7 +157,7 @@ def test_sample_over(tmp_path: Path, monkeypatch):
     assert "integrated out   1 nuisance, at each point by Laplace's method" in done.out
     assert "converged        41 of 41 points" in done.out
     assert "grid             mu: 41 points, 0 ... 4" in done.out
-    names = ["answers", "grid.nc", "marginal.pdf", "marginal.png", "result.json"]
+    names = ["grid.nc", "marginal.pdf", "marginal.png", "result.json"]
     assert sorted(p.name for p in out.iterdir()) == names
     found = strict_json(out / "result.json")
     assert found["command"] == "sample"

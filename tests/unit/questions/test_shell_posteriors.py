@@ -9,14 +9,13 @@ import math
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import bknn
-from bknn import errors, studies
+from bknn import errors, inference, studies
 from bknn.inference.evidences.comparison import BayesFactor, Comparison
 from bknn.inference.posteriors.predictive import posterior_predictive, prior_predictive
 from bknn.questions import evidence, sample
@@ -214,19 +213,16 @@ def test_chains_that_did_not_converge(analysis, capsys):
 # ---------------------------------------------------------------- bknn evidence
 
 
-def found_evidence(value: float, error: float = 0.05, converged: bool = True) -> Any:
+def found_evidence(
+    value: float, target: Any = None, error: float = 0.05, converged: bool = True
+) -> inference.Evidence:
+    """Two methods that agree, or not."""
+    other = value + (0.1 if converged else 5.0)
     estimates = (
-        SimpleNamespace(value=value, error=error, method="bridge"),
-        SimpleNamespace(value=value + 0.1, error=2 * error, method="thermodynamic"),
+        inference.Estimate(value, error, "bridge"),
+        inference.Estimate(other, 2 * error, "thermodynamic"),
     )
-    return SimpleNamespace(
-        value=value,
-        error=error,
-        method="bridge",
-        estimates=estimates,
-        converged=converged,
-        status="bridge and thermodynamic agree." if converged else "bridge and the other differ.",
-    )
+    return inference.Evidence(target, {}, estimates)
 
 
 @pytest.fixture
@@ -236,7 +232,7 @@ def weighed(monkeypatch) -> dict[str, dict[str, Any]]:
 
     def fake(target: bknn.Analysis, **given: Any) -> Any:
         seen[f"{target.model.name} {given['fixed']}"] = {"analysis": target, **given}
-        return found_evidence(-100.0 - 2 * len(seen))
+        return found_evidence(-100.0 - 2 * len(seen), target)
 
     monkeypatch.setattr(HYPOTHESES, "evidence", fake)
     return seen

@@ -267,9 +267,9 @@ def test_a_run(undisturbed, folder):
     assert whole["tasks"] == {
         "profile": {
             "exit_code": 0,
-            "files": ["profile/answers", "profile/profile.nc", "profile/result.json"],
+            "files": ["profile/profile.nc", "profile/result.json"],
         },
-        "toys": {"exit_code": 0, "files": ["toys/answers", "toys/result.json", "toys/toys.nc"]},
+        "toys": {"exit_code": 0, "files": ["toys/result.json", "toys/toys.nc"]},
     }
     assert whole["provenance"]["data_sha256"] == {"one": bknn.data.load(folder / "one.json").sha256}
     assert whole["provenance"]["seed"] == 3

@@ -12,7 +12,7 @@ from bknn import errors, inference, models, studies
 from bknn.data import Measurement, Result
 from bknn.plot import planes
 from bknn.prediction import value
-from bknn.questions.compare import comparison_table, measured_json, measured_table, write_measured
+from bknn.questions.compare import comparison_table, measured_json, measured_table
 from bknn.studies.compare import read
 from bknn.studies.observables.predictions import Predictions
 from bknn.studies.observables.propagation import push
@@ -139,11 +139,9 @@ def test_reports_and_figures(found, best, tmp_path):
     assert "mass^2 -+ 1" in measured_table(best, found)
     table = comparison_table({"scalar:C_S_R": best}, {"scalar:C_S_R": found}, None)
     assert "14.0 -2.0 +2.0" in table
-    write_measured({"": found}, tmp_path / "predictions.nc")
-    import xarray
-
-    stored = xarray.load_dataset(tmp_path / "predictions.nc", engine="scipy")
+    stored = found.to_dataset()
     np.testing.assert_array_equal(stored["value"], found.values)
+    np.testing.assert_array_equal(stored["range"][0], found.ranges[next(iter(found.ranges))])
     pair = (QUANTITIES[1], QUANTITIES[2])
     (axes,) = planes({"scalar:C_S_R": found}, [pair]).axes
     assert axes.get_ylabel().startswith("$F_L$")

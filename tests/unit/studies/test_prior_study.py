@@ -82,7 +82,7 @@ def test_documented(studied):
         for block in re.findall(r"^```json\n(.*?)^```$", text, re.M | re.S)
         if block.startswith('{\n  "prior_study"')
     )
-    assert set(written) == {*page, "format", "command", "model", "data", "provenance"}
+    assert set(written) == {*page, "format", "command", "model", "data", "answers", "provenance"}
     for label in ("given", "normal"):
         assert kinds(written["prior_study"][label]) == kinds(page["prior_study"][label])
     assert {p.name for p in (folder / "prior_study").iterdir()} == {"posterior.nc", "result.json"}

@@ -11,9 +11,8 @@ import bknn
 from bknn import inference, models, plot, studies
 from bknn.data import Measurement, Result
 from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
-from bknn.plot.likelihoods.scenarios import _signs
 from bknn.questions.regions import regions_json, regions_table
-from bknn.questions.scenarios import scenarios_json, scenarios_table, write_scenarios
+from bknn.questions.scenarios import scenarios_json, scenarios_table
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -114,8 +113,9 @@ def test_scenarios_take_up_an_excess(tmp_path):
     json.dumps(content, allow_nan=False)
     assert content["scenarios"]["scalar"]["delta"] == pytest.approx(fit.delta)
     assert "scalar" in scenarios_table(found)
-    write_scenarios(found, tmp_path / "scenarios.nc")
-    assert len(plot.scenarios(found).axes[0].lines) > 2
+    back = bknn.load(found.save(tmp_path / "scenarios.nc"))
+    np.testing.assert_array_equal(back["scalar"].deltas, fit.deltas)
+    assert len(plot.scenarios(back).axes[0].lines) > 2
     with pytest.raises(bknn.errors.ParameterError, match="sm-rescaled"):
         found.viable  # noqa: B018
 
@@ -189,8 +189,8 @@ def test_regions_are_mirrored_only_where_signs_do_not_matter(name, over, fixed, 
     target = bknn.Analysis(model, data, free=fixed_too)
     axes = tuple(np.array([0.0, end]) for end in over.values())
     plane = SimpleNamespace(profile=SimpleNamespace(target=target, axes=axes))
-    found = SimpleNamespace(parameters=tuple(over), fixed=fixed, contours={"all": plane})
-    assert set(_signs(found)) == signs
+    found = studies.Regions(tuple(over), fixed, {"all": plane})
+    assert set(found.signs) == signs
 
 
 @pytest.mark.slow
@@ -209,7 +209,7 @@ def test_commands(tmp_path, capsys):
     assert main(command.split()) == 0
     assert "local sigma" in capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {
-        *("result.json", "answers", "scenarios.nc", "scenarios.pdf", "scenarios.png")
+        *("result.json", "scenarios.nc", "scenarios.pdf", "scenarios.png")
     }
     out = tmp_path / "regions"
     command = (

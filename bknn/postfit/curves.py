@@ -14,13 +14,11 @@ from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.answers.packing import piece
+from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.result import single
-from bknn.plot.drawing.labels import signal_groups
-from bknn.plot.drawing.lines import DrawnLine
-from bknn.plot.drawing.q2 import around, behind
-from bknn.plot.drawing.style import plain
 from bknn.postfit.parts_of_signal import (
     DECAY,
     beyond,
@@ -29,12 +27,17 @@ from bknn.postfit.parts_of_signal import (
     standard_model_of,
     standard_part,
 )
+from bknn.prediction.two_body import TwoBody, around, behind
 from bknn.response import Response, breit_wigner
 from bknn.standard_model import NULL_SPECTRA
 
 _POINTS, _DRAWS = 600, 1000
 
+#: Of more channels than these only the sum is drawn.
+_MOST = 6
 
+
+@piece
 @dataclass(frozen=True, eq=False)
 class Curves:
     """The signal of a fit over q2; arrays have shape (n,) where nothing else is said.
@@ -51,7 +54,7 @@ class Curves:
         prediction: the null spectrum itself, or the standard model of a model with form factors
             (before the fit), GeV^-2.
         lines: all lines.
-        efficiency: {group of channels: expected events per unit of branching ratio}.
+        efficiency: {group of channels, or channel: expected events per unit of branching ratio}.
         at_lines: {group of channels: the same at the lines (lines,)}.
         has_own: whether the standard model is the model's own, with its form factors.
     """
@@ -62,17 +65,28 @@ class Curves:
     lower: np.ndarray
     upper: np.ndarray
     prediction: np.ndarray
-    lines: tuple[DrawnLine, ...]
+    lines: tuple[TwoBody, ...]
     efficiency: dict[str, np.ndarray]
     at_lines: dict[str, np.ndarray]
     has_own: bool = False
 
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Names of the dimensions of the arrays."""
+        over = ("q2", "standard_model", "new", "lower", "upper", "prediction", "efficiency")
+        return {**dict.fromkeys(over, ("point",)), "at_lines": ("line",)}
+
+    def field_units(self) -> dict[str, str]:
+        """Units of the arrays."""
+        rates = ("standard_model", "new", "lower", "upper", "prediction")
+        return {"q2": "GeV^2", **dict.fromkeys(rates, "GeV^-2")}
+
     @property
     def total(self) -> np.ndarray:
+        """dBR/dq2 of all of the signal that is no narrow line."""
         return self.standard_model + self.new
 
     @property
-    def spikes(self) -> list[tuple[int, DrawnLine]]:
+    def spikes(self) -> list[tuple[int, TwoBody]]:
         """Narrow lines with their number."""
         return [
             (i, line)
@@ -113,7 +127,7 @@ def curves(result: FitResult) -> Curves:
     values, slopes, thresholds = map(np.asarray, at_lines(result.vector))
     sigma = np.sqrt(np.maximum(np.einsum("lki,ij,lkj->lk", slopes, covariance, slopes), 0.0))
     lines = tuple(
-        DrawnLine(*((float(v), float(s)) for v, s in zip(row, row_sigma, strict=True)))
+        TwoBody(*((float(v), float(s)) for v, s in zip(row, row_sigma, strict=True)))
         for row, row_sigma in zip(values, sigma, strict=True)
     )
     end = max(
@@ -194,14 +208,29 @@ def _columns(analysis: Analysis) -> dict[str, np.ndarray]:
             if channel in measured.signal and measured.decay(channel) == DECAY:
                 where[channel] = np.arange(first, first + n_bins)
                 first += n_bins
-        for group, channels in signal_groups(part.measurement).items():
-            label = f"{plain(part.measurement.name)}, {group}" if with_response[1:] else group
+        for group, channels in _groups(part.measurement).items():
+            label = f"{part.measurement.name}, {group}" if with_response[1:] else group
             if shown := [where[c] for c in channels if c in where]:
                 result[label] = np.concatenate(shown)
     return result
 
 
-def _grid(lines: tuple[DrawnLine, ...], starts: Sequence[float], end: float) -> np.ndarray:
+def _groups(measurement: Measurement) -> dict[str, list[str]]:
+    """Return {name: channels with a signal}: the groups if each such channel is in one of them."""
+    with_signal = [c for c in measurement.channels if c in measurement.signal]
+    groups = {
+        alias: [c for c in names if c in with_signal] for alias, names in measurement.groups.items()
+    }
+    groups = {alias: names for alias, names in groups.items() if names}
+    members = [c for names in groups.values() for c in names]
+    if sorted(members) == sorted(with_signal):
+        return groups
+    if len(with_signal) > _MOST:
+        return {f"all {len(with_signal)} channels": with_signal}
+    return {c: [c] for c in with_signal}
+
+
+def _grid(lines: tuple[TwoBody, ...], starts: Sequence[float], end: float) -> np.ndarray:
     """Points over the whole range, closer together around each line and where something starts;
     always the same number."""
     peaks = around([x.mass[0] ** 2 for x in lines], [x.mass[0] * x.width[0] for x in lines], end)
