@@ -31,6 +31,9 @@ from bknn.likelihood.terms import normal_shape, poisson_shape
 #: A fit of the nuisances has this many steps, and ends with slopes below this.
 _STEPS, _SLOPE = 100, 1e-5
 
+#: Stands for no counts where a free signal strength would make the expected count negative.
+_FEW = 1e-7
+
 
 @dataclass(frozen=True, eq=False)
 class Mode:
@@ -151,15 +154,19 @@ class Information:
     def knowledge(self, prior: Knowledge) -> Knowledge:
         """Return the normal density with the maximum and the curvature of this likelihood.
 
-        Free signal strengths are profiled. `prior` says what floats (where its variance is not 0)
-        and where to start; the constraints of the workspace are in the likelihood already.
+        Free signal strengths are profiled, down to where the expected count of an empty bin
+        vanishes. `prior` says what floats (where its variance is not 0) and where to start; the
+        constraints of the workspace are in the likelihood already.
 
         Raises:
-            FitError: no maximum was found.
+            FitError: no maximum was found, or one where an expected count is negative.
         """
         floats = np.flatnonzero(np.diag(prior.covariance) > 0)
         n, n_strengths = len(floats), int(self.strength.max(initial=-1)) + 1
-        counts = self.pdf.observed
+        with_signal = np.isin(np.arange(self.pdf.n_bins), self.pdf.cells.bin[self.signal])
+        none = self.pdf.observed == 0
+        followed = none & with_signal & (self.strength >= 0)
+        counts = np.where(followed, _FEW, self.pdf.observed)
 
         def minus_log(x: Array) -> Array:
             vector = jnp.asarray(prior.centre).at[floats].set(x[:n])
@@ -189,6 +196,15 @@ class Information:
                 f"the fit of the nuisances stopped at a slope of {slope:.2g} and a lowest "
                 f"curvature of {lowest:.2g}; without a maximum there is no covariance. Linearise "
                 "at the nominal point instead."
+            )
+        found = np.asarray(self.rates(jnp.asarray(prior.centre).at[floats].set(x[:n]), x[n:]))
+        if (negative := np.flatnonzero(none & self.counted & (found < -1e-9))).size:
+            bins = [f"{c} bin {b}" for c, n in self.pdf.channels.items() for b in range(n)]
+            raise errors.FitError(
+                f"the expected count of {bins[negative[0]]} (from 0) is {found[negative[0]]:.2g} "
+                "at the best fit; negative ones have no likelihood, and what an edge leaves of the "
+                "nuisances is no normal density. Linearise at the nominal point, without that "
+                "channel in `controls`."
             )
         centre, covariance = prior.centre.copy(), np.zeros_like(prior.covariance)
         centre[floats] = x[:n]

@@ -271,6 +271,47 @@ def test_what_is_linear_stays_what_it_is():
     )
 
 
+def test_where_expected_counts_vanish():
+    """Bins r0 = mu + 0.5 + 0.4 h, which is empty, and r1 = mu/2 + 3 + 0.6 h."""
+    background, strength = np.array([0.5, 3.0]), {"name": "mu", "type": "normfactor", "data": None}
+    moved = [histosys("h", background, np.array([0.4, 0.6]))]
+    spec = {
+        "version": "1.0.0",
+        "channels": [
+            {
+                "name": "SR",
+                "samples": [
+                    {"name": "s", "data": [1.0, 0.5], "modifiers": [strength]},
+                    {"name": "b", "data": background.tolist(), "modifiers": moved},
+                ],
+            }
+        ],
+        "observations": [{"name": "SR", "data": [0, 3]}],
+        "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}],
+    }
+    pdf = HistFactory.from_workspace(spec)
+    signal = np.array([sample == "s" for sample in pdf.cells.sample])
+    every, one = np.ones(2, bool), np.zeros(2, int)
+    known = Information(pdf, every, (), signal, one).knowledge(constraints(pdf))
+    # At the edge mu = -0.5 - 0.4 h.
+    h = np.linspace(-2, 2, 400_001)
+    r1 = 2.75 + 0.4 * h
+    expected = h[np.argmin(r1 - 3 * np.log(r1) + h**2 / 2)]
+    where = pdf.slices["h"].start
+    assert known.centre[where] == pytest.approx(expected, abs=2e-5)
+    r1 = 2.75 + 0.4 * expected
+    assert 1 / known.covariance[where, where] == pytest.approx(1 + 3 * 0.4**2 / r1**2, rel=1e-4)
+    # Without a signal to follow, what the edge leaves of a nuisance is half a normal density.
+    spec["channels"][0]["samples"][1]["data"] = [0.1, 3.0]
+    moved[0]["data"] = {"lo_data": [-0.4, 3.0], "hi_data": [0.6, 3.0]}
+    pdf = HistFactory.from_workspace(spec)
+    part = Information(pdf, every, (), np.zeros(len(signal), bool), one - 1)
+    fixed = constraints(pdf)
+    fixed.centre[pdf.slices["mu"]] = 0.0
+    with pytest.raises(errors.FitError, match=r"SR bin 0 .* is -0\.15 at the best"):
+        part.knowledge(fixed)
+
+
 @pytest.mark.slow
 def test_controls_are_worth_what_they_count():
     """One control bin of n counts that is k percent of a nuisance: 1 + n k^2 in closed form."""
