@@ -10,15 +10,19 @@ compilation takes about a hundred. What was not used for longest goes first.
 
 What is kept in a home should not hold the home: an analysis whose programs are made of
 `analysis.density` goes, with all of them, when the last reference to it does.
+
+A call that compiles for more than two seconds says so once, as a warning of the logger "bknn";
+`logging.getLogger("bknn").setLevel("ERROR")` keeps it quiet.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -26,8 +30,17 @@ import jax
 #: How many compilations all homes together keep.
 MOST = 256
 
+#: Seconds of a call after which it says that it compiles.
+PATIENCE = 2.0
+
+_LOG = logging.getLogger("bknn")
+_COMPILES = "compiling %s: once for all points, data and values; later runs find it in the cache."
+
 #: Of a program for a few calls: half the time to compile, several times that to run.
 _QUICKLY = {"xla_backend_optimization_level": 0}
+
+#: Purpose and structure.
+_Key = tuple[str, Hashable]
 
 _HOMES: weakref.WeakSet[Programs] = weakref.WeakSet()
 
@@ -64,18 +77,41 @@ class Program:
             return self._timed(args)
 
     def _timed(self, args: tuple[Any, ...]) -> Any:
-        outer = getattr(_RUNNING, "program", None)
-        _RUNNING.program = self
-        before = self.compilations
-        begin = time.perf_counter()
+        outer = getattr(_RUNNING, "call", None)
+        call = _RUNNING.call = _Call(self)
         try:
             result = self._run(*args)
         finally:
-            _RUNNING.program = outer
+            _RUNNING.call = outer
+            call.end()
         self.calls += 1
-        if self.compilations > before:
-            self.seconds += time.perf_counter() - begin
+        if call.compiled:
+            self.compilations += call.compiled
+            self.seconds += time.perf_counter() - call.begin
         return result
+
+
+class _Call:
+    """A call of a program: whether JAX traces and compiles, and for how long it says nothing."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.begin, self.compiled = program, time.perf_counter(), 0
+        self._silence: threading.Timer | None = None
+
+    def heard(self, event: str) -> None:
+        """Take note of what JAX reports: that it has traced, lowered or compiled something."""
+        self.compiled += event == _COMPILED
+        if self._silence is None:
+            left = PATIENCE - (time.perf_counter() - self.begin)
+            # It knows nothing of the program, which may be let go before it ends.
+            said = (_COMPILES, self.program.purpose)
+            self._silence = threading.Timer(max(left, 0.0), _LOG.warning, said)
+            self._silence.daemon = True
+            self._silence.start()
+
+    def end(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
 
 
 class Programs:
@@ -93,7 +129,7 @@ class Programs:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, Hashable], Program] = {}
+        self._kept: dict[_Key, tuple[Program, ...]] = {}
         with _LOCK:
             _HOMES.add(self)
 
@@ -115,33 +151,39 @@ class Programs:
                 several times slower, and cannot be called within another compiled function.
         """
 
-        def compiled() -> Any:
-            function = make()
+        def compiled() -> tuple[Program]:
+            return (Program(purpose, structure, _compiled(purpose, make(), once)),)
 
-            # A function of its own: JAX keeps what it compiled as long as the function is there.
-            def run(*args: Any) -> Any:
-                return function(*args)
+        return self._found((purpose, structure), compiled)[0]
 
-            run.__name__ = purpose.replace(" ", "_")
-            options = _QUICKLY if once and jax.default_backend() == "cpu" else None
-            return jax.jit(run, compiler_options=options)
+    def together(
+        self,
+        purpose: str,
+        structure: Hashable,
+        make: Callable[[], Sequence[Callable[..., Any]]],
+    ) -> tuple[Program, ...]:
+        """Return several compiled functions that are made together, as `get` does one."""
 
-        return self._found(purpose, structure, compiled)
+        def compiled() -> tuple[Program, ...]:
+            names = [(f"{purpose}: {f.__name__}", f) for f in make()]
+            return tuple(Program(name, structure, _compiled(name, f)) for name, f in names)
+
+        return self._found((purpose, structure), compiled)
 
     def keep(self, purpose: str, structure: Hashable, make: Callable[[], Any]) -> Program:
-        """Return the same for a function of arrays that sees to its compilation itself."""
-        return self._found(purpose, structure, make)
-
-    def _found(self, purpose: str, structure: Hashable, make: Callable[[], Any]) -> Program:
+        """Return the same as `get` for a function of arrays that sees to its compilation itself."""
         key = (purpose, structure)
+        return self._found(key, lambda: (Program(purpose, structure, make()),))[0]
+
+    def _found(self, key: _Key, make: Callable[[], tuple[Program, ...]]) -> tuple[Program, ...]:
         with _LOCK:
             found = self._kept.get(key)
         if found is None:
-            new = Program(purpose, structure, make())
+            new = make()
             with _LOCK:
                 found = self._kept.setdefault(key, new)
                 _make_room(found)
-        found._used = next(_TICKS)
+        found[0]._used = next(_TICKS)
         return found
 
     def release(self) -> None:
@@ -162,10 +204,10 @@ class Programs:
 
     def __iter__(self) -> Iterator[Program]:
         with _LOCK:
-            return iter(list(self._kept.values()))
+            return iter([p for programs in self._kept.values() for p in programs])
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(list(iter(self)))
 
     def __repr__(self) -> str:
         return f"Programs({', '.join(p.purpose for p in self)})"
@@ -174,9 +216,23 @@ class Programs:
         return Programs, ()
 
 
-def _make_room(but: Program) -> None:
+def _compiled(purpose: str, function: Callable[..., Any], once: bool = False) -> Any:
+    # A function of its own: JAX keeps what it compiled as long as the function is there.
+    def run(*args: Any) -> Any:
+        return function(*args)
+
+    run.__name__ = "".join(c if c.isalnum() else "_" for c in purpose)
+    options = _QUICKLY if once and jax.default_backend() == "cpu" else None
+    return jax.jit(run, compiler_options=options)
+
+
+def _make_room(but: tuple[Program, ...]) -> None:
     """Let the programs go that were not used for longest."""
-    held = [(p._used, max(p.compilations, 1), h, key) for h in _HOMES for key, p in h._kept.items()]
+    held = [
+        (kept[0]._used, sum(max(p.compilations, 1) for p in kept), home, key)
+        for home in _HOMES
+        for key, kept in home._kept.items()
+    ]
     excess = sum(n for _, n, *_ in held) - MOST
     for _, n, home, key in sorted(held, key=lambda x: x[0]):
         if excess <= 0:
@@ -187,12 +243,13 @@ def _make_room(but: Program) -> None:
 
 
 def _heard(event: str, duration_secs: float, **_: Any) -> None:
-    program = getattr(_RUNNING, "program", None)
-    if program is not None and event == _COMPILED:
-        program.compilations += 1
+    call = getattr(_RUNNING, "call", None)
+    if call is not None and event.startswith(_COMPILING):
+        call.heard(event)
 
 
 #: JAX tells of each compilation, whether XLA did it or the cache of an earlier run.
-_COMPILED = "/jax/core/compile/backend_compile_duration"
+_COMPILING = "/jax/core/compile/"
+_COMPILED = f"{_COMPILING}backend_compile_duration"
 
 jax.monitoring.register_event_duration_secs_listener(_heard)

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy import special
 
 from bknn import errors
@@ -28,6 +29,7 @@ from bknn.inference.pieces import Work
 from bknn.inference.posteriors.reweight import WORST_SHAPE, pareto_smoothed
 from bknn.inference.posteriors.sample import ladder_evidence, run_group
 from bknn.inference.posteriors.sampler import Plan, Sampler, side_by_side, start, together
+from bknn.inference.samplers.chart import Values
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT
 from bknn.inference.samplers.whitening import LogWeight, in_pieces
@@ -168,7 +170,7 @@ def evidence(
     segments = -(-draws // SEGMENT)
     found: list[Estimate] = []
     sampler = Sampler(analysis, plan, data)
-    log_weight = sampler.target.log_weight
+    weight, frame = sampler.target.weight, sampler.target.frame
     if "tempering" in methods or "bridge" in methods:
         function = partial(run_group, sampler, work, segments=segments, progress=progress)
         groups = side_by_side(function, range(-(-chains // together(chains))))
@@ -177,25 +179,34 @@ def evidence(
         if "tempering" in methods:
             found.append(ladder_evidence(stats["log_weight"], stats["betas"]))
         if "bridge" in methods:
-            found.append(bridge(log_weight, w, sampler.own, seed=seed))
+            found.append(bridge(weight, w, sampler.own, frame=(frame,), seed=seed))
     if "nested" in methods:
         from bknn.inference.evidences.nested import nested
 
-        found.append(nested(log_weight, sampler.target.size, seed=seed, live=_LIVE))
+        estimate = nested(weight, sampler.target.size, frame=(frame,), seed=seed, live=_LIVE)
+        found.append(estimate)
     found.sort(key=lambda e: e.error)
     return Evidence(analysis, held, tuple(found))
 
 
-def bridge(log_weight: LogWeight, draws: np.ndarray, own: np.ndarray, *, seed: int = 0) -> Estimate:
+def bridge(
+    log_weight: LogWeight,
+    draws: np.ndarray,
+    own: np.ndarray,
+    *,
+    frame: tuple[Any, ...] = (),
+    seed: int = 0,
+) -> Estimate:
     """Return log of the mean of exp(l(w)) over N(w; 0, 1), by a bridge to a fitted density.
 
     The density is a mixture of kernels in a few coordinates, times a normal density of the others
     whose mean is linear in them. It is fitted to one half of the draws and bridged to the other.
 
     Args:
-        log_weight: l(w).
+        log_weight: l(w, *frame).
         draws: of the posterior, w (chains, draws, n).
         own: coordinates for the kernels (k,).
+        frame: what l is given besides.
         seed: of the random numbers.
     """
     half = draws.shape[1] // 2
@@ -204,12 +215,11 @@ def bridge(log_weight: LogWeight, draws: np.ndarray, own: np.ndarray, *, seed: i
     kept = kept.reshape(-1, draws.shape[-1])
     random = np.random.default_rng(seed)
     proposed = fitted.sample(random, len(kept))
-    weight = in_pieces(jax.vmap(log_weight))
 
     def log_ratio(w: np.ndarray) -> np.ndarray:
         """log of posterior, not normalised, over fitted density."""
         normal = -0.5 * np.sum(w**2, axis=1) - 0.5 * w.shape[1] * np.log(2 * np.pi)
-        found = weight(w) + normal - fitted.log_density(w)
+        found = log_weight.of_many(w, *frame) + normal - fitted.log_density(w)
         return np.where(np.isfinite(found), found, -np.inf)
 
     posterior, proposal = log_ratio(kept), log_ratio(proposed)
@@ -347,18 +357,26 @@ def savage_dickey(
     x = np.append(low + 0.5 * (high - low) * (nodes + 1), value)
     shifted = z[:, None, :] + slope * (x[None, :] - rows[:, i][:, None])[..., None]
 
-    def density(point: Any) -> Any:
+    density, chart = analysis.density, coordinates.chart
+
+    def log_density(point: Array, observed: Array, values: Values) -> Array:
         """log p(counts) + log of the priors of the others."""
         own, rest = point[0], point[1:]
-        vector, weight = coordinates.natural(jnp.zeros(len(others)).at[others].set(rest))
-        rates = analysis.rates(vector.at[i].set(own))
-        counts = analysis.outcomes.shape(analysis.data.counts, rates)
-        counts = counts + analysis.outcomes.wall(analysis.data.counts, rates)
+        z = jnp.zeros(len(others)).at[others].set(rest)
+        vector, weight = chart.natural(z, values)
+        rates = density.rates(vector.at[i].set(own))
+        counts = density.outcomes.shape(observed, rates)
+        counts = counts + density.outcomes.wall(observed, rates)
         return counts + weight - 0.5 * jnp.sum(rest**2)
 
     grid = np.broadcast_to(x[None, :, None], (*shifted.shape[:2], 1))
     points_ = np.concatenate([grid, shifted], axis=2).reshape(-1, shifted.shape[2] + 1)
-    values = in_pieces(jax.vmap(density))(points_).reshape(len(rows), len(x))
+    program = analysis.programs.get(
+        "Savage-Dickey", (i, chart.structure), lambda: jax.vmap(log_density, (0, None, None))
+    )
+    observed = np.asarray(analysis.data.counts, float)
+    values = in_pieces(program, points_, observed, coordinates.values)
+    values = values.reshape(len(rows), len(x))
     log_prior = np.asarray(jax.vmap(prior.log_prob)(jnp.asarray(x)))
     measure = np.log(weights * 0.5 * (high - low))
     norm = special.logsumexp(values[:, :-1] + log_prior[:-1] + measure, axis=1)

@@ -44,6 +44,7 @@ def nested(
     log_weight: LogWeight,
     size: int,
     *,
+    frame: tuple[Any, ...] = (),
     seed: int = 0,
     live: int = 800,
     steps: int | None = None,
@@ -55,8 +56,9 @@ def nested(
     takes for granted that replacements are independent draws; more steps make them so.
 
     Args:
-        log_weight: l(w) of w (n,); where it is not a number the likelihood vanishes.
+        log_weight: l(w, *frame) of w (n,); where it is not a number the likelihood vanishes.
         size: n.
+        frame: what l is given besides.
         seed: of the random numbers.
         live: members of the population.
         steps: of a survivor on its way to a replacement; 40 and one more for every five dimensions
@@ -73,9 +75,13 @@ def nested(
         )
     steps = 40 + size // 5 if steps is None else steps
     at_a_time = live // _AT_A_TIME
-    start, advance = _programs(log_weight, size, steps, at_a_time)
+    start, advance = log_weight.programs.together(
+        "nested sampling",
+        (log_weight.structure, size, steps, at_a_time),
+        lambda: _programs(log_weight.function, size, steps, at_a_time),
+    )
     key, first = jax.random.split(jax.random.PRNGKey(seed))
-    state = start(jax.random.normal(first, (live, size)))
+    state = start(jax.random.normal(first, (live, size)), *frame)
     if not np.any(np.isfinite(state.particles.loglikelihood)):
         raise errors.ParameterError(
             f"the likelihood vanishes at all of {live} points of the prior; nested sampling has "
@@ -84,7 +90,7 @@ def nested(
     births, deaths = [], []
     for _ in range(_DEEPEST * _AT_A_TIME // _BETWEEN):
         key, next_key = jax.random.split(key)
-        state, born, died = advance(next_key, state)
+        state, born, died = advance(next_key, state, *frame)
         births.append(np.asarray(born).reshape(-1))
         deaths.append(np.asarray(died).reshape(-1))
         if progress is not None:
@@ -104,9 +110,23 @@ def nested(
 
 
 def _programs(
-    log_weight: LogWeight, size: int, steps: int, at_a_time: int
+    log_weight: Callable[..., Array], *options: int
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what `_population` returns as functions of a frame, too."""
+
+    def start(w: Array, *frame: Any) -> Any:
+        return _population(lambda w: log_weight(w, *frame), *options)[0](w)
+
+    def advance(key: Array, state: Any, *frame: Any) -> Any:
+        return _population(lambda w: log_weight(w, *frame), *options)[1](key, state)
+
+    return start, advance
+
+
+def _population(
+    log_weight: Callable[[Array], Array], size: int, steps: int, at_a_time: int
 ) -> tuple[Callable[[Array], Any], Callable[[Array, Any], tuple[Any, Array, Array]]]:
-    """Return the compiled start of a population, and its way through some replacements."""
+    """Return the start of a population, and its way through some replacements."""
     try:
         from blackjax.ns import adaptive, base, from_mcmc
     except ImportError:
@@ -178,7 +198,7 @@ def _programs(
         state, (born, died) = jax.lax.scan(one, state, jax.random.split(key, _BETWEEN))
         return state, born, died
 
-    return jax.jit(start), jax.jit(advance)
+    return start, advance
 
 
 #: Shrinkings of an ellipse at most; then its member stays where it is.

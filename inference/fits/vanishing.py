@@ -127,7 +127,7 @@ def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarr
     expects less than nothing."""
     density = analysis.density
 
-    def value(vector: Array, own: Data) -> Array:
+    def value(vector: Array, own: Data) -> Array | np.ndarray:
         return density.log_norm(own) - density.log_shape(vector, own, beyond=True)
 
     program = analysis.programs.get("-log L of many", None, lambda: jax.vmap(value))

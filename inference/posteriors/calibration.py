@@ -270,11 +270,7 @@ def _piece(
     progress: Progress | None,
 ) -> dict[str, np.ndarray]:
     """Return ranks and correlations (n, size) of some simulations."""
-    cache = vars(analysis).setdefault("_calibrations", {})
-    key = (tuple(sorted(fixed.items())), method)
-    if key not in cache:
-        cache[key] = _Simulator(analysis, fixed, method)
-    simulator = cache[key]
+    simulator = _Simulator(analysis, fixed, method)
     # One after the other whatever the pieces: simulation i is always the same.
     truths = draw_prior(analysis, first + n, np.random.default_rng((seed, 0)), fixed)[first:]
     rates = expected_rates(analysis, truths)

@@ -11,7 +11,7 @@ A = sqrt(n) / r dr/dz at the maximum. Thousands of points take a second; chains 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from bknn.inference.fits.fisher import inverse
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.pieces import Progress
 from bknn.inference.posteriors.on_grid import _MOST, Marginal
+from bknn.inference.samplers.chart import Chart, Values
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.whitening import Slopes
 from bknn.priors import log_density
@@ -97,18 +98,22 @@ def marginal(
     held = {**(fixed or {}), **{name: float(known[name].init) for name in grid}}
     starts, moving, _ = starting_points(analysis, held, {})
     coordinates = Coordinates(analysis, moving, starts[0, 0])
-    cache = analysis.__dict__.setdefault("_marginals", {})
-    key = (tuple(index), tuple(coordinates.index), tuple(starts[0, 0]))
-    if key not in cache:
-        cache[key] = _program(coordinates, np.array(index))
-    program = cache[key]
+    chart = coordinates.chart
+    counts = np.asarray(analysis.data.counts, float)
+    program = analysis.programs.get(
+        "marginal",
+        (tuple(index), chart.structure),
+        lambda: _program(chart, np.array(index)),
+    )
     parts = [
         np.minimum(np.arange(first, first + _TOGETHER), len(points) - 1)
         for first in range(0, len(points), _TOGETHER)
     ]
 
     def one(part: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
-        value, matrix, done, z = program(points[part], np.tile(start, (len(part), 1)))
+        value, matrix, done, z = program(
+            points[part], np.tile(start, (len(part), 1)), counts, coordinates.values
+        )
         # On the host: determinants of many small matrices may never end in XLA's threads.
         found = np.asarray(value) - 0.5 * np.linalg.slogdet(np.asarray(matrix))[1]
         if progress is not None:
@@ -123,11 +128,11 @@ def marginal(
         results += pool.map(lambda part: one(part, results[0][2]), parts[1:])
     order = np.argsort([part[0] for part in parts])
     shape = tuple(len(x) for x in grid.values())
-    values, done = (
+    logs, done = (
         np.concatenate([results[k][field] for k in order])[: len(points)].reshape(shape)
         for field in (0, 1)
     )
-    values = values - float(analysis.outcomes.norm(np.asarray(analysis.data.counts)))
+    logs = logs - float(analysis.outcomes.norm(np.asarray(analysis.data.counts)))
     prior = np.zeros(shape)
     for axis, (i, x) in enumerate(zip(index, grid.values(), strict=True)):
         distribution = analysis.parameters[i].distribution
@@ -142,7 +147,7 @@ def marginal(
         for i, (name, x, moves) in enumerate(zip(analysis.names, starts[0, 0], moving, strict=True))
         if not moves and i not in index
     }
-    found = Marginal(analysis, grid, values, prior, done, fixed_too)
+    found = Marginal(analysis, grid, logs, prior, done, fixed_too)
     if not np.isfinite(found.log_evidence):
         raise errors.ParameterError(
             "the posterior has no finite integral over the grid: the prior vanishes on all of it, "
@@ -151,17 +156,17 @@ def marginal(
     return found
 
 
-def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
-    """The compiled maximum over the nuisances, for points side by side."""
-    counts = jnp.asarray(coordinates.analysis.data.counts)
-    n_bins = coordinates.analysis.n_bins
-    slopes = Slopes(coordinates)
+def _program(chart: Chart, own: np.ndarray) -> Callable[..., Any]:
+    """Return the maximum over the nuisances, for points side by side, as a function of those, of
+    where to begin, of the counts, and of the values of the coordinates."""
+    density, n_bins = chart.density, chart.density.n_bins
+    slopes = Slopes(chart)
 
-    def look(point: Array, z: Array) -> tuple[Array, ...]:
+    def look(point: Array, z: Array, counts: Array, values: Values) -> tuple[Array, ...]:
         """-log posterior, the step to its minimum and what that promises, A, rates."""
 
         def placed(z: Array) -> tuple[Array, Array]:
-            vector, weight = coordinates.natural(z)
+            vector, weight = chart.natural(z, values)
             return vector.at[own].set(point), weight
 
         value, gradient, columns, local, rates = slopes.at(placed, counts, z)
@@ -170,15 +175,17 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
         move = slopes.back(columns, local, solved) - gradient
         return value, move, -jnp.sum(gradient * move), columns, local, rates
 
-    over_points = jax.vmap(look)
+    over_points = jax.vmap(look, (0, 0, None, None))
 
-    def program(points: Array, start: Array) -> tuple[Array, Array, Array, Array]:
+    def program(
+        points: Array, start: Array, counts: Array, values: Values
+    ) -> tuple[Array, Array, Array, Array]:
         n_points = len(points)
 
         def step(carry: tuple[Array, _Climb]) -> tuple[Array, _Climb]:
             count, s = carry
             new = s.z + s.length[:, None] * s.move
-            value, move, promise, columns, local, rates = over_points(points, new)
+            value, move, promise, columns, local, rates = over_points(points, new, counts, values)
             ok = (value <= s.value - 1e-4 * s.length * s.promise) | jnp.isinf(s.value)
             # A normal number changes by two at most.
             reach = 2.0 / jnp.max(jnp.abs(move), axis=1, initial=1e-9)
@@ -209,7 +216,7 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
         )
         _, s = jax.lax.while_loop(going, step, (jnp.zeros((), int), state))
         # The observed information, not the expected one.
-        outcomes = coordinates.analysis.outcomes
+        outcomes = density.outcomes
         ratio = jax.vmap(
             lambda rates: (
                 jnp.sqrt(outcomes.information(counts, rates, 1e-12))
@@ -221,7 +228,7 @@ def _program(coordinates: Coordinates, own: np.ndarray) -> Any:
         )
         return -s.value, matrix, (s.promise < 1e-4) | (s.length <= _SHORT), s.z
 
-    return jax.jit(program)
+    return program
 
 
 class _Climb(NamedTuple):

@@ -30,6 +30,7 @@ from bknn.inference.posteriors.hdi import highest_density
 from bknn.inference.posteriors.point_estimates import joint_mode, marginal_mode
 from bknn.inference.posteriors.smoothing import curve, heights, span
 from bknn.inference.samplers.whitening import in_pieces
+from bknn.inference.slopes import rates_of_many
 from bknn.priors import log_density, support_bounds
 from bknn.storage.files import replacing
 
@@ -184,16 +185,23 @@ class Posterior(Answer):
             if self.moving[i] and p.constraint is None and p.distribution is not None
         ]
 
-        def density(vector: Array) -> Array:
-            priors = sum((log_density(d, vector[i]) for i, d in parameters), start=jnp.zeros(()))
-            return self.analysis.log_density(vector) + priors
+        density = self.analysis.density
 
-        return in_pieces(jax.vmap(density))(self.flat).reshape(self.draws.shape[:2])
+        def log_posterior(vector: Array) -> Array:
+            priors = sum((log_density(d, vector[i]) for i, d in parameters), start=jnp.zeros(()))
+            return density(vector) + priors
+
+        program = self.analysis.programs.get(
+            "log posterior of draws",
+            tuple(i for i, _ in parameters),
+            lambda: jax.vmap(log_posterior),
+        )
+        return in_pieces(program, self.flat).reshape(self.draws.shape[:2])
 
     @cached_property
     def rates(self) -> np.ndarray:
         """Expected counts (chains * draws, bins)."""
-        return in_pieces(jax.vmap(self.analysis.rates))(self.flat)
+        return in_pieces(rates_of_many(self.analysis), self.flat)
 
     # Convergence ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
@@ -111,7 +112,7 @@ class Sampler:
             raise errors.ParameterError(
                 "every parameter is kept, so there is nothing to sample; let one float."
             )
-        frame = coordinates(analysis, moving, vector, data)
+        frame = Coordinates(analysis, moving, vector, data, straight=True)
         found = modes(analysis, plan.fixed, data)
         self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
         loose = self.own if plan.method == "tempered" else None
@@ -120,19 +121,17 @@ class Sampler:
 
         rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
 
-        def programs() -> Nuts | Ladder:
-            if plan.method == "nuts":
-                return Nuts(self.target.weight, warmup=plan.warmup)
-            return Ladder(
+        self.sampler: Nuts | Ladder = (
+            Nuts(self.target.weight, warmup=plan.warmup)
+            if plan.method == "nuts"
+            else Ladder(
                 self.target.weight,
                 self.target.size,
                 warmup=plan.warmup,
                 rungs=rungs,
                 stiffness=self.target.stiffness,
             )
-
-        what = (plan.method, plan.warmup, moving, vector, data, self.target.stiffness, rungs)
-        self.sampler = _kept(analysis, what, programs)
+        )
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))
         if plan.method == "nuts":
@@ -181,15 +180,6 @@ def _digest(*what: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _kept(analysis: Analysis, what: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what was made for the same purpose before: compiling takes longer than sampling."""
-    cache = analysis.__dict__.setdefault("_samplers", {})
-    key = _digest(*what)
-    if key not in cache:
-        cache[key] = make()
-    return cache[key]
-
-
 def start(analysis: Analysis, fixed: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Return where the search for modes begins (size,), and which parameters move."""
     starts, moving, _ = starting_points(analysis, fixed, {})
@@ -212,19 +202,16 @@ def which_method(
 
 
 def modes(analysis: Analysis, fixed: Mapping[str, float], data: Data | None = None) -> Peaks:
-    """Return the modes of the posterior, looked for once."""
+    """Return the modes of the posterior; those of the last one are not looked for again."""
     vector, moving = start(analysis, fixed)
-    what = ("modes", moving, vector, data)
-    return _kept(
-        analysis,
-        what,
-        lambda: peaks(analysis, fixed, coordinates(analysis, moving, vector, data), data),
-    )
+    key = _digest(moving, vector, data)
+    last, found = _LAST.get(analysis, ("", None))
+    if found is None or last != key:
+        coordinates = Coordinates(analysis, moving, vector, data, straight=True)
+        found = peaks(analysis, fixed, coordinates, data)
+        _LAST[analysis] = key, found
+    return found
 
 
-def coordinates(
-    analysis: Analysis, moving: np.ndarray, vector: np.ndarray, data: Data | None
-) -> Coordinates:
-    """Return the coordinates of what moves; programs are kept with them."""
-    what = ("coordinates", moving, vector, data)
-    return _kept(analysis, what, lambda: Coordinates(analysis, moving, vector, data, straight=True))
+#: What the method, the chains and the answer of one posterior ask for in turn.
+_LAST: WeakKeyDictionary[Analysis, tuple[str, Peaks]] = WeakKeyDictionary()

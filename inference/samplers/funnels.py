@@ -44,34 +44,41 @@ class Funnel(NamedTuple):
 
     Attributes:
         narrow, decides: positions of the two among the moving parameters.
-        ends: smallest and largest value of the first (2,).
+        half: whether the first goes one way from 0 only.
+        most: its largest value.
         log_k: polynomial in 2 u - 1, u the quantile of the second, highest power first.
     """
 
     narrow: int
     decides: int
-    ends: tuple[float, float]
-    log_k: np.ndarray
+    half: bool
+    most: float | Array
+    log_k: np.ndarray | Array
+
+    @property
+    def ends(self) -> tuple[float | Array, float | Array]:
+        """Smallest and largest value of the narrow parameter."""
+        return 0.0 if self.half else -self.most, self.most
 
     def value(self, z: Array) -> tuple[Array, Array]:
         """Return the narrow parameter at standard normal numbers z (n,), and log p(t)."""
         k, t = self._k(z[self.decides]), self._t(z[self.narrow])
         rest = k**2 + 1 - t**2
-        x = jnp.clip(self.ends[1] * k * t / jnp.sqrt(rest), *self.ends)
+        x = jnp.clip(self.most * k * t / jnp.sqrt(rest), *self.ends)
         return x, jnp.log(k * (k**2 + 1)) - 1.5 * jnp.log(rest)
 
     def quantile(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return the quantile of t at values x (...) of the narrow parameter and standard normal
         numbers z (...) of the one that decides."""
-        k, y = np.asarray(self._k(jnp.asarray(z))), x / self.ends[1]
+        k, y = np.asarray(self._k(jnp.asarray(z))), x / self.most
         t = y * np.sqrt((k**2 + 1) / (k**2 + y**2))
-        return t if self.ends[0] == 0 else 0.5 * (t + 1)
+        return t if self.half else 0.5 * (t + 1)
 
     def _k(self, z: Array) -> Array:
         return jnp.exp(jnp.polyval(jnp.asarray(self.log_k), 2 * ndtr(z) - 1))
 
     def _t(self, z: Array) -> Array:
-        return ndtr(z) if self.ends[0] == 0 else 2 * ndtr(z) - 1
+        return ndtr(z) if self.half else 2 * ndtr(z) - 1
 
 
 def funnels(
@@ -101,7 +108,7 @@ def funnels(
             if np.ptp(log_k) > np.log(_FACTOR):
                 fit = np.polynomial.chebyshev.chebfit(_places(), log_k, _DEGREE)
                 power = np.polynomial.chebyshev.cheb2poly(fit)[::-1]
-                found.append((np.ptp(log_k), Funnel(b, a, ends, power)))
+                found.append((np.ptp(log_k), Funnel(b, a, ends[0] == 0, ends[1], power)))
     chosen: list[Funnel] = []
     for _, funnel in sorted(found, key=lambda pair: -pair[0]):
         narrowed = {f.narrow for f in chosen}

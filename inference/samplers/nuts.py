@@ -6,6 +6,7 @@ device or another machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -37,47 +38,15 @@ class Nuts:
     """A sampler of exp(l(w)) N(w; 0, 1).
 
     Args:
-        log_weight: l(w, *frame); what a posterior has beyond w, such as its data, may be given as a
-            frame to `start` and `advance`, which are compiled once for all of them.
+        log_weight: l(w, *frame); `start` and `advance` take the frame, and are compiled once for
+            all of them.
         warmup: steps in which the step size is found.
     """
 
     def __init__(self, log_weight: LogWeight, *, warmup: int) -> None:
-        def potential(*frame: Any) -> Any:
-            return lambda w: 0.5 * jnp.sum(w**2) - log_weight(w, *frame)
-
-        initial, sampled = hmc(potential_fn_gen=potential, algo="NUTS")
-
-        def start(key: Array, w: Array, *frame: Any) -> Any:
-            def one(key: Array, w: Array) -> Any:
-                return initial(
-                    w,
-                    warmup,
-                    step_size=0.3,
-                    adapt_mass_matrix=False,
-                    target_accept_prob=_ACCEPT,
-                    trajectory_length=None,
-                    max_tree_depth=_TREE_DEPTH,
-                    model_args=frame,
-                    rng_key=key,
-                )
-
-            return jax.vmap(one)(jax.random.split(key, len(w)), w)
-
-        def advance(state: Any, *frame: Any) -> tuple[Any, tuple[Array, dict[str, Array]]]:
-            def step(state: Any, _: None) -> tuple[Any, tuple[Array, dict[str, Array]]]:
-                state = jax.vmap(lambda s: sampled(s, frame, {}))(state)
-                stats = {
-                    "diverging": state.diverging,
-                    "energy": state.energy,
-                    "n_steps": state.num_steps,
-                    "accept_prob": state.accept_prob,
-                }
-                return state, (state.z, stats)
-
-            return jax.lax.scan(step, state, None, length=SEGMENT)
-
-        self._start, self._advance = jax.jit(start), jax.jit(advance)
+        self._start, self._advance = log_weight.programs.together(
+            "NUTS", (log_weight.structure, warmup), lambda: _programs(log_weight.function, warmup)
+        )
 
     def start(self, key: Array, w: np.ndarray, *frame: Any) -> Any:
         """Return the state of chains that begin at w (chains, n)."""
@@ -89,6 +58,44 @@ class Nuts:
         return state, Segment(
             np.asarray(draws).swapaxes(0, 1), {k: np.asarray(v).T for k, v in stats.items()}
         )
+
+
+def _programs(log_weight: Callable[..., Array], warmup: int) -> tuple[Callable[..., Any], ...]:
+    def potential(*frame: Any) -> Any:
+        return lambda w: 0.5 * jnp.sum(w**2) - log_weight(w, *frame)
+
+    initial, sampled = hmc(potential_fn_gen=potential, algo="NUTS")
+
+    def start(key: Array, w: Array, *frame: Any) -> Any:
+        def one(key: Array, w: Array) -> Any:
+            return initial(
+                w,
+                warmup,
+                step_size=0.3,
+                adapt_mass_matrix=False,
+                target_accept_prob=_ACCEPT,
+                trajectory_length=None,
+                max_tree_depth=_TREE_DEPTH,
+                model_args=frame,
+                rng_key=key,
+            )
+
+        return jax.vmap(one)(jax.random.split(key, len(w)), w)
+
+    def advance(state: Any, *frame: Any) -> tuple[Any, tuple[Array, dict[str, Array]]]:
+        def step(state: Any, _: None) -> tuple[Any, tuple[Array, dict[str, Array]]]:
+            state = jax.vmap(lambda s: sampled(s, frame, {}))(state)
+            stats = {
+                "diverging": state.diverging,
+                "energy": state.energy,
+                "n_steps": state.num_steps,
+                "accept_prob": state.accept_prob,
+            }
+            return state, (state.z, stats)
+
+        return jax.lax.scan(step, state, None, length=SEGMENT)
+
+    return start, advance
 
 
 def packed(state: Any) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ the evidence, the mean of exp(l) over the normal density.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -66,6 +67,7 @@ class Ladder:
         size: of w.
         warmup: draws in which steps and rungs are found.
         rungs: how many.
+        stiffness: what the data know, in units of the prior (n,): masses of the trajectories.
     """
 
     def __init__(
@@ -77,123 +79,13 @@ class Ladder:
         rungs: int = 8,
         stiffness: np.ndarray | None = None,
     ) -> None:
-        warmup *= _THIN
-        self.size, self.warmup, self.rungs = size, warmup, rungs
-        stiff = np.zeros(size) if stiffness is None else stiffness
-
-        def evaluate(w: Array, *frame: Any) -> tuple[Array, Array]:
-            def safe(w: Array) -> Array:
-                value = log_weight(w, *frame)
-                return jnp.where(jnp.isfinite(value), value, _NEVER)
-
-            value, gradient = jax.vmap(jax.vmap(jax.value_and_grad(safe)))(w)
-            return value, jnp.nan_to_num(gradient)
-
-        def move(s: State, keys: Array, *frame: Any) -> tuple[State, dict[str, Array]]:
-            """Hamiltonian Monte Carlo on all rungs; at the bottom new draws."""
-            new = jax.random.normal(keys[0], s.w[:, 0].shape)
-            start = s.w.at[:, 0].set(new)
-            mass = 1.0 + s.betas[None, :, None] * stiff[None, None, :]
-            momentum = jnp.sqrt(mass) * jax.random.normal(keys[1], s.w.shape)
-            jitter = jax.random.uniform(keys[2], s.log_step.shape, minval=0.8, maxval=1.2)
-            # Short ones lead out of narrow places, where all others would be refused.
-            short = jax.random.uniform(keys[5], jitter.shape) < _SHORT
-            jitter = jnp.where(short, 0.3, jitter)
-            step = (jnp.exp(s.log_step) * jitter).at[:, 0].set(0.0)[..., None]
-            beta = s.betas[None, :, None]
-            n_steps = jax.random.randint(keys[3], (), _STEPS[0], _STEPS[1] + 1)
-
-            def leap(_: Array, carry: Any) -> Any:
-                w, p, _, g = carry
-                p = p - 0.5 * step * (w - beta * g)
-                w = w + step * p / mass
-                value, g = evaluate(w, *frame)
-                return w, p - 0.5 * step * (w - beta * g), value, g
-
-            carry = (start, momentum, s.log_weight, s.gradient)
-            w, p, value, gradient = jax.lax.fori_loop(0, n_steps, leap, carry)
-
-            def energy(w: Array, p: Array, value: Array) -> Array:
-                return 0.5 * jnp.sum(w**2 + p**2 / mass, axis=-1) - s.betas[None, :] * value
-
-            before = energy(s.w, momentum, s.log_weight)
-            change = energy(w, p, value) - before
-            change = jnp.where(jnp.isfinite(change), change, jnp.inf)
-            accept = jnp.exp(-jnp.maximum(change, 0.0)).at[:, 0].set(1.0)
-            taken = jax.random.uniform(keys[4], accept.shape) < accept
-            # Fades with the warm-up and stops with it.
-            rate = jnp.where(s.iterations < warmup, 0.6 / (1.0 + 0.05 * s.iterations), 0.0)
-
-            def pick(a: Array, b: Array) -> Array:
-                return jnp.where(taken.reshape(taken.shape + (1,) * (a.ndim - 2)), a, b)
-
-            s = s._replace(
-                w=pick(w, s.w),
-                log_weight=pick(value, s.log_weight),
-                gradient=pick(gradient, s.gradient),
-                log_step=s.log_step + rate * (accept - _ACCEPT),
-                born=s.born.at[:, 0].set(s.iterations),
-            )
-            stats = {
-                "accept_prob": accept[:, -1],
-                # Where a long step diverges a short one may not: then the place was explored.
-                "diverging": short[:, -1] & (change[:, -1] > 1000.0),
-                "short_steps": short[:, -1].astype(int),
-                "energy": energy(s.w, momentum, s.log_weight)[:, -1],
-                "n_steps": jnp.full(len(w), n_steps),
-            }
-            return s, stats
-
-        def exchange(s: State, key: Array) -> tuple[State, Array]:
-            """Neighbours change places; which pairs try, alternates. Returns rejections."""
-            lower = jnp.arange(rungs - 1)
-            gain = jnp.diff(s.betas)[None, :] * -jnp.diff(s.log_weight, axis=1)
-            chance = jnp.exp(jnp.minimum(gain, 0.0))
-            chance = jnp.where(jnp.isfinite(chance), chance, 0.0)
-            turn = (lower % 2 == s.iterations % 2)[None, :]
-            swap = turn & (jax.random.uniform(key, chance.shape) < chance)
-            no = jnp.zeros((len(swap), 1), bool)
-            up = jnp.concatenate([swap, no], 1)
-            down = jnp.concatenate([no, swap], 1)
-            source = jnp.arange(rungs)[None, :] + up - down
-
-            def permuted(x: Array) -> Array:
-                index = source.reshape(source.shape + (1,) * (x.ndim - 2))
-                return jnp.take_along_axis(x, index, axis=1)
-
-            s = s._replace(
-                w=permuted(s.w),
-                log_weight=permuted(s.log_weight),
-                gradient=permuted(s.gradient),
-                born=permuted(s.born),
-            )
-            return s, 1.0 - chance
-
-        def step(s: State, *frame: Any) -> tuple[State, Any]:
-            key, *keys = jax.random.split(s.key, 8)
-            s, stats = move(s._replace(key=key), jnp.stack(keys[:6]), *frame)
-            found = s.log_weight
-            s, rejected = exchange(s, keys[6])
-            stats |= {"log_weight": found, "rejected": rejected, "born": s.born[:, -1]}
-            return s._replace(iterations=s.iterations + 1), (s.w[:, -1], stats)
-
-        def several(s: State, *frame: Any) -> tuple[State, Any]:
-            """The steps from one draw to the next."""
-            s, (w, stats) = jax.lax.scan(lambda s, _: step(s, *frame), s, None, length=_THIN)
-            found = {k: v[-1] for k, v in stats.items()}
-            found |= {
-                "diverging": jnp.any(stats["diverging"], axis=0),
-                "rejected": jnp.mean(stats["rejected"], axis=0),
-                "n_steps": jnp.sum(stats["n_steps"], axis=0),
-                "short_steps": jnp.sum(stats["short_steps"], axis=0),
-            }
-            return s, (w[-1], found)
-
-        def advance(s: State, *frame: Any) -> tuple[State, Any]:
-            return jax.lax.scan(lambda s, _: several(s, *frame), s, None, length=SEGMENT)
-
-        self._advance = jax.jit(advance)
-        self._evaluate = jax.jit(evaluate)
+        self.size, self.warmup, self.rungs = size, warmup * _THIN, rungs
+        self._stiffness = np.zeros(size) if stiffness is None else np.asarray(stiffness, float)
+        self._evaluate, self._advance = log_weight.programs.together(
+            "tempering",
+            (log_weight.structure, warmup, rungs),
+            lambda: _programs(log_weight.function, self.warmup, rungs),
+        )
 
     def start(self, key: Array, w: np.ndarray, *frame: Any) -> State:
         """Return the state of chains all of whose rungs begin at w (chains, n)."""
@@ -208,12 +100,129 @@ class Ladder:
 
     def advance(self, state: State, *frame: Any) -> tuple[State, Segment]:
         """Go on by a segment; within the warm-up the rungs are placed anew after it."""
-        state, (draws, stats) = self._advance(state, *frame)
+        state, (draws, stats) = self._advance(state, self._stiffness, *frame)
         stats = {k: np.moveaxis(np.asarray(v), 0, 1) for k, v in stats.items()}
         if int(state.iterations) < 0.8 * self.warmup:
             rejected = stats["rejected"].mean(axis=(0, 1))
             state = state._replace(betas=jnp.asarray(placed(np.asarray(state.betas), rejected)))
         return state, Segment(np.asarray(draws).swapaxes(0, 1), stats)
+
+
+def _programs(
+    log_weight: Callable[..., Array], warmup: int, rungs: int
+) -> tuple[Callable[..., Any], ...]:
+    def evaluate(w: Array, *frame: Any) -> tuple[Array, Array]:
+        def safe(w: Array) -> Array:
+            value = log_weight(w, *frame)
+            return jnp.where(jnp.isfinite(value), value, _NEVER)
+
+        value, gradient = jax.vmap(jax.vmap(jax.value_and_grad(safe)))(w)
+        return value, jnp.nan_to_num(gradient)
+
+    def move(s: State, keys: Array, stiff: Array, *frame: Any) -> tuple[State, dict[str, Array]]:
+        """Hamiltonian Monte Carlo on all rungs; at the bottom new draws."""
+        new = jax.random.normal(keys[0], s.w[:, 0].shape)
+        start = s.w.at[:, 0].set(new)
+        mass = 1.0 + s.betas[None, :, None] * stiff[None, None, :]
+        momentum = jnp.sqrt(mass) * jax.random.normal(keys[1], s.w.shape)
+        jitter = jax.random.uniform(keys[2], s.log_step.shape, minval=0.8, maxval=1.2)
+        # Short ones lead out of narrow places, where all others would be refused.
+        short = jax.random.uniform(keys[5], jitter.shape) < _SHORT
+        jitter = jnp.where(short, 0.3, jitter)
+        step = (jnp.exp(s.log_step) * jitter).at[:, 0].set(0.0)[..., None]
+        beta = s.betas[None, :, None]
+        n_steps = jax.random.randint(keys[3], (), _STEPS[0], _STEPS[1] + 1)
+
+        def leap(_: Array, carry: Any) -> Any:
+            w, p, _, g = carry
+            p = p - 0.5 * step * (w - beta * g)
+            w = w + step * p / mass
+            value, g = evaluate(w, *frame)
+            return w, p - 0.5 * step * (w - beta * g), value, g
+
+        carry = (start, momentum, s.log_weight, s.gradient)
+        w, p, value, gradient = jax.lax.fori_loop(0, n_steps, leap, carry)
+
+        def energy(w: Array, p: Array, value: Array) -> Array:
+            return 0.5 * jnp.sum(w**2 + p**2 / mass, axis=-1) - s.betas[None, :] * value
+
+        before = energy(s.w, momentum, s.log_weight)
+        change = energy(w, p, value) - before
+        change = jnp.where(jnp.isfinite(change), change, jnp.inf)
+        accept = jnp.exp(-jnp.maximum(change, 0.0)).at[:, 0].set(1.0)
+        taken = jax.random.uniform(keys[4], accept.shape) < accept
+        # Fades with the warm-up and stops with it.
+        rate = jnp.where(s.iterations < warmup, 0.6 / (1.0 + 0.05 * s.iterations), 0.0)
+
+        def pick(a: Array, b: Array) -> Array:
+            return jnp.where(taken.reshape(taken.shape + (1,) * (a.ndim - 2)), a, b)
+
+        s = s._replace(
+            w=pick(w, s.w),
+            log_weight=pick(value, s.log_weight),
+            gradient=pick(gradient, s.gradient),
+            log_step=s.log_step + rate * (accept - _ACCEPT),
+            born=s.born.at[:, 0].set(s.iterations),
+        )
+        stats = {
+            "accept_prob": accept[:, -1],
+            # Where a long step diverges a short one may not: then the place was explored.
+            "diverging": short[:, -1] & (change[:, -1] > 1000.0),
+            "short_steps": short[:, -1].astype(int),
+            "energy": energy(s.w, momentum, s.log_weight)[:, -1],
+            "n_steps": jnp.full(len(w), n_steps),
+        }
+        return s, stats
+
+    def exchange(s: State, key: Array) -> tuple[State, Array]:
+        """Neighbours change places; which pairs try, alternates. Returns rejections."""
+        lower = jnp.arange(rungs - 1)
+        gain = jnp.diff(s.betas)[None, :] * -jnp.diff(s.log_weight, axis=1)
+        chance = jnp.exp(jnp.minimum(gain, 0.0))
+        chance = jnp.where(jnp.isfinite(chance), chance, 0.0)
+        turn = (lower % 2 == s.iterations % 2)[None, :]
+        swap = turn & (jax.random.uniform(key, chance.shape) < chance)
+        no = jnp.zeros((len(swap), 1), bool)
+        up = jnp.concatenate([swap, no], 1)
+        down = jnp.concatenate([no, swap], 1)
+        source = jnp.arange(rungs)[None, :] + up - down
+
+        def permuted(x: Array) -> Array:
+            index = source.reshape(source.shape + (1,) * (x.ndim - 2))
+            return jnp.take_along_axis(x, index, axis=1)
+
+        s = s._replace(
+            w=permuted(s.w),
+            log_weight=permuted(s.log_weight),
+            gradient=permuted(s.gradient),
+            born=permuted(s.born),
+        )
+        return s, 1.0 - chance
+
+    def step(s: State, stiff: Array, *frame: Any) -> tuple[State, Any]:
+        key, *keys = jax.random.split(s.key, 8)
+        s, stats = move(s._replace(key=key), jnp.stack(keys[:6]), stiff, *frame)
+        found = s.log_weight
+        s, rejected = exchange(s, keys[6])
+        stats |= {"log_weight": found, "rejected": rejected, "born": s.born[:, -1]}
+        return s._replace(iterations=s.iterations + 1), (s.w[:, -1], stats)
+
+    def several(s: State, stiff: Array, *frame: Any) -> tuple[State, Any]:
+        """The steps from one draw to the next."""
+        s, (w, stats) = jax.lax.scan(lambda s, _: step(s, stiff, *frame), s, None, length=_THIN)
+        found = {k: v[-1] for k, v in stats.items()}
+        found |= {
+            "diverging": jnp.any(stats["diverging"], axis=0),
+            "rejected": jnp.mean(stats["rejected"], axis=0),
+            "n_steps": jnp.sum(stats["n_steps"], axis=0),
+            "short_steps": jnp.sum(stats["short_steps"], axis=0),
+        }
+        return s, (w[-1], found)
+
+    def advance(s: State, stiff: Array, *frame: Any) -> tuple[State, Any]:
+        return jax.lax.scan(lambda s, _: several(s, stiff, *frame), s, None, length=SEGMENT)
+
+    return evaluate, advance
 
 
 def placed(betas: np.ndarray, rejected: np.ndarray) -> np.ndarray:

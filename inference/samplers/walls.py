@@ -14,7 +14,7 @@ the density of t is (b - a)/(high - low).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +40,7 @@ class Wall(NamedTuple):
 
     position: int
     entry: int
-    ends: tuple[float, float]
+    ends: tuple[Any, Any]
     bins: np.ndarray
 
     def left(self, rates: Callable[[Array], Array], vector: Array) -> tuple[Array, Array]:
@@ -59,7 +59,9 @@ class Wall(NamedTuple):
         t; the others are those of the vector (size,)."""
         a, b = self.left(rates, vector)
         tail = (b - a) * ndtr(-jnp.abs(z))
-        return jnp.where(z < 0, a + tail, b - tail), jnp.log((b - a) / np.ptp(self.ends))
+        return jnp.where(z < 0, a + tail, b - tail), jnp.log(
+            (b - a) / (self.ends[1] - self.ends[0])
+        )
 
 
 def wall(

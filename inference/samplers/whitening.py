@@ -16,9 +16,10 @@ know w and l alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +28,36 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.inference.samplers.chart import Chart, Values
 from bknn.inference.samplers.coordinates import Coordinates
+from bknn.programs import Programs
 
-#: w (n,) -> l: log density beside a standard normal one.
-LogWeight = Callable[..., Array]
+
+@dataclass(frozen=True, eq=False)
+class LogWeight:
+    """A log density beside a standard normal one, and the home of what is compiled of it.
+
+    Attributes:
+        function: (w (n,), *frame) -> l; what a posterior has beyond w, such as its data, may come
+            as a frame.
+        structure: what tells the function from others in the same home.
+        programs: the home.
+    """
+
+    function: Callable[..., Array]
+    structure: Hashable = None
+    programs: Programs = field(default_factory=Programs)
+
+    def __call__(self, w: Array, *frame: Any) -> Array:
+        return self.function(w, *frame)
+
+    def of_many(self, w: np.ndarray, *frame: Any) -> np.ndarray:
+        """Return l of many w (rows, n)."""
+
+        def make() -> Callable[..., Array]:
+            return lambda w, *frame: jax.vmap(lambda w: self.function(w, *frame))(w)
+
+        return in_pieces(self.programs.get("log weights", self.structure, make), w, *frame)
 
 
 class Frame(NamedTuple):
@@ -41,6 +68,7 @@ class Frame(NamedTuple):
         centre: z at w = 0 (n,).
         basis, shrink: directions that the data know (n, k), and by how much they shrink (k,).
         constant: log|dz/dw| and what of the Poisson probability depends on the counts alone.
+        values: of the coordinates.
     """
 
     counts: Array | np.ndarray
@@ -48,6 +76,7 @@ class Frame(NamedTuple):
     basis: Array | np.ndarray
     shrink: Array | np.ndarray
     constant: float | Array
+    values: Values
 
 
 class Target:
@@ -127,51 +156,60 @@ class Target:
         constant = float(
             np.sum(np.log(self.shrink)) - self.coordinates.analysis.outcomes.norm(counts)
         )
-        return Frame(counts, self.centre, self.basis, self.shrink, constant)
+        return Frame(
+            counts, self.centre, self.basis, self.shrink, constant, self.coordinates.values
+        )
 
     def whitened(self, z: np.ndarray) -> np.ndarray:
         """Return w of z (..., n)."""
         moved = np.asarray(z) - self.centre
         return moved + ((moved @ self.basis) * (1 / self.shrink - 1)) @ self.basis.T
 
-    def weight(self, w: Array, frame: Frame) -> Array:
-        """Return l(w) of the posterior of other data."""
-        f = frame
-        z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
-        vector, weight = self.coordinates.natural(z)
-        rates = self.analysis.rates(vector)
-        counts = self.analysis.outcomes.shape(f.counts, rates)
-        if self.walled:
-            counts = counts + self.analysis.outcomes.wall(f.counts, rates)
-        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
-
-    def log_weight(self, w: Array) -> Array:
-        """Return l(w)."""
-        return self.weight(w, Frame(*(jnp.asarray(x) for x in self.frame)))
+    @property
+    def weight(self) -> LogWeight:
+        """l(w, frame) of this posterior, and of those of other data in their frames."""
+        chart = self.coordinates.chart
+        return LogWeight(
+            _weigher(chart, self.walled),
+            (chart.structure, self.walled),
+            self.analysis.programs,
+        )
 
     def vectors(self, w: np.ndarray) -> np.ndarray:
         """Return the flat vectors (..., size) of many w (..., n)."""
         z = self.centre + self._shrunk(np.reshape(w, (-1, self.size)))
-        programs = vars(self.coordinates)
-        if "_vectors" not in programs:
-            natural = self.coordinates.natural
-            programs["_vectors"] = in_pieces(jax.vmap(lambda z: natural(z)[0]))
-        found = np.asarray(programs["_vectors"](z))
+        chart = self.coordinates.chart
+        program = self.analysis.programs.get(
+            "parameters of draws",
+            chart.structure,
+            lambda: jax.vmap(lambda z, values: chart.natural(z, values)[0], (0, None)),
+        )
+        found = in_pieces(program, z, self.coordinates.values)
         return found.reshape(*np.shape(w)[:-1], self.analysis.size)
 
 
-def in_pieces(function: Callable[..., Array]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of many rows (rows, n), compiled once for so many at a time."""
-    program = jax.jit(function)
+def _weigher(chart: Chart, walled: bool) -> Callable[[Array, Frame], Array]:
+    density = chart.density
 
-    def pieces(rows: np.ndarray) -> np.ndarray:
-        parts = []
-        for first in range(0, len(rows), _TOGETHER):
-            index = np.minimum(np.arange(first, first + _TOGETHER), len(rows) - 1)
-            parts.append(np.asarray(program(rows[index]))[: len(rows) - first])
-        return np.concatenate(parts)
+    def weight(w: Array, f: Frame) -> Array:
+        z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
+        vector, weight = chart.natural(z, f.values)
+        rates = density.rates(vector)
+        counts = density.outcomes.shape(f.counts, rates)
+        if walled:
+            counts = counts + density.outcomes.wall(f.counts, rates)
+        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
-    return pieces
+    return weight
+
+
+def in_pieces(program: Callable[..., Any], rows: np.ndarray, *rest: Any) -> np.ndarray:
+    """Return a function of many rows (rows, n), always of so many at a time."""
+    parts = []
+    for first in range(0, len(rows), _TOGETHER):
+        index = np.minimum(np.arange(first, first + _TOGETHER), len(rows) - 1)
+        parts.append(np.asarray(program(rows[index], *rest))[: len(rows) - first])
+    return np.concatenate(parts)
 
 
 #: Rows that are computed together.
@@ -193,17 +231,17 @@ Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 def linearisation(coordinates: Coordinates, observed: ArrayLike) -> Linearise:
     """Return what a posterior is near a point, compiled once for all data sets."""
-    counts = jnp.asarray(observed, float)
-    slopes = Slopes(coordinates)
-    programs = vars(coordinates)
-    if "_linearised" not in programs:
-        programs["_linearised"] = jax.jit(
-            lambda z, counts: slopes.at(coordinates.natural, counts, z)[:4]
-        )
-    program = programs["_linearised"]
+    counts = np.asarray(observed, float)
+    analysis, chart, values = coordinates.analysis, coordinates.chart, coordinates.values
+    slopes = Slopes(chart)
+
+    def run(z: Array, counts: Array, values: Values) -> tuple[Array, ...]:
+        return slopes.at(lambda z: chart.natural(z, values), counts, z)[:4]
+
+    program = analysis.programs.get("slopes of a posterior", chart.structure, lambda: run)
 
     def linearise(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        value, gradient, *found = program(z, counts)
+        value, gradient, *found = program(z, counts, values)
         return float(value), np.array(gradient), slopes.dense(*found)
 
     return linearise
@@ -216,21 +254,21 @@ class Slopes:
     of the others.
     """
 
-    def __init__(self, coordinates: Coordinates) -> None:
-        self.coordinates = coordinates
-        analysis = coordinates.analysis
-        structure = analysis.structure
-        position = np.full(analysis.size, -1)
-        position[coordinates.index] = np.arange(coordinates.size)
+    def __init__(self, chart: Chart) -> None:
+        self.chart, self.density = chart, chart.density
+        density = chart.density
+        structure = density.structure
+        position = np.full(density.size, -1)
+        position[chart.index] = np.arange(chart.size)
         shared, local = position[structure.shared], position[structure.local]
         self._columns, self._own = np.flatnonzero(shared >= 0), np.flatnonzero(local >= 0)
         self.shared, self.local = shared[self._columns], local[self._own]
         self.bin = structure.local_bin[self._own]
         #: Which of the columns each parameter has (n,); those of the model have one.
-        self._column = np.full(coordinates.size, -1)
+        self._column = np.full(chart.size, -1)
         self._column[self.shared] = np.arange(len(self.shared))
         #: (m, bins): on which bin each of the others acts.
-        self._in_bin = np.eye(analysis.n_bins)[self.bin]
+        self._in_bin = np.eye(density.n_bins)[self.bin]
 
     def at(
         self, natural: Callable[[Array], tuple[Array, Array]], counts: Array, z: Array
@@ -238,20 +276,20 @@ class Slopes:
         """Return -log posterior but for constants at z (n,), its gradient, A, and the rates.
 
         Args:
-            natural: `coordinates.natural`, or the same with other values of those that stay.
+            natural: `Chart.natural` at some values.
             counts: what was observed (bins,).
         """
-        index = self.coordinates.index
+        index = self.chart.index
 
         def values(z: Array) -> tuple[Array, Array]:
             vector, weight = natural(z)
             return vector[index], weight
 
         vector, _ = natural(z)
-        rates, dense, local = self.coordinates.analysis.derivatives(vector)
+        rates, dense, local = self.density.derivatives(vector)
         # Every parameter depends on its own z alone, but for the narrow ones of funnels, and for
         # the one that ends at a wall: how the others move that is in the gradient, not in A.
-        funnels, wall = self.coordinates.funnels, self.coordinates.wall
+        funnels, wall = self.chart.funnels, self.chart.wall
         decide = np.isin(np.arange(len(index)), [f.decides for f in funnels])
         walled = np.arange(len(index)) == (-1 if wall is None else wall.position)
         stretch = self._stretch(lambda x: values(x)[0], z, ~decide & ~walled)
@@ -261,7 +299,7 @@ class Slopes:
         if wall is not None:
             own = self._stretch(lambda x: values(x)[0], z, walled)
             stretch = jnp.where(walled, own, stretch)
-        outcomes = self.coordinates.analysis.outcomes
+        outcomes = self.density.outcomes
         root = 1 / outcomes.resolution(rates, _FLOOR)
         columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
         for f in funnels:
@@ -278,7 +316,7 @@ class Slopes:
 
             def falls(z: Array) -> Array:
                 vector, weight = natural(z)
-                rates = self.coordinates.analysis.rates(vector)
+                rates = self.density.rates(vector)
                 return 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
 
             gradient = jax.grad(falls)(z)
@@ -295,7 +333,7 @@ class Slopes:
 
     def back(self, columns: Array, local: Array, v: Array) -> Array:
         """Return A^T v (n,) of v (bins,)."""
-        result = jnp.zeros(self.coordinates.size).at[self.shared].set(v @ columns)
+        result = jnp.zeros(self.chart.size).at[self.shared].set(v @ columns)
         return result.at[self.local].set(local * v[self.bin])
 
     def squared(self, columns: Array, local: Array) -> Array:
@@ -304,7 +342,7 @@ class Slopes:
 
     def dense(self, columns: Array, local: Array) -> np.ndarray:
         """Return A (bins, n)."""
-        result = np.zeros((len(columns), self.coordinates.size))
+        result = np.zeros((len(columns), self.chart.size))
         result[:, self.shared] = columns
         result[self.bin, self.local] = local
         return result

@@ -13,6 +13,7 @@ from scipy import special
 import bknn
 from bknn import errors, inference, models
 from bknn.inference.evidences.nested import log_evidences, nested
+from bknn.inference.samplers.whitening import LogWeight
 
 CENTRES = np.array([[1.5, 0.0, 0.5, 0.0], [-1.5, 0.0, 0.5, 0.0]])
 WIDTHS = np.array([0.1, 0.2])
@@ -38,7 +39,7 @@ def log_mean() -> float:
 def test_two_narrow_peaks() -> None:
     pytest.importorskip("blackjax")
     done: list[int] = []
-    found = nested(log_peaks, 4, live=400, seed=3, progress=done.append)
+    found = nested(LogWeight(log_peaks), 4, live=400, seed=3, progress=done.append)
     assert abs(found.value - log_mean()) < 3 * found.error
     assert 0.1 < found.error < 0.2
     assert found.method == "nested"
@@ -70,18 +71,18 @@ def test_books_without_a_sampler() -> None:
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "blackjax.ns", None)
     with pytest.raises(errors.ParameterError, match=r"pip install 'bknn\[nested\]'"):
-        nested(log_peaks, 4)
+        nested(LogWeight(log_peaks), 4)
 
 
 def test_too_few_live_points() -> None:
     with pytest.raises(errors.ParameterError, match="at least"):
-        nested(log_peaks, 4, live=3)
+        nested(LogWeight(log_peaks), 4, live=3)
 
 
 def test_a_likelihood_that_vanishes() -> None:
     pytest.importorskip("blackjax")
     with pytest.raises(errors.ParameterError, match="vanishes"):
-        nested(lambda w: jnp.full_like(w[0], -jnp.inf), 2, live=100)
+        nested(LogWeight(lambda w: jnp.full_like(w[0], -jnp.inf)), 2, live=100)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from bknn.inference.estimate import Estimate
 from bknn.inference.evidences.evidence import Evidence, bridge, savage_dickey
 from bknn.inference.posteriors.marginal import marginal
 from bknn.inference.samplers.tempering import placed, stepping_stone
+from bknn.inference.samplers.whitening import LogWeight
 
 from .. import made_up, quadrature, small
 
@@ -108,7 +109,7 @@ def test_a_bridge_to_a_normal_density(own):
     pulls = []
     for seed in range(6):
         draws = CENTRE + WIDTH * random.standard_normal((4, 500, SIZE))
-        estimate = bridge(log_weight, draws, np.array(own, int), seed=seed)
+        estimate = bridge(LogWeight(log_weight), draws, np.array(own, int), seed=seed)
         assert estimate.method == "bridge"
         assert 0 < estimate.error < 0.1
         pulls.append((estimate.value - CONSTANT) / estimate.error)
@@ -130,7 +131,7 @@ def test_a_bridge_to_two_peaks():
     random = np.random.default_rng(7)
     x = np.where(random.random((4, 1000)) < 0.7, 1.5, -1.5) + 0.25 * random.normal(size=(4, 1000))
     y = 0.5 * x + 0.5 * random.normal(size=x.shape)
-    estimate = bridge(two, np.stack([x, y], axis=-1), np.array([0]))
+    estimate = bridge(LogWeight(two), np.stack([x, y], axis=-1), np.array([0]))
     assert estimate.error < 0.05
     assert estimate.value == pytest.approx(-3.0, abs=5 * estimate.error)
 

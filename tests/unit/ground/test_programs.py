@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -166,3 +167,24 @@ def test_an_analysis_goes_with_its_programs():
         assert [x() for x in gone] == [None, None]
     finally:
         gc.enable()
+
+
+def test_work_that_takes_long_says_once_that_it_compiles(monkeypatch, caplog):
+    monkeypatch.setattr(programs, "PATIENCE", 0.1)
+
+    def traced(x):
+        y = jax.jit(lambda x: x**2)(x)  # JAX reports that it has traced this one
+        time.sleep(0.3)
+        return y
+
+    program = Programs().get("sums of squares", None, lambda: traced)
+    for _ in range(2):
+        program(np.ones(3))
+    (record,) = caplog.records
+    assert record.name == "bknn"
+    assert record.getMessage().startswith("compiling sums of squares")
+
+
+def test_short_work_says_nothing(caplog):
+    Programs().get("square", None, square)(np.array(2.0))
+    assert not caplog.records

@@ -207,7 +207,7 @@ def test_refusals(words, problem, monkeypatch):
     assert problem in refusal("sample", "resonance", "--over", "mass=1.5:2.5:11", *words)
 
 
-def constant(points: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
+def constant(points: Any, start: Any, *_: Any) -> tuple[Any, ...]:
     """A likelihood that says nothing."""
     n = len(points)
     return np.zeros(n), np.tile(np.eye(2), (n, 1, 1)), np.ones(n, bool), start
@@ -222,7 +222,7 @@ def test_warnings_and_failures(tmp_path, monkeypatch):
     assert done.err.startswith("bknn: at the first point of the grid, mass = 1.5, the density is 1")
     assert "grid             At the first point of the grid" in done.out
 
-    def failed(points: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
+    def failed(points: Any, start: Any, *_: Any) -> tuple[Any, ...]:
         value, matrix, done, z = constant(points, start)
         return value, matrix, done & (points[:, 0] < 2.45), z
 

@@ -17,6 +17,7 @@ from bknn.inference.posteriors.point_estimates import joint_mode, marginal_mode
 from bknn.inference.posteriors.posterior import Posterior, diagnostic
 from bknn.inference.posteriors.sample import ladder_evidence
 from bknn.inference.samplers.tempering import Ladder, stepping_stone
+from bknn.inference.samplers.whitening import LogWeight
 from bknn.storage.store import Memory
 
 from .. import made_up, quadrature, small
@@ -502,7 +503,7 @@ def test_two_peaks_of_known_masses(size):
         both = jnp.stack([jnp.log(heavy) + peak(place), jnp.log1p(-heavy) + peak(other)])
         return constant + jax.scipy.special.logsumexp(both)
 
-    ladder = Ladder(log_weight, size, warmup=400, rungs=10)
+    ladder = Ladder(LogWeight(log_weight), size, warmup=400, rungs=10)
     state = ladder.start(jax.random.PRNGKey(4), np.random.default_rng(1).normal(size=(2, size)))
     draws, weights = [], []
     for i in range(8 + 30):

@@ -95,7 +95,7 @@ def test_density_is_that_of_the_priors(diverging):
 def test_slopes_are_differences(diverging):
     """How rates, and the logarithm of the density, move with z."""
     frame = coordinates(diverging, "x", "m", "y")
-    slopes = Slopes(frame)
+    slopes = Slopes(frame.chart)
     counts = jnp.array([float(COUNTS)])
     z = np.array([-0.3, -0.8, 0.4])
 

@@ -80,7 +80,7 @@ def test_density_is_that_of_the_priors(coordinates):
 
 def test_gradients_are_differences(coordinates):
     """Also by the nuisance, which moves the wall."""
-    slopes = Slopes(coordinates)
+    slopes = Slopes(coordinates.chart)
     at = jax.jit(lambda z: slopes.at(coordinates.natural, jnp.array(COUNTS), z)[:2])
     z = np.array([-0.3, -0.8])
     step = 1e-5 * np.eye(2)
