@@ -216,6 +216,15 @@ class Programs:
         return Programs, ()
 
 
+def at_once(purpose: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Return what a pure function returns, compiled for this one call.
+
+    >>> float(at_once("square", lambda x: x**2, 3.0))
+    9.0
+    """
+    return Programs().get(purpose, None, lambda: function, once=True)(*args)
+
+
 def _compiled(purpose: str, function: Callable[..., Any], once: bool = False) -> Any:
     # A function of its own: JAX keeps what it compiled as long as the function is there.
     def run(*args: Any) -> Any:

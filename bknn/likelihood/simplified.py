@@ -27,6 +27,7 @@ from bknn import errors
 from bknn.likelihood.histfactory import HistFactory
 from bknn.likelihood.sparse import collect, take_or_one
 from bknn.likelihood.terms import normal_shape, poisson_shape
+from bknn.programs import Programs, at_once
 
 #: A fit of the nuisances has this many steps, and ends with slopes below this.
 _STEPS, _SLOPE = 100, 1e-5
@@ -227,11 +228,12 @@ def _minimum(
     Newton steps; where the function curves down, they go down all the same.
     """
 
-    @jax.jit
-    def at(x: Array) -> tuple[Array, Array, Array]:
+    def derivatives(x: Array) -> tuple[Array, Array, Array]:
         return function(x), jax.grad(function)(x), jax.hessian(function)(x)
 
-    lower = jax.jit(function)
+    home = Programs()
+    at = home.get("function and derivatives", None, lambda: derivatives, once=True)
+    lower = home.get("function", None, lambda: function, once=True)
     x, best = start, np.inf
     for _ in range(_STEPS):
         value, slope, curvature = (np.asarray(y) for y in at(x))
@@ -270,8 +272,11 @@ def tangent(pdf: HistFactory, point: np.ndarray, known: Knowledge, samples: np.n
         known: what is known of the parameters.
         samples: name of the sample that each cell counts for, (cells,).
     """
-    rates = np.asarray(jax.jit(pdf.cell_rates)(point))
-    slopes = np.asarray(jax.jit(jax.jacfwd(pdf.cell_rates))(jnp.asarray(point)))
+
+    def both(x: Array) -> tuple[Array, Array]:
+        return pdf.cell_rates(x), jax.jacfwd(pdf.cell_rates)(x)
+
+    rates, slopes = (np.asarray(x) for x in at_once("tangent", both, np.asarray(point, float)))
     centre = rates + slopes @ (known.centre - point)
     in_bins = (np.arange(pdf.n_bins)[:, None] == pdf.cells.bin).astype(float)
     names = list(dict.fromkeys(samples.tolist()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.result import single
 from bknn.likelihood.histfactory import NEW_SIGNAL, HistFactory
 from bknn.postfit.parts_of_signal import beyond, comes_on_top, standard_model_of, standard_part
+from bknn.programs import Program
 from bknn.spectrum import Spectrum
 
 
@@ -171,39 +173,40 @@ def _signal(part: Part, channel: str, samples: dict[str, np.ndarray]) -> frozens
     return frozenset(names & set(samples))
 
 
-def _cells(analysis: Analysis) -> Callable[[Any], tuple[Any, ...]]:
+def _cells(analysis: Analysis) -> Program:
     """The compiled rates of all cells; their slopes; the rates with the standard model as the only
-    signal, if the model has it in its continuum; whether all else comes on top of it. Kept with
-    the analysis."""
-    cache = analysis.__dict__.setdefault("_figures", {})
-    if "cells" not in cache:
+    signal, if the model has it in its continuum; whether all else comes on top of it."""
+    # Of a copy, whose home is another one.
+    alone = copy(analysis)
+    return analysis.programs.get("cells and slopes", None, lambda: _everything(alone), once=True)
 
-        def cells(vector: Array) -> tuple[list[Array], list[Array]]:
-            inputs = analysis.part_inputs(vector)
-            rates = [
-                part.pdf.cell_rates(own, scales)
-                for part, (own, scales) in zip(analysis.parts, inputs, strict=True)
-            ]
-            return rates, rates
 
-        def known(vector: Array) -> list[Array]:
-            if standard_model_of(analysis.model) is None:
-                return []
+def _everything(analysis: Analysis) -> Callable[[Array], tuple[Any, ...]]:
+    def cells(vector: Array) -> tuple[list[Array], list[Array]]:
+        inputs = analysis.part_inputs(vector)
+        rates = [
+            part.pdf.cell_rates(own, scales)
+            for part, (own, scales) in zip(analysis.parts, inputs, strict=True)
+        ]
+        return rates, rates
 
-            def spectrum(decay: str) -> Spectrum:
-                found = standard_part(analysis, vector, decay)
-                assert found is not None
-                return found
+    def known(vector: Array) -> list[Array]:
+        if standard_model_of(analysis.model) is None:
+            return []
 
-            inputs = analysis.part_inputs(vector)
-            return [
-                part.pdf.cell_rates(own, part.scales(spectrum) if part.responses else scales)
-                for part, (own, scales) in zip(analysis.parts, inputs, strict=True)
-            ]
+        def spectrum(decay: str) -> Spectrum:
+            found = standard_part(analysis, vector, decay)
+            assert found is not None
+            return found
 
-        def everything(vector: Array) -> tuple[Any, ...]:
-            slopes, rates = jax.jacfwd(cells, has_aux=True)(vector)
-            return rates, slopes, known(vector), comes_on_top(analysis, vector)
+        inputs = analysis.part_inputs(vector)
+        return [
+            part.pdf.cell_rates(own, part.scales(spectrum) if part.responses else scales)
+            for part, (own, scales) in zip(analysis.parts, inputs, strict=True)
+        ]
 
-        cache["cells"] = jax.jit(everything)
-    return cache["cells"]
+    def everything(vector: Array) -> tuple[Any, ...]:
+        slopes, rates = jax.jacfwd(cells, has_aux=True)(vector)
+        return rates, slopes, known(vector), comes_on_top(analysis, vector)
+
+    return everything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from bknn.postfit.parts_of_signal import (
     standard_part,
 )
 from bknn.prediction.two_body import TwoBody, around, behind
+from bknn.programs import Program
 from bknn.response import Response, breit_wigner
 from bknn.standard_model import NULL_SPECTRA
 
@@ -242,11 +244,14 @@ def _grid(lines: tuple[TwoBody, ...], starts: Sequence[float], end: float) -> np
 _CENTRE = {"sm_normalisation": 1.0}
 
 
-def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The compiled lines and curves of an analysis; kept with it."""
-    cache = analysis.__dict__.setdefault("_figures", {})
-    if "spectrum" in cache:
-        return cache["spectrum"]
+def _compiled(analysis: Analysis) -> tuple[Program, ...]:
+    """The compiled lines and curves of an analysis."""
+    # Of a copy, whose home is another one.
+    alone = copy(analysis)
+    return analysis.programs.together("figure of q2", None, lambda: _lines_and_curves(alone))
+
+
+def _lines_and_curves(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any]]:
     n = len(analysis.parameters)
     with_response = [p for p in analysis.parts if DECAY in p.decays]
     template = NULL_SPECTRA[with_response[0].measurement.null_spectrum]
@@ -301,5 +306,4 @@ def _compiled(analysis: Analysis) -> tuple[Callable[..., Any], Callable[..., Any
         eps_lines = jnp.concatenate([r.efficiency(positions) for r in responses], axis=-1)
         return (sm, new, prediction, eps, eps_lines, comes_on_top(analysis, vector)), totals
 
-    cache["spectrum"] = (jax.jit(lines), jax.jit(grid))
-    return cache["spectrum"]
+    return lines, grid

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import jax
 import numpy as np
 from scipy.special import logsumexp
 
@@ -28,6 +27,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis
 from bknn.inference.estimate import Estimate
 from bknn.inference.fits.result import FitResult
+from bknn.inference.slopes import rates_and_slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,7 @@ def outcome(
         FitError: today's fit has no covariance.
     """
     vector = np.asarray(analysis.flatten(analysis.at(truth)))
-    rates = np.asarray(jax.jit(analysis.rates)(vector))
-    slopes = np.asarray(jax.jit(jax.jacfwd(analysis.rates))(vector))
+    rates, slopes = rates_and_slopes(analysis, vector)
     known = np.zeros((analysis.size, analysis.size))
     index, _, sigma = analysis.normal
     known[index, index] = sigma**2

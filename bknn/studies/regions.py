@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -17,6 +16,7 @@ from bknn.answers.answer import Answer, Shown
 from bknn.data import Measurement
 from bknn.inference.pieces import Progress
 from bknn.inference.profiles.contours import Contours, contours
+from bknn.inference.slopes import rates
 
 #: What the region of all data sets together is called.
 COMBINED = "combined"
@@ -53,15 +53,15 @@ class Regions(Answer):
             vector[target.index(name)] = value
         # Far from 0, and no ratio that could hide an interference.
         vector[where] = [0.9 * axes[0][-1], 0.7 * axes[1][-1]]
-        rates = jax.jit(target.rates)
-        expected = np.asarray(rates(vector))
+        rates_at = rates(target)
+        expected = np.asarray(rates_at(vector))
         signs = [(1.0, 1.0)]
         for sign in ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
             # The rest of the plane is not on the grid already.
             elsewhere = any(s < 0 and axis[0] >= 0 for s, axis in zip(sign, axes, strict=True))
             there = vector.copy()
             there[where] *= sign
-            if elsewhere and np.allclose(rates(there), expected, rtol=1e-9):
+            if elsewhere and np.allclose(rates_at(there), expected, rtol=1e-9):
                 signs.append(sign)
         return tuple(signs)
 

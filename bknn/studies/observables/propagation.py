@@ -6,8 +6,9 @@ Gaussian of their own fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from bknn.inference.posteriors.posterior import Posterior
 from bknn.inference.samplers.whitening import in_pieces
 from bknn.parameters import Parameter
 from bknn.prediction import derived_quantities
+from bknn.programs import Program, Programs
 from bknn.studies.observables.quantities import Quantity, evaluate
 
 
@@ -33,11 +35,22 @@ class Push:
         analysis: whose parameters.
         channels: decay channels that the function depends on.
         function: of {name: value}, of all parameters of the model; returns (n,).
+        structure: what tells the function from others of the same analysis; None for one that is
+            compiled for this occasion only.
     """
 
     analysis: Analysis
     channels: tuple[str, ...]
     function: Callable[[Mapping[str, Any]], Array]
+    structure: Hashable = None
+
+    def _program(
+        self, purpose: str, make: Callable[[Push], Callable[..., Any]], *, once: bool = False
+    ) -> Program:
+        home = Programs() if self.structure is None else self.analysis.programs
+        # Of a copy of the analysis, whose home is another one.
+        alone = replace(self, analysis=copy(self.analysis))
+        return home.get(purpose, self.structure, lambda: make(alone), once=once)
 
     @cached_property
     def others(self) -> tuple[Parameter, ...]:
@@ -62,11 +75,14 @@ class Push:
         centre = np.array([p.constraint[0] for p in self.others if p.constraint], float)
         width = np.array([p.constraint[1] for p in self.others if p.constraint], float)
 
-        @jax.jit
-        def both(physics: Array, others: Array) -> tuple[Array, tuple[Array, Array]]:
-            return self(physics, others), jax.jacfwd(self, (0, 1))(physics, others)
+        def both(push: Push) -> Callable[..., Any]:
+            return lambda physics, others: (
+                push(physics, others),
+                jax.jacfwd(push, (0, 1))(physics, others),
+            )
 
-        values, (slopes, more) = both(jnp.asarray(result.vector[:n]), jnp.asarray(centre))
+        program = self._program("predictions of a fit", both, once=True)
+        values, (slopes, more) = program(jnp.asarray(result.vector[:n]), jnp.asarray(centre))
         slopes, more = np.asarray(slopes), np.asarray(more) * width
         covariance = np.asarray(result.covariance)[:n, :n]
         # What nothing depends on may be undetermined.
@@ -84,17 +100,23 @@ class Push:
             if p.constraint
         ]
         rows = np.column_stack([posterior.flat[:, :n], *others])
-        return in_pieces(jax.vmap(lambda row: self(row[:n], row[n:])))(rows)
+        program = self._program(
+            "predictions of draws",
+            lambda push: jax.vmap(lambda row: push(row[:n], row[n:])),
+        )
+        return in_pieces(program, rows)
 
 
 def push(analysis: Analysis, quantities: Sequence[Quantity]) -> Push:
     """Return quantities as a function."""
     channels = tuple(dict.fromkeys(q.channel for q in quantities))
 
-    def function(params: Mapping[str, Any]) -> Array:
-        return evaluate(analysis.model, quantities, params)
+    model = analysis.model
 
-    return Push(analysis, channels, function)
+    def function(params: Mapping[str, Any]) -> Array:
+        return evaluate(model, quantities, params)
+
+    return Push(analysis, channels, function, tuple(quantities))
 
 
 def derived_of_fit(result: FitResult) -> dict[str, tuple[float, float]]:

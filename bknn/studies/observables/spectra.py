@@ -19,6 +19,7 @@ from bknn.data import Measurement
 from bknn.parameters import Parameter, point
 from bknn.prediction import Prediction, end_of, knows_standard_model, predict
 from bknn.prediction.two_body import TwoBody, around, behind
+from bknn.programs import at_once
 from bknn.spectrum import Line, Spectrum
 from bknn.studies.observables.predictions import Band, Source, analysis_of, band
 from bknn.studies.observables.quantities import in_bins
@@ -158,7 +159,6 @@ def predicted_spectra(
         )
 
     # One program for everything.
-    @jax.jit
     def everything() -> Any:
         lines = [_Part(model, _only(i)) for i in range(len(states))]
         return (
@@ -168,7 +168,9 @@ def predicted_spectra(
             [predict(x, "f_l", channel, params) if where.vector else None for x in lines],
         )
 
-    found, standard, ratios, polarisations = jax.tree.map(np.asarray, everything())
+    found, standard, ratios, polarisations = jax.tree.map(
+        np.asarray, at_once("predictions over q2", everything)
+    )
     lines = [
         TwoBody(x.mass, (float(ratio.value), float(ratio.uncertainty)), x.width)
         for x, ratio in zip(states, ratios, strict=True)
@@ -236,13 +238,12 @@ def _places(
     """Return the lines, branching ratios still unknown, and where continua have a kink."""
 
     # Compiled, so that no rate is computed.
-    @jax.jit
     def places() -> Any:
         spectrum = model.spectrum(params, where.name)
         lines = [(x.mass, x.width) for x in spectrum.lines]
         return lines, [c.threshold for c in spectrum.continua if c.threshold is not None]
 
-    lines, starts = places()
+    lines, starts = at_once("places of lines", places)
     kinks = model.kinks(where.name)[:-1] if hasattr(model, "kinks") else ()
     states = [TwoBody((float(m), 0.0), (np.nan, 0.0), (float(w), 0.0)) for m, w in lines]
     return states, [float(x) for x in (*starts, *kinks)]
@@ -342,5 +343,7 @@ def _of_standard_model(model: Any, channel: str, bins: np.ndarray) -> tuple[np.n
     null = model.standard_model()
     values = {p.name: p.init for p in null.parameters}
     edges = [(float(low), float(high)) for low, high in bins]
-    whole, part = jax.jit(lambda: in_bins(null, channel, values, edges))()
+    whole, part = at_once(
+        "the standard model in bins", lambda: in_bins(null, channel, values, edges)
+    )
     return np.asarray(whole), np.asarray(part)
