@@ -211,6 +211,13 @@ def limit_json(
         "status": found.status,
         "remarks": list(found.remarks),
     }
+    if rate := _rate_of_one(found, result):
+        numbers["branching_fraction"] = {
+            "channel": "B+ -> K+",
+            "standard_model": rate,
+            "observed": nested(rate * found.observed),
+            "expected": {str(n): nested(rate * found.expected[n]) for n in BAND},
+        }
     more: dict[str, Any] = {"limit": numbers}
     if both is not None:
         more["two_sided"] = {
@@ -306,13 +313,20 @@ def limit_table(
     return "\n".join(lines)
 
 
-def _as_rate(found: Limit, result: FitResult) -> list[str]:
-    """A limit on the signal strength as one on the branching fraction."""
-    if result.target.model.name != "signal-strength" or found.parameter != "mu" or found.grid:
-        return []
+def _rate_of_one(found: Limit, result: FitResult) -> float | None:
+    """The branching fraction of a signal strength of 1; None if that is not what is limited."""
+    if result.target.model.name != "signal-strength" or found.parameter != "mu":
+        return None
     from bknn.prediction import predict
 
-    one = float(predict(result.target.model, "branching_ratio", params={"mu": 1.0}).value)
+    return float(predict(result.target.model, "branching_ratio", params={"mu": 1.0}).value)
+
+
+def _as_rate(found: Limit, result: FitResult) -> list[str]:
+    """A limit on the signal strength as one on the branching fraction."""
+    one = _rate_of_one(found, result)
+    if one is None or found.grid:
+        return []
     observed, median = (short(one * float(x[0])) for x in (found.observed, found.expected[0]))
     return [
         f"as a rate        BR(B+ -> K+ inv) < {observed}, expected {median}: mu times the standard "

@@ -149,6 +149,7 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
             }
             for name, code in codes.items()
         },
+        "answers": [],
         "provenance": {
             **provenance,
             "seed": card.settings["run"]["seed"],

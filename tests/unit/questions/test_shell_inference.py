@@ -200,6 +200,11 @@ def test_limit(folder, analysis):
         assert found["expected"][str(n)] == pytest.approx(expected.expected[n].tolist(), rel=1e-5)
     assert found["observed_error"] is None
     assert found["toys"] == 0
+    rate = found["branching_fraction"]
+    one = float(bknn.predict(models.load("signal-strength"), "branching_ratio").value)
+    assert rate["standard_model"] == pytest.approx(one)
+    assert rate["observed"] == pytest.approx([one * x for x in found["observed"]])
+    assert rate["expected"]["2"] == pytest.approx([one * x for x in found["expected"]["2"]])
     both = two_sided(analysis, "mu", cl=0.9)
     assert content["two_sided"]["low"] == pytest.approx(both.low.tolist(), rel=1e-5)
     arrays = opened(path / "limit.nc")
@@ -453,6 +458,7 @@ def test_documented_schema(folder, first):
             assert set(item["toys"]["parameters"]) == {"mu"}
         if "limit" in item:
             item["limit"]["grid"] = list(item["limit"]["grid"].values())
+            item["limit"].pop("branching_fraction", None)  # of a signal strength
         if "impacts" in item:
             item["impacts"] = [row for row in item["impacts"] if row["pull"] is not None]
             item["groups"] = list(item["groups"].values())
