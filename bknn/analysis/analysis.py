@@ -169,21 +169,25 @@ class Analysis(Interface):
         counts = [name for _, name, where in self.channels for _ in range(where.stop - where.start)]
         return [*counts, *self.results.names]
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that, with its model and measurements, make the same analysis again."""
+        return {
+            "response": self.response,
+            "free": [p.name for p in self.parameters if p.fixed],
+            "priors": self.priors,
+            "bounds": self.given_bounds,
+            "terms": self.terms,
+        }
+
     def with_priors(self, priors: Mapping[str, dist.Distribution | str]) -> Analysis:
         """Return the same analysis with other priors of some of its parameters.
 
         Raises:
             UnknownNameError, ParameterError: as for a new analysis.
         """
-        return Analysis(
-            self.model,
-            self.measurements,
-            response=self.response,
-            free=[p.name for p in self.parameters if p.fixed],
-            priors={**self.priors, **priors},
-            bounds=self.given_bounds,
-            terms=self.terms,
-        )
+        options = {**self.options, "priors": {**self.priors, **priors}}
+        return Analysis(self.model, self.measurements, **options)
 
     def template(self) -> Analysis:
         """Return the analysis of the signal template of the measurements, scaled."""

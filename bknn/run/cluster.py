@@ -134,11 +134,9 @@ def _packages() -> dict[str, str]:
 
 def recipe(analysis: Analysis) -> tuple[Any, ...]:
     """Return what an analysis is made of; itself it holds compiled programs, which stay here."""
-    free = [p.name for p in analysis.parameters if p.fixed]
     # Not their texts, which may name a function of a file that is only here.
     priors = {p.name: p.prior for p in analysis.parameters if p.name in analysis.priors}
-    bounds = analysis.given_bounds
-    return analysis.model, analysis.measurements, analysis.response, free, priors, bounds
+    return analysis.model, analysis.measurements, {**analysis.options, "priors": priors}
 
 
 #: The analysis that this worker worked on last, and its checksum.
@@ -154,17 +152,14 @@ def _on_worker(content: bytes, compute: Compute, task: Task) -> dict[str, np.nda
         prepare()
         name = _sum(content)
         if name not in _LAST:
-            wanted, (model, measurements, response, *options) = pickle.loads(content)
+            wanted, (model, measurements, options) = pickle.loads(content)
             if changed := changes(wanted, _packages()):
                 raise errors.RunError(
                     f"a worker on {socket.gethostname()} is not like the process that asks: "
                     f"{', '.join(changed)}. Install the same versions everywhere."
                 )
             _LAST.clear()
-            free, priors, bounds = options
-            _LAST[name] = Analysis(
-                model, measurements, response=response, free=free, priors=priors, bounds=bounds
-            )
+            _LAST[name] = Analysis(model, measurements, **options)
         return dict(compute(_LAST[name], progress=None, **task))
 
 

@@ -180,14 +180,8 @@ def beside(result: FitResult, quantities: Sequence[Quantity], sigma: np.ndarray)
         _near_minima(result),
         {p.name: p for p in source.parameters},
     )
-    analysis = Analysis(
-        model,
-        source.measurements,
-        response=source.response,
-        free=[p.name for p in source.parameters if p.fixed],
-        priors=source.priors,
-        terms=[*source.terms, _Ties(tuple(quantities), _TIGHT * unit)],
-    )
+    terms = [*source.terms, _Ties(tuple(quantities), _TIGHT * unit)]
+    analysis = Analysis(model, source.measurements, **{**source.options, "terms": terms})
     # Nuisances that their workspace fixes are so in both.
     kept = np.flatnonzero(~result.moving & ~source.fixed)
     fixed = {source.names[i]: float(result.vector[i]) for i in kept}

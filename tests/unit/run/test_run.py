@@ -609,6 +609,44 @@ def test_a_worker_with_other_versions(monkeypatch):
     assert found["squares"].tolist() == [0, 1, 4]
 
 
+class Elsewhere:
+    """mu as another experiment might measure it: a term beside the measurements."""
+
+    names, channels = ("mu elsewhere",), ()
+    observed, below, above = np.array([2.0]), np.array([0.5]), np.array([0.25])
+
+    def uses(self, model: Any, *, held: bool = False) -> tuple[()]:
+        return ()
+
+    def expected(self, model: Any, params: Any, found: Any) -> jax.Array:
+        return jax.numpy.stack([jax.numpy.asarray(params["mu"])])
+
+    def check(self, model: Any) -> None: ...
+
+
+def height(analysis: bknn.Analysis, *, progress: Any) -> dict[str, np.ndarray]:
+    return {"height": np.asarray(analysis.log_density(analysis.init_vector, analysis.data))}
+
+
+def test_a_worker_has_the_whole_analysis():
+    """Terms beside the measurements, too."""
+    model, bounds = bknn.models.load("signal-strength"), {"mu": (0.5, 9.0)}
+    prior = {"mu": "uniform(1, 4)"}
+    plain = bknn.Analysis(model, small.one_bin(), bounds=bounds, priors=prior)
+    analysis = bknn.Analysis(
+        model, small.one_bin(), bounds=bounds, priors=prior, terms=[Elsewhere()]
+    )
+    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis)))
+    found = cluster._on_worker(content, height, {})["height"]
+    assert found == height(analysis, progress=None)["height"]
+    (distance,) = 2.0 - analysis.init_vector[:1]
+    of_term = -0.5 * (distance / 0.5) ** 2 - np.log(np.sqrt(np.pi / 2) * 0.75)
+    np.testing.assert_allclose(found - height(plain, progress=None)["height"], of_term, rtol=1e-9)
+    (there,) = cluster._LAST.values()
+    assert (there.given_bounds, there.options["free"]) == (bounds, [])
+    assert there.parameters[0].distribution.high == 4.0
+
+
 @pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])
 def test_a_scheduler_that_is_none(where):
     with pytest.raises(errors.RunError, match="is neither 'local:N' with a number of processes"):
