@@ -25,6 +25,7 @@ _SYMBOLS = {
     "mu": r"$\mu$",
     "branching_ratio": "BR",
     "Lambda": r"$\Lambda$",
+    "sin_theta": r"$\sin\theta$",
     "sm_normalisation": "SM normalisation",
 }
 

@@ -52,20 +52,24 @@ def with_error(value: Any, error: Any = None, unit: str = "") -> str:
     return f"({shown})e{power:+03d}{tail}" if power else f"{shown}{tail}"
 
 
-def in_digits(value: float, error: float) -> tuple[str, str]:
+def in_digits(value: float, error: float, largest: float = 0.0) -> tuple[str, str]:
     """Return a number and its uncertainty, for two columns; no uncertainty is an empty one.
+
+    Args:
+        value, error: the number and its uncertainty.
+        largest: of the numbers beside it, which have the same power of ten.
 
     >>> in_digits(4.5991, 1.334), in_digits(8.5787e-06, 2.5622e-06), in_digits(2.1, 0.0)
     (('4.6', '1.3'), ('8.6e-06', '2.6e-06'), ('2.1', ''))
     """
     if not has_error(value, error):
         return f"{value:.6g}", ""
-    power = power_of_ten(max(abs(value), error))
+    power = power_of_ten(max(abs(value), error, largest))
     left, right = rounded([value, error], error, power)
     return (f"{left}e{power:+03d}", f"{right}e{power:+03d}") if power else (left, right)
 
 
-def asymmetric(value: float, low: float, high: float) -> str:
+def asymmetric(value: float, low: float, high: float, unit: str = "") -> str:
     """Return a number with the distances to the ends of its interval; the smaller one says how many
     digits there are.
 
@@ -74,12 +78,25 @@ def asymmetric(value: float, low: float, high: float) -> str:
     """
     below, above = value - low, high - value
     error = min((x for x in (below, above) if has_error(value, x)), default=0.0)
+    tail = f" {unit}" if unit else ""
     if not error:
-        return f"{value:.4g} -{below:.2g} +{above:.2g}"
+        return f"{value:.4g} -{below:.2g} +{above:.2g}{tail}"
     power = power_of_ten(max(abs(value), error))
     middle, left, right = rounded([value, below, above], error, power)
     text = f"{middle} -{left} +{right}"
-    return f"({text})e{power:+03d}" if power else text
+    return (f"({text})e{power:+03d}" if power else text) + tail
+
+
+def ends(low: float, high: float, error: float = math.nan) -> str:
+    """Return the ends of an interval, in the digits of an uncertainty; by default of a sixth of it.
+
+    >>> ends(4.37e-06, 1.2441e-05), ends(0.0, 0.0025), ends(-math.inf, 2.0), ends(1.0, 2.0, 0.02)
+    ('0.44e-05 ... 1.24e-05', '0.0000 ... 0.0025', '-inf ... 2', '1.000 ... 2.000')
+    """
+    if not error > 0:
+        error = (high - low) / 6
+    largest = max((abs(x) for x in (low, high) if math.isfinite(x)), default=0.0)
+    return " ... ".join(in_digits(x, error, largest)[0] for x in (low, high))
 
 
 def span(low: float, high: float, unit: str = "") -> str:

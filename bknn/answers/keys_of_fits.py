@@ -64,7 +64,8 @@ PROVENANCE = record(
     {
         "version": of(TEXT, "of bknn"),
         "settings": of(
-            ANYTHING, "every option of the command under its name, defaults included: as given"
+            ANYTHING,
+            "every option of the command under its name, defaults included; files by absolute paths",
         ),
         "python": of(TEXT, "what it was computed with"),
         "packages": of(mapping(TEXT, "PACKAGE"), "versions"),
@@ -266,9 +267,10 @@ _GLOBAL = record(
     {
         "z": of(
             NUMBER,
-            "in standard deviations, one-sided; if no toy exceeds the data, a lower limit (95%)",
+            "in standard deviations, one-sided; a lower limit (95%) if no toy exceeds the data, an "
+            "upper one if all do",
         ),
-        "z_error": of(NUMBER, "`null` if no toy exceeds the data"),
+        "z_error": of(NUMBER, "`null` where z is a limit"),
         "p": of(NUMBER, "fraction of toys"),
         "p_error": of(NUMBER, "its binomial error"),
         "p_upper": of(NUMBER, "its upper limit (95%)"),

@@ -28,9 +28,8 @@ _bknn() {
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
-    [ "${#COMPREPLY[@]}" -gt 0 ] || COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
 }
-complete -o filenames -F _bknn bknn
+complete -o default -F _bknn bknn
 """
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bknn import precision
-from bknn.answers.digits import asymmetric, in_digits
+from bknn.answers.digits import asymmetric, ends, in_digits
 from bknn.questions.shared import build, output, progress
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
@@ -192,7 +192,7 @@ def measured_table(best: FitResult, found: Predictions) -> str:
     rows = []
     for i, q in enumerate(found.quantities):
         value, error = in_digits(found.values[i], found.uncertainties[i])
-        spans = [_span(x[i].low, x[i].high, found.uncertainties[i]) for x in found.ranges.values()]
+        spans = [ends(x[i].low, x[i].high, found.uncertainties[i]) for x in found.ranges.values()]
         place = ("", "") if q.is_derived else (q.channel, q.where)
         rows.append((q.what, *place, value, error, *spans))
     levels = [f"{100 * level:.3g}%" for level in found.ranges]
@@ -267,7 +267,3 @@ def _cell(found: Predictions, q: Quantity) -> str:
     if not math.isfinite(low) or not math.isfinite(high):
         return f"{value:.3g} ({'-inf' if math.isinf(low) else f'{low:.3g}'} ... {high:.3g})"
     return asymmetric(value, low, high)
-
-
-def _span(low: float, high: float, error: float) -> str:
-    return f"{in_digits(low, error)[0]} ... {in_digits(high, error)[0]}"

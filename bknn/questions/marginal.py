@@ -126,10 +126,10 @@ _HEAD = ("parameter", "mode", "mean", "median", "68%", "95%", "unit")
 def _row(found: Marginal, name: str, unit: str) -> tuple[str, ...]:
     own = found.summary(name)
     low, high = own["hdi_68"]
-    error = 0.5 * (high - low)
+    error, largest = 0.5 * (high - low), float(np.max(np.abs(own["regions_95"])))
 
     def text(value: float) -> str:
-        return in_digits(float(value), error)[0]
+        return in_digits(float(value), error, largest)[0]
 
     def regions(intervals: Sequence[tuple[float, float]]) -> str:
         return " and ".join(f"{text(a)} ... {text(b)}" for a, b in intervals)

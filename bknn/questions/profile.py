@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
-from bknn.answers.digits import in_digits
+from bknn.answers.digits import ends, in_digits
 from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.absent import absent, on_grid
 from bknn.questions.shared.absent import lines as absent_lines
@@ -250,11 +250,7 @@ def _intervals_table(limits: Intervals, units: Mapping[str, str]) -> str:
             error = max(x.high - x.low, 0.0) / 2
             row[1] = row[1] or in_digits(float(limits.value[name]), error)[0]
             spans = x.regions or ((x.low, x.high),)
-            row.append(" and ".join(_span(low, high, error) for low, high in spans))
+            row.append(" and ".join(ends(low, high) for low, high in spans))
         rows.append((*row, units.get(name, "")))
     head = ["parameter", "value", *(f"{100 * level:.3g}%" for level in limits.levels), "unit"]
     return table(head, rows)
-
-
-def _span(low: float, high: float, error: float) -> str:
-    return f"{in_digits(low, error)[0]} ... {in_digits(high, error)[0]}"

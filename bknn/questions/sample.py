@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn import errors
-from bknn.answers.digits import in_digits
+from bknn.answers.digits import asymmetric, in_digits
 from bknn.questions import marginal
 from bknn.questions.shared import build, output, progress, resume
 from bknn.questions.shared.absent import absent
@@ -324,8 +324,8 @@ def _derived(posterior: Posterior) -> list[str]:
     declared, found = derived_quantities(posterior.analysis.model), []
     for name, draws in derived_of_draws(posterior).items():
         low, median, high = np.quantile(draws, [0.16, 0.5, 0.84])
-        unit = f" {declared[name].unit}" if declared[name].unit else ""
-        found.append(f"derived          {name}: {median:.3g} [{low:.3g}, {high:.3g}]{unit}")
+        said = asymmetric(float(median), float(low), float(high), declared[name].unit)
+        found.append(f"derived          {name}: {said}")
     return found
 
 
@@ -384,10 +384,10 @@ _HEAD = (
 def _row(posterior: Posterior, name: str, unit: str) -> tuple[str, ...]:
     found = posterior.summary(name)
     low, high = found["hdi_68"]
-    error = 0.5 * (high - low)
+    error, largest = 0.5 * (high - low), float(np.max(np.abs(found["regions_95"])))
 
     def text(value: float) -> str:
-        return in_digits(float(value), error)[0]
+        return in_digits(float(value), error, largest)[0]
 
     return (
         name,

@@ -16,8 +16,9 @@ from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
 from bknn.inference.posteriors.sample import sample
 from bknn.models import Model, load
+from bknn.parameters import couplings_of
 from bknn.studies.observables.predictions import METHODS, Predictions, predictions
-from bknn.studies.observables.quantities import Quantity
+from bknn.studies.observables.quantities import Quantity, is_around_a_line
 
 #: What tells scenarios apart.
 TELLING = (
@@ -27,9 +28,6 @@ TELLING = (
     Quantity("branching_ratio", "Bs -> phi"),
     Quantity("branching_ratio", "Bs -> invisible"),
 )
-
-#: Models whose new particle is a line in q2, so that there is a bin around its mass.
-_LINES = ("scalar", "vector")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,8 +84,9 @@ def compare(
     fractions of B+ -> K+, B0 -> K*0, Bs -> phi and Bs -> invisible, and F_L of B0 -> K*0.
 
     Args:
-        scenarios: MODEL:COUPLINGS, a model and its couplings that float, as "vector:C_V_L" or
-            "scalar:g_S,g_P"; all others are 0. The basis is the one that has them.
+        scenarios: MODEL:COUPLINGS, a model and its couplings that float, as "vector:C_V_L",
+            "scalar:g_S,g_P" or "higgs-portal:sin_theta"; all others are 0. The basis is the one
+            that has them.
         measurements: from `bknn.data.load`.
         fixed: {name: value} of parameters that do not float, in the models that have them.
         method: "hessian", "profile" or "posterior", as for `predictions`.
@@ -121,7 +120,7 @@ def compare(
     for text, (model, couplings) in chosen.items():
         analysis, held = _scenario(model, couplings, measurements, kept)
         quantities = list(TELLING)
-        if model.name in _LINES:
+        if is_around_a_line(model, TELLING[1].channel):
             quantities += [Quantity("f_l", "B0 -> K*0", around=w) for w in around]
         best, made = fitted(analysis, quantities, held, method=method, seed=seed, progress=progress)
         fits[text], found[text] = best, made
@@ -140,7 +139,8 @@ def _scenario(
     by_default = {p.name for p in model.parameters if p.fixed}
     own = {p.name: kept[p.name] for p in model.parameters if p.name in kept}
     # Couplings that float by default and are not of the scenario are held at 0.
-    others = {c.name: 0.0 for c in model.couplings if c.name not in (*couplings, *by_default)}
+    every = couplings_of(model)
+    others = {name: 0.0 for name in every if name not in couplings and name not in by_default}
     free = [name for name in (*couplings, *own) if name in by_default]
     return Analysis(model, measurements, free=free), {**others, **own}
 
@@ -204,19 +204,24 @@ def read(text: str) -> tuple[Any, tuple[str, ...]]:
     name, _, words = text.partition(":")
     couplings = tuple(w.strip() for w in words.split(",") if w.strip())
     model: Any = load(name.strip())
-    if not hasattr(model, "couplings_by_basis") or not couplings:
+    if not couplings_of(model) or not couplings:
         raise errors.ParameterError(
-            f"{text!r} is no scenario; write a model of light particles and its couplings that "
-            "float, as vector:C_V_L or scalar:g_S,g_P."
+            f"{text!r} is no scenario; write a model and its couplings that float, as "
+            "vector:C_V_L, scalar:g_S,g_P or higgs-portal:sin_theta."
         )
-    bases = model.couplings_by_basis
+    bases = {
+        basis: [c.name for c in own]
+        for basis, own in getattr(model, "couplings_by_basis", {}).items()
+    }
     for basis, own in bases.items():
-        if set(couplings) <= {c.name for c in own}:
+        if set(couplings) <= set(own):
             return load(name.strip(), basis=basis), couplings
-    every = [c.name for own in bases.values() for c in own]
+    every = [coupling for own in bases.values() for coupling in own] or couplings_of(model)
     for coupling in couplings:
         if coupling not in every:
             raise errors.unknown("coupling", coupling, every, f"model {name!r}")
+    if not bases:
+        return model, couplings
     raise errors.ParameterError(
         f"{text!r} mixes couplings of different bases; take all from one of {', '.join(bases)}."
     )

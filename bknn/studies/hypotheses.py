@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
+from bknn.analysis.signal_strength import SignalStrength
 from bknn.answers.packing import piece
 from bknn.data import Measurement
 from bknn.inference.evidences.comparison import Comparison
 from bknn.inference.evidences.evidence import evidence
 from bknn.inference.pieces import Progress, Work
 from bknn.models import Model, available, load
+from bknn.prediction import DerivedQuantity, derived, derived_quantities
+from bknn.prediction.derived import named
 from bknn.storage.store import Store
 
 #: What a model competes with, if nothing is said.
@@ -107,7 +111,7 @@ def hypotheses(
             raise errors.unknown("model or hypothesis", name, known)
         rivals[name] = None if isinstance(rival, str) else rival
     rivals = rivals or dict.fromkeys((FREE, CONSTRAINED, BACKGROUND))
-    template = load("signal-strength")
+    template: Any = Template(model, fixed or {}) if derived_quantities(model) else SignalStrength()
     others: dict[str, Model] = {}
     for name, mine in rivals.items():
         if name != CONSTRAINED:
@@ -185,6 +189,28 @@ def evidences(
             for h in hypotheses
         }
     )
+
+
+class Template(SignalStrength):
+    """The standard model with a free rate, and the derived quantities and parameters of another
+    model as they are where that one is the standard model: other data may constrain them."""
+
+    def __init__(self, model: Model, fixed: Mapping[str, float]) -> None:
+        at: dict[str, Any] = {p.name: p.init for p in model.parameters}
+        at |= {k: v for k, v in fixed.items() if k in at}
+        at |= model.null
+        own = {p.name for p in self.parameters}
+        values = {name: float(x) for name, x in {**at, **derived(model, at)}.items()}
+        self._values = {name: x for name, x in values.items() if name not in own}
+        self.derived_quantities = tuple(
+            DerivedQuantity(name, known.unit)
+            for name, known in named(model).items()
+            if name in self._values
+        )
+
+    def derived(self, params: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+        """Return {name: value}, the same at all rates."""
+        return self._values
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,8 @@ class GoodnessOfFit(Answer):
         dof: bins and auxiliary measurements, minus parameters that floated. Nuisances that were
             fixed count in neither, and a parameter does not that moves no rate, or none but as
             others do.
-        expected: the smallest expected count; with fewer than about 5 the chi2 distribution is none
-            of the statistic's.
+        expected: the smallest expected count, infinite without counts. Below about 5 the statistic
+            does not follow a chi2 distribution.
         toys: thrown at the best fit, and fitted as the data were.
         best: the fit of the data.
     """
@@ -141,7 +141,7 @@ def goodness_of_fit(
     return GoodnessOfFit(
         statistic=float(best.twice_nll) - float(settled),
         dof=degrees(analysis, vector, best.moving),
-        expected=float(rates.min()),
+        expected=float(rates[: analysis.outcomes.n_counts].min(initial=np.inf)),
         toys=toys(
             analysis,
             best.vector,

@@ -69,6 +69,7 @@ class HiggsPortal(Matching):
             0.0,
             (0.0, 1.0),
             fixed=True,
+            symbol=r"BR$_\mathrm{visible}$",
             description="part of the decays of S that is seen",
         ),
         width(),
@@ -78,6 +79,7 @@ class HiggsPortal(Matching):
             (100.0, 250.0),
             fixed=True,
             unit="GeV",
+            symbol=r"$m_t$",
             description="of the top quark in the loop; 162.5 GeV in the MS-bar scheme",
         ),
     )

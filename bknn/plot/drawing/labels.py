@@ -18,6 +18,8 @@ from bknn.analysis.analysis import Analysis
 from bknn.data import Measurement
 from bknn.parameters import Parameter
 from bknn.plot.drawing.style import plain, powers
+from bknn.prediction import derived_quantities
+from bknn.studies.observables.quantities import Quantity
 
 #: What B factories call the simulated samples that every analysis has, and how they are drawn
 #: together. A sample that is not here keeps its own name.
@@ -154,6 +156,16 @@ def parameter_label(analysis: Analysis, name: str, width: int = 24) -> str:
             text = theory_label(p)
             return p.label if text == p.name else plain(text)
     return plain(shorten(name, width))
+
+
+def quantity_label(quantity: Quantity, model: Any) -> str:
+    """Return the label of an axis of an observable or of a derived quantity, with its unit."""
+    if not quantity.is_derived:
+        return quantity.label
+    declared = derived_quantities(model).get(quantity.observable)
+    if declared is None:
+        return plain(quantity.observable)
+    return declared.label + (f" [{powers(declared.unit)}]" if declared.unit else "")
 
 
 def unit_of(analysis: Analysis, name: str) -> str:

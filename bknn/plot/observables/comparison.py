@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.stats import gaussian_kde
 
 from bknn.plot.drawing.files import save
+from bknn.plot.drawing.labels import quantity_label
 from bknn.plot.drawing.style import (
     BLACK,
     GREY,
@@ -110,11 +111,19 @@ def planes(
                 _scenario(ax, one, (x, y), look, given, logarithmic=wide_range)
             _standard_model(ax, known, (x, y))
             _limits(ax, (x, y))
+            ax.set_xlabel(quantity_label(x, _owner(found, x)))
+            ax.set_ylabel(quantity_label(y, _owner(found, y)))
         figure.legend(
             handles=handles, loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1 - 0.03 / height)
         )
         text.write(figure)
     return figure
+
+
+def _owner(found: Mapping[str, Predictions], quantity: Quantity) -> Any:
+    """Return the first model with a quantity, which says how to write it."""
+    models = [one.analysis.model for one in found.values() if quantity in one.quantities]
+    return next(iter(models), None)
 
 
 _CROSS: dict[str, Any] = {
@@ -221,9 +230,12 @@ def _null_of(found: Predictions, pairs: Sequence[tuple[Quantity, Quantity]]) -> 
     known = dict(found.standard_model)
     for q in (q for pair in pairs for q in pair):
         if q not in known and q.around is None:
-            null = found.analysis.model.standard_model()
-            value, error = predict(null, q.observable, q.channel, q2=q.q2)
-            known[q] = float(value), float(error)
+            model = found.analysis.model
+            if q.is_derived:
+                made = predict(model, q.observable, params=model.null)
+            else:
+                made = predict(model.standard_model(), q.observable, q.channel, q2=q.q2)
+            known[q] = float(made.value), float(made.uncertainty)
     return known
 
 
@@ -288,8 +300,6 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel(pair[0].label)
-    ax.set_ylabel(pair[1].label)
 
 
 def _words(found: Mapping[str, Predictions], exact: bool) -> str:

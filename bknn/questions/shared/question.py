@@ -10,6 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bknn import errors
@@ -137,8 +138,33 @@ class Question:
         return next(label(one) for one in self.options() if one.name == name)
 
     def record(self) -> dict[str, Any]:
-        """Return everything that was asked, defaults included, as JSON has it."""
-        return {one.name: kinds.as_json(getattr(self, one.name)) for one in self.options()}
+        """Return everything that was asked, defaults included, as JSON has it.
+
+        Files have their absolute paths, so that the same computation has the same record, wherever
+        it was started; what they contain is in `data_sha256` beside it.
+        """
+        found = {}
+        for one in self.options():
+            value = getattr(self, one.name)
+            found[one.name] = kinds.as_json(_located(value) if one.more.get("files") else value)
+        return found
+
+
+def _located(value: Any) -> Any:
+    """Return names of files with their absolute paths, and those of embedded data as they are.
+
+    What follows a file after a colon (the name of a patch) stays.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(_located, value))
+    if not isinstance(value, str):
+        return value
+    from bknn.data import available
+
+    file, colon, rest = value.partition(":")
+    if value in available() or not Path(file).exists():
+        return value
+    return f"{Path(file).absolute()}{colon}{rest}"
 
 
 #: How grids are written.

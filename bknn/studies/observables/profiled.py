@@ -209,6 +209,10 @@ def _near_minima(result: FitResult) -> dict[str, tuple[float, ...]]:
                 for p in own:
                     if p.starts:
                         found[p.name].append(float(points[k, source.index(p.name)]))
+    # Rates go with the square of a coupling: at 0 they have no slope that leads away from it.
+    for p in own:
+        if vector[p.name] == 0.0 and source.model.null.get(p.name) == 0.0 and p.init != 0.0:
+            found[p.name].append(p.init)
     return {name: tuple(dict.fromkeys(starts)) for name, starts in found.items()}
 
 

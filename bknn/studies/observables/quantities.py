@@ -77,8 +77,7 @@ class Quantity:
                 raise errors.ParameterError(
                     f"a bin around a mass needs a positive half width in GeV^2, not {self.around}."
                 )
-            values = {p.name: p.init for p in model.parameters}
-            if "mass" not in values or not _has_lines(model, values, self.channel):
+            if not is_around_a_line(model, self.channel):
                 raise errors.ParameterError(
                     f"model {model.name!r} has no narrow line in q2, so there is no bin around "
                     "its mass; give the bin itself."
@@ -242,7 +241,11 @@ def _ratio(above: Array, below: Array) -> Array:
     return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)
 
 
-def _has_lines(model: Any, values: Mapping[str, float], channel: str) -> bool:
+def is_around_a_line(model: Any, channel: str) -> bool:
+    """Return whether a model has a narrow line in q2, at the square of its parameter `mass`."""
+    values = {p.name: p.init for p in model.parameters}
+    if "mass" not in values:
+        return False
     found: list[bool] = []
 
     def look(x: Array) -> Array:

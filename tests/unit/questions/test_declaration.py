@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,3 +191,99 @@ def test_completion(shell, capsys):
     script = capsys.readouterr().out
     for word in ("prior-study", "signal-strength", "feldman-cousins"):
         assert word in script
+
+
+#: Each prints what a line becomes, or what it may become, when a person asks for completion.
+ASKED = {
+    "bash": """
+source "$1"; shift
+for line; do
+    read -ra COMP_WORDS <<< "$line"; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _bknn; words="${COMP_WORDS[*]:0:COMP_CWORD}"
+    # Where there is nothing, bash looks for files by itself: `complete -o default`.
+    [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+    echo "$words ${COMPREPLY[*]}"
+done
+complete -p bknn | grep -q -e '-o default'
+""",
+    "zsh": """
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1=; autoload -U compinit && compinit -u -D; source $1
+    show() { print -r -- \\"<<\\$BUFFER>>\\"; BUFFER=; }; zle -N show; bindkey '^X' show
+    print rea''dy"
+zpty -r -m shell said '*ready*'
+shift
+for line; do
+    zpty -w -n shell "$line"$'\\t'$'\\x18'
+    zpty -r -m shell said '*<<*>>*'
+    print -r -- "${${said##*<<}%%>>*}"
+done
+zpty -d shell
+""",
+    "fish": """
+source $argv[1]
+for line in $argv[2..]
+    set -l words (string split " " -- $line)
+    echo $words[1..-2] (complete -C "$line" | string split -f 1 \\t)
+end
+""",
+}
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_shells_complete(shell, tmp_path):
+    """In the shell itself: a command, a model, an option, a file."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "script").write_text(completion.script(shell, COMMANDS))
+    (tmp_path / "ask").write_text(ASKED[shell])
+    (tmp_path / "my-card.toml").touch()
+    lines = ["bknn pri", "bknn fit signal", "bknn limit sm --fel", "bknn run my-c"]
+    done = subprocess.run(
+        [shell, *(["--no-config"] if shell == "fish" else []), "ask", "./script", *lines],
+        cwd=tmp_path, text=True, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert [line.rstrip() for line in done.stdout.splitlines()] == [
+        "bknn prior-study",
+        "bknn fit signal-strength",
+        "bknn limit sm --feldman-cousins",
+        "bknn run my-card.toml",
+    ]
+
+
+def in_three_places() -> list[str]:
+    """Rows of what the shell, a card and Python call differently."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for name, question in QUESTIONS.items():
+        for one in question.options():
+            keyword = one.more.get("keyword", one.name)
+            shell = one.flag or str(one.more.get("metavar", one.name.upper()))
+            same = one.key == keyword and shell == f"--{keyword.replace('_', '-')}"
+            if keyword and not same:
+                card_key = f"{one.key} = false" if one.default is True else one.key
+                python = f"{keyword}=False" if one.default is True else f"{keyword}="
+                rows.setdefault((shell, card_key, python), []).append(name.replace("_", "-"))
+    return [
+        "| " + " | ".join([*(f"`{x}`" for x in words), ", ".join(f"`{x}`" for x in where)]) + " |"
+        for words, where in rows.items()
+    ]
+
+
+def test_words_that_differ_are_documented():
+    page = (Path(__file__).parents[3] / "docs" / "runs.md").read_text(encoding="utf-8")
+    _, _, below = page.partition("| shell | card | Python | of |\n| --- | --- | --- | --- |\n")
+    assert below.split("\n\n")[0].splitlines() == in_three_places()
+
+
+def test_the_record_names_files_wherever_it_was_asked(tmp_path, monkeypatch):
+    (tmp_path / "one.json").touch()
+    here = str(tmp_path / "one.json")
+    words = ["fit", "sm", "--data", "one.json", "belle2-2025", "--patch", "one.json:more"]
+    monkeypatch.chdir(tmp_path)
+    record = parser.read(QUESTIONS["fit"], WHOLE.parse_args(words)).record()
+    assert record["data"] == [here, "belle2-2025"]
+    assert record["patch"] == f"{here}:more"
+    (tmp_path / "belle2-2025").mkdir()  # an embedded name comes first, as in `bknn.data.load`
+    again = parser.read(QUESTIONS["fit"], WHOLE.parse_args(words)).record()
+    assert again == record

@@ -118,8 +118,6 @@ def content(out: Path) -> dict[str, Any]:
         found[name] = path.read_bytes()
         if path.suffix == ".json":  # but for how long it took
             found[name] = re.sub(rb'"seconds_\w+": .*', b"", found[name])
-            # Data are named as they are found from where the run was started.
-            found[name] = re.sub(rb'"/[^"]*/one\.json"', b'"one.json"', found[name])
         if name.endswith("posterior.nc"):
             found[name] = draws(path)
     return found
