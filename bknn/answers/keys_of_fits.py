@@ -65,7 +65,7 @@ PROVENANCE = record(
         "version": of(TEXT, "of bknn"),
         "settings": of(
             ANYTHING,
-            "every option of the command under its name, defaults included; files by absolute paths",
+            "every option of the command, defaults included; files by absolute paths",
         ),
         "python": of(TEXT, "what it was computed with"),
         "packages": of(mapping(TEXT, "PACKAGE"), "versions"),
