@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import jax
 
 from bknn import errors
+from bknn.storage import compiled
 
 
 def enable_x64() -> None:
@@ -30,6 +32,9 @@ def prepare() -> None:
     enable_x64()
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "bknn" / "xla"))
+        try:
+            compiled.keep(Path(home) / "bknn" / "xla")
+        except errors.DataError as problem:
+            warnings.warn(str(problem), errors.DataWarning, stacklevel=2)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
