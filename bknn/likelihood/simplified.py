@@ -198,7 +198,9 @@ class Information:
                 f"curvature of {lowest:.2g}; without a maximum there is no covariance. Linearise "
                 "at the nominal point instead."
             )
-        found = np.asarray(self.rates(jnp.asarray(prior.centre).at[floats].set(x[:n]), x[n:]))
+        found = np.asarray(
+            self.rates(jnp.asarray(prior.centre).at[floats].set(x[:n]), jnp.asarray(x[n:]))
+        )
         if (negative := np.flatnonzero(none & self.counted & (found < -1e-9))).size:
             bins = [f"{c} bin {b}" for c, n in self.pdf.channels.items() for b in range(n)]
             raise errors.FitError(

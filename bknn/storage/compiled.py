@@ -87,8 +87,8 @@ def _checksum(key: str, value: bytes) -> bytes:
 def keep(folder: Path) -> None:
     """Let JAX keep what it compiles in a private folder, and check what it finds there."""
     import jax
-    from jax._src import compilation_cache
+    from jax._src import compilation_cache as jax_cache
 
     jax.config.update("jax_compilation_cache_dir", str(private(folder)))
     # The place at which JAX itself wraps a cache that verifies.
-    compilation_cache.get_file_cache = lambda path: (Checked(Path(path)), path)
+    setattr(jax_cache, "get_file_cache", lambda path: (Checked(Path(path)), path))  # noqa: B010
