@@ -6,20 +6,23 @@ A differentiable, batched engine in JAX, from couplings and masses to likelihood
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from bknn import data, errors
-from bknn.analysis.analysis import Analysis
-from bknn.answers.answer import Answer, read
-from bknn.data import Measurement
-from bknn.derived.simplified import SimplifiedLikelihood
-from bknn.likelihood import HistFactory
-from bknn.parameters import Parameter
-from bknn.precision import enable_x64
-from bknn.prediction import DerivedQuantity, Prediction, predict
-from bknn.spectrum import Continuum, Line, Spectrum
 from bknn.version import VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bknn import data, errors, inference, models, plot, studies
+    from bknn.analysis.analysis import Analysis
+    from bknn.answers.answer import Answer
+    from bknn.data import Measurement
+    from bknn.derived.simplified import SimplifiedLikelihood
+    from bknn.likelihood import HistFactory
+    from bknn.parameters import Parameter
+    from bknn.precision import enable_x64
+    from bknn.prediction import DerivedQuantity, Prediction, predict
+    from bknn.spectrum import Continuum, Line, Spectrum
 
 __version__ = VERSION
 __all__ = [
@@ -45,8 +48,22 @@ __all__ = [
     "studies",
 ]
 
-#: Rooms that are loaded when they are first used.
-_ROOMS = ("inference", "models", "plot", "studies")
+#: Where the names are that are loaded when they are first used: JAX alone takes a second.
+_PLACES = {
+    "Analysis": "analysis.analysis",
+    "Continuum": "spectrum",
+    "DerivedQuantity": "prediction",
+    "HistFactory": "likelihood",
+    "Line": "spectrum",
+    "Measurement": "data",
+    "Parameter": "parameters",
+    "Prediction": "prediction",
+    "SimplifiedLikelihood": "derived.simplified",
+    "Spectrum": "spectrum",
+    "enable_x64": "precision",
+    "predict": "prediction",
+}
+_ROOMS = ("data", "errors", "inference", "models", "plot", "studies")
 
 
 def __dir__() -> list[str]:
@@ -65,12 +82,17 @@ def load(path: str | Path, analysis: Analysis | None = None) -> Answer:
     Raises:
         DataError: the file is missing, damaged, or holds something else; or is of another analysis.
     """
+    from bknn.answers.answer import read
+
     for room in ("inference", "studies", "postfit.postfit"):
         import_module(f"bknn.{room}")  # makes its results known
     return read(path, analysis)
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"bknn.{name}")
+    if name in _PLACES:
+        found = globals()[name] = getattr(import_module(f"bknn.{_PLACES[name]}"), name)
+        return found
     raise AttributeError(f"module 'bknn' has no attribute {name!r}")

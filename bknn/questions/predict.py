@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bknn import errors, precision
 from bknn.answers.digits import in_digits
-from bknn.prediction import PARTS
 from bknn.questions.compare import FromFits, measured_json, measured_table, verdict
 from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.heading import counted
@@ -269,6 +268,8 @@ def predictions_table(
     absent: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the table that `bknn predict` prints."""
+    from bknn.prediction import PARTS
+
     lines = []
     for row in rows:
         value, error = in_digits(row["value"], row["uncertainty"])

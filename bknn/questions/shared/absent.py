@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bknn.analysis.analysis import Analysis
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from bknn.analysis.analysis import Analysis
 
 
 def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[str]:
@@ -23,7 +23,9 @@ def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[s
     """
     if not getattr(analysis.results, "curves", ()):
         return []
-    points = jnp.atleast_2d(jnp.asarray(vectors, float))
+    import jax
+
+    points = np.atleast_2d(np.asarray(vectors, float))
     inside = np.asarray(jax.vmap(analysis.curves_inside)(points))
     found = []
     for curve, here in zip(analysis.results.curves, inside.T, strict=True):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-
-from bknn.analysis.analysis import Analysis
+if TYPE_CHECKING:
+    from bknn.analysis.analysis import Analysis
 
 
 def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +28,8 @@ def provenance(analysis: Analysis, settings: Mapping[str, Any]) -> dict[str, Any
 
 
 def versions() -> dict[str, Any]:
+    import jax
+
     return {
         "version": metadata.version("bknn"),
         "python": platform.python_version(),

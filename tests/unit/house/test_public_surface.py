@@ -6,6 +6,8 @@ A change here belongs in CHANGELOG.md too.
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
@@ -164,3 +166,11 @@ def test_dir(name):
     """Tab completion shows the surface, not what a module happens to import."""
     module = importlib.import_module(name)
     assert dir(module) == SURFACE[name], f"{name}: add  def __dir__(): return __all__"
+
+
+def test_imports_are_quick():
+    """The command line reads what is asked, and refuses it, before JAX is there."""
+    heavy = ("jax", "numpyro", "equinox", "scipy", "arviz", "xarray", "pandas", "matplotlib")
+    code = f"import sys, bknn, bknn.cli; print(*(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
