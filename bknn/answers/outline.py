@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
-import numpyro.distributions as dist
 from jax.typing import ArrayLike
-from numpyro.distributions import constraints
 
 from bknn import errors
 from bknn.parameters import Parameter
@@ -208,22 +206,6 @@ def placed(channels: Iterable[tuple[Any, str, int]]) -> list[tuple[Any, str, sli
         found.append((measurement, name, slice(first, first + n_bins)))
         first += n_bins
     return found
-
-
-class Forgotten(dist.Distribution):
-    """A prior of one's own, of which a file holds the words only."""
-
-    support = constraints.real
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        super().__init__()
-
-    def log_prob(self, value: ArrayLike) -> NoReturn:
-        raise errors.NotKeptError(
-            f"the prior is {self.text}, of which a file holds the words only; give the analysis "
-            "to `load(path, analysis)`."
-        )
 
 
 def is_analysis(x: Any) -> bool:

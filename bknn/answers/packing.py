@@ -17,8 +17,9 @@ import numpy as np
 import numpyro.distributions as dist
 
 from bknn import errors, priors
-from bknn.answers.outline import DataOutline, Forgotten, ModelOutline, Outline, is_analysis
+from bknn.answers.outline import DataOutline, ModelOutline, Outline, is_analysis
 from bknn.parameters import Parameter
+from bknn.priors.tabulated import Tabulated
 
 T = TypeVar("T")
 
@@ -196,7 +197,9 @@ class Packing:
         values: list[Any] = [getattr(x, name, None) for name in names]
         numbers = [isinstance(v, dist.Distribution) or np.size(v) == 1 for v in values]
         if kind not in _PRIORS or not all(numbers):
-            return ["", priors.describe(x)]
+            known = Tabulated.of(x)
+            table = (known.x.tolist(), known.log_density.tolist())
+            return ["", known.text, known.low, known.high, *table]
         packed = [self.pack(v) if isinstance(v, dist.Distribution) else _float(v) for v in values]
         return [kind, *packed]
 
@@ -237,7 +240,7 @@ class Unpacking:
                 return self.analyses[content[0]].measurements[content[1]]
             case "prior":
                 name, *values = content
-                return _PRIORS[name](*map(self, values)) if name else Forgotten(*values)
+                return _PRIORS[name](*map(self, values)) if name else Tabulated(*values)
         if kind not in KNOWN:
             raise errors.DataError(
                 f"the file holds a {kind!r}, which this version of bknn does not know; read it "

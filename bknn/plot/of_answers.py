@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -25,8 +25,11 @@ from bknn.plot.posteriors.marginal import marginal
 from bknn.plot.posteriors.predictive import predictive
 from bknn.postfit.postfit import postfit
 
+Figures = dict[str, Figure]
+Asked = Mapping[str, Any]
 
-def figures(answer: Any, asked: Mapping[str, Any] | None = None) -> dict[str, Figure]:
+
+def figures(answer: Any, asked: Asked | None = None) -> Figures:
     """Return {name: figure} of a result; nothing of one of which there is nothing to see.
 
     Args:
@@ -34,61 +37,57 @@ def figures(answer: Any, asked: Mapping[str, Any] | None = None) -> dict[str, Fi
         asked: what was asked, as `result.json` records it: `top` of impacts, `over` of limits.
 
     Raises:
-        ParameterError: a result of another kind.
+        ParameterError: a result of which there is no figure.
     """
-    asked = asked or {}
-    match type(answer).__name__:
-        case "Postfit":
-            return all_of_a_fit.all_figures(answer)
-        case "FitResult":
-            return all_of_a_fit.all_figures(postfit(answer))
-        case "Posterior":
-            return of_posterior.all_figures(answer)
-        case "Predictive":
-            return {f"{answer.kind}_predictive": predictive(answer)}
-        case "Contours":
-            return {"contours": contours(answer)}
-        case "Profile" if len(answer.parameters) == 3:
-            pairs = combinations(answer.parameters, 2)
-            return {f"profile_{'_'.join(p)}": profile(answer.minimised(*p)) for p in pairs}
-        case "Profile":
-            return {"profile": profile(answer)}
-        case "Limit" if len(answer.observed) > 1:
-            logarithmic = any(str(x).endswith(":log") for x in (asked.get("over") or {}).values())
-            some = answer.converged.any()
-            return {"limit": of_limits.limits(answer, log_x=logarithmic)} if some else {}
-        case "Limit":
-            toys = bool(answer.scans) and answer.scans[0] is not None
-            return {"scan": of_limits.scan(answer)} if toys else {}
-        case "FeldmanCousins":
-            return {"feldman_cousins": of_limits.acceptance(answer)}
-        case "Significance":
-            return {} if answer.toys is None else {"significance": of_toys.significance(answer)}
-        case "Toys":
-            return {"toys": of_toys.toys(answer)}
-        case "GoodnessOfFit":
-            return {"goodness_of_fit": of_toys.goodness_of_fit(answer)}
-        case "Impacts":
-            return {"ranking": ranking(answer, int(asked.get("top", 20)))}
-        case "Scenarios":
-            return {"scenarios": scenarios(answer)}
-        case "Regions":
-            return {"regions": coupling_regions(answer)}
-        case "Comparison":
-            return {"evidence": evidence(answer)}
-        case "Outlook":
-            return outlook.all_figures(answer)
-        case "Predictions":
-            return all_planes({answer.analysis.model.name: answer}, answer.standard_model)
-        case "Compared":
-            return all_planes(answer.predictions, answer.predicted_null)
-        case "FittedSpectra":
-            return {"over_q2": over_q2(answer)}
-        case "PredictedSpectra":
-            return {answer.stem: prediction(answer)}
-        case "Marginal":
-            return {"marginal": marginal(answer)}
-    raise errors.ParameterError(
-        f"there is no figure of a {type(answer).__name__}; the functions of `bknn.plot` say what "
-        "they draw."
-    )
+    kind = type(answer).__name__
+    if kind not in DRAWN:
+        raise errors.ParameterError(
+            f"there is no figure of a {kind}; the functions of `bknn.plot` say what they draw."
+        )
+    return DRAWN[kind](answer, asked or {})
+
+
+def _profile(answer: Any, asked: Asked) -> Figures:
+    if len(answer.parameters) < 3:
+        return {"profile": profile(answer)}
+    pairs = combinations(answer.parameters, 2)
+    return {f"profile_{'_'.join(p)}": profile(answer.minimised(*p)) for p in pairs}
+
+
+def _limit(answer: Any, asked: Asked) -> Figures:
+    if len(answer.observed) > 1:
+        logarithmic = any(str(x).endswith(":log") for x in (asked.get("over") or {}).values())
+        some = answer.converged.any()
+        return {"limit": of_limits.limits(answer, log_x=logarithmic)} if some else {}
+    toys = bool(answer.scans) and answer.scans[0] is not None
+    return {"scan": of_limits.scan(answer)} if toys else {}
+
+
+def _significance(answer: Any, asked: Asked) -> Figures:
+    return {} if answer.toys is None else {"significance": of_toys.significance(answer)}
+
+
+#: {kind of result: what draws it}.
+DRAWN: dict[str, Callable[[Any, Asked], Figures]] = {
+    "Comparison": lambda x, _: {"evidence": evidence(x)},
+    "Compared": lambda x, _: all_planes(x.predictions, x.predicted_null),
+    "Contours": lambda x, _: {"contours": contours(x)},
+    "FeldmanCousins": lambda x, _: {"feldman_cousins": of_limits.acceptance(x)},
+    "FitResult": lambda x, _: all_of_a_fit.all_figures(postfit(x)),
+    "FittedSpectra": lambda x, _: {"over_q2": over_q2(x)},
+    "GoodnessOfFit": lambda x, _: {"goodness_of_fit": of_toys.goodness_of_fit(x)},
+    "Impacts": lambda x, asked: {"ranking": ranking(x, int(asked.get("top", 20)))},
+    "Limit": _limit,
+    "Marginal": lambda x, _: {"marginal": marginal(x)},
+    "Outlook": lambda x, _: outlook.all_figures(x),
+    "Posterior": lambda x, _: of_posterior.all_figures(x),
+    "Postfit": lambda x, _: all_of_a_fit.all_figures(x),
+    "PredictedSpectra": lambda x, _: {x.stem: prediction(x)},
+    "Predictions": lambda x, _: all_planes({x.analysis.model.name: x}, x.standard_model),
+    "Predictive": lambda x, _: {f"{x.kind}_predictive": predictive(x)},
+    "Profile": _profile,
+    "Regions": lambda x, _: {"regions": coupling_regions(x)},
+    "Scenarios": lambda x, _: {"scenarios": scenarios(x)},
+    "Significance": _significance,
+    "Toys": lambda x, _: {"toys": of_toys.toys(x)},
+}

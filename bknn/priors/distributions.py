@@ -292,6 +292,8 @@ def describe(distribution: dist.Distribution) -> str:
     >>> describe(dist.Gamma(2.0, 0.5))
     'Gamma(concentration=2, rate=0.5)'
     """
+    if text := getattr(distribution, "text", ""):  # of a table
+        return str(text)
     if isinstance(distribution, Within):
         return f"{describe(distribution.base)}, within {_range(distribution)}"
     if isinstance(distribution, dist.Uniform):

@@ -284,17 +284,18 @@ def _limits(ax: Axes, pair: tuple[Quantity, Quantity]) -> None:
                 continue
             along = ax.axvline if axis == "x" else ax.axhline
             along(at, color=GREY, linewidth=0.9, linestyle=(0, (1, 1.2)), zorder=0)
-            place = (at, 0.985) if axis == "x" else (0.985, at)
-            frame = ax.get_xaxis_transform() if axis == "x" else ax.get_yaxis_transform()
-            ax.text(
-                *place,
+            ax.annotate(
                 f"{limit.label}, 90%",
-                transform=frame,
+                (at, 0.985) if axis == "x" else (0.985, at),
+                (-1.5, 0) if axis == "x" else (0, 1.5),
+                xycoords=ax.get_xaxis_transform() if axis == "x" else ax.get_yaxis_transform(),
+                textcoords="offset points",
                 rotation=90 if axis == "x" else 0,
                 ha="right",
                 va="top" if axis == "x" else "bottom",
                 fontsize=5.8,
                 color=GREY,
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
             )
     if ax.get_xscale() == "log":
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

@@ -131,7 +131,7 @@ def _panel(ax: Axes, posterior: Posterior, name: str, others: Mapping[str, Rewei
         ax.plot(scale(grid), before * scale.factor, **_PRIOR)
         finite = before[np.isfinite(before)]
         # A prior that has a pole at its end runs out of the frame.
-        most = max(most, float(np.quantile(finite, 0.98)))
+        most = max(most, float(np.quantile(finite, 0.98)) if finite.size else 0.0)
         title = _parameter(posterior, name).prior_with_range
     for (colour, dash), found in zip(_OTHERS, others.values(), strict=False):
         a, b = smoothing.curve(found.values(name), (low, high), found.weights)
