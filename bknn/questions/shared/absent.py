@@ -24,8 +24,9 @@ def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[s
     if not getattr(analysis.results, "curves", ()):
         return []
     import jax
+    import jax.numpy as jnp
 
-    points = np.atleast_2d(np.asarray(vectors, float))
+    points = jnp.atleast_2d(jnp.asarray(vectors, float))
     inside = np.asarray(jax.vmap(analysis.curves_inside)(points))
     found = []
     for curve, here in zip(analysis.results.curves, inside.T, strict=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -68,3 +70,38 @@ def test_other_masses_compile_nothing(analysis, name):
         counts.append(len(compiled))
     assert counts[0] > 0
     assert counts[1:] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORK)
+def test_two_hundred_masses_compile_as_much_as_one(analysis, name):
+    WORK[name](analysis, 1.0)
+    with counted() as compiled:
+        for mass in np.linspace(0.5, 2.5, 200):
+            WORK[name](analysis, float(mass))
+    assert len(compiled) == 0
+    maps, _ = held()
+    assert maps < 20_000
+
+
+def held() -> tuple[int, float]:
+    """Return the pieces of memory that this process has, and how large they are together, MB."""
+    maps = Path("/proc/self/maps").read_text().count("\n")
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return maps, pages * resource.getpagesize() / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux tells, others do not")
+@pytest.mark.parametrize("name", ["signal-strength", "scalar-pair"])
+def test_analyses_that_are_let_go_leave_nothing(name):
+    """300 of them, each with its own programs; some wait for Python to look for circles."""
+    found = []
+    for i in range(300):
+        one = bknn.Analysis(models.load(name), one_bin(10.0 + i % 7))
+        assert np.isfinite(float(one.log_likelihood(one.init)))
+        inference.fit(one)
+        found.append(held())
+    maps, size = np.array(found).T
+    assert maps[10:].max() < maps[10] + 5000
+    assert np.median(size[-50:]) < np.median(size[10:60]) + 50
