@@ -6,6 +6,7 @@ A differentiable, batched engine in JAX, from couplings and masses to likelihood
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from bknn.version import VERSION
@@ -63,7 +64,6 @@ _PLACES = {
     "enable_x64": "precision",
     "predict": "prediction",
 }
-_ROOMS = ("data", "errors", "inference", "models", "plot", "studies")
 
 
 def __dir__() -> list[str]:
@@ -90,9 +90,9 @@ def load(path: str | Path, analysis: Analysis | None = None) -> Answer:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return import_module(f"bknn.{name}")
     if name in _PLACES:
         found = globals()[name] = getattr(import_module(f"bknn.{_PLACES[name]}"), name)
         return found
+    if not name.startswith("_") and find_spec(f"bknn.{name}"):
+        return import_module(f"bknn.{name}")
     raise AttributeError(f"module 'bknn' has no attribute {name!r}")

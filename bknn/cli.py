@@ -8,12 +8,14 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from bknn import errors
 from bknn.commands import completion, data, draw, export, json_only, lists, models, parser, run
 from bknn.precision import prepare
 from bknn.questions import QUESTIONS
+from bknn.questions.shared.progress import quiet
 
 __all__ = ["main", "prepare"]
 
@@ -28,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return json_only.answer(main, words)
     try:
         args = _read(words)
-        with warnings.catch_warnings():
+        watched = nullcontext() if sys.stderr.isatty() else quiet()
+        with warnings.catch_warnings(), watched:
             warnings.showwarning = _told(warnings.showwarning)
             code = int(args.run(args))
         sys.stdout.flush()  # here, where it is noticed if the reader has left

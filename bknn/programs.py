@@ -34,7 +34,7 @@ MOST = 256
 PATIENCE = 2.0
 
 _LOG = logging.getLogger("bknn")
-_COMPILES = "compiling %s: once for all points, data and values; later runs find it in the cache."
+_COMPILES = "compiling %s, once; with other data, values and points it takes no time."
 
 #: Of a program for a few calls: half the time to compile, several times that to run.
 _QUICKLY = {"xla_backend_optimization_level": 0}

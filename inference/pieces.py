@@ -31,6 +31,11 @@ Compute = Callable[..., Arrays]
 Task = Mapping[str, Any]
 
 
+def kept_before(progress: Progress, more: int) -> None:
+    """Report what was done by an earlier run; bars leave it out of their rates."""
+    getattr(progress, "kept", progress)(more)
+
+
 class Pool(Protocol):
     """Other processes that compute pieces."""
 
@@ -108,7 +113,7 @@ class Work:
             results[i] = kept
         sizes = [1] * len(tasks) if sizes is None else sizes
         if progress is not None and results:
-            progress(sum(sizes[i] for i in results))
+            kept_before(progress, sum(sizes[i] for i in results))
         missing = [i for i in range(len(tasks)) if i not in results]
         for i, found in self._computed(compute, analysis, tasks, missing, progress):
             if labels:

@@ -122,14 +122,7 @@ class Scan:
         It needs one if a parameter with several starts floats, and can be had if all such
         parameters mean nothing at the null.
         """
-        cache = analysis.__dict__.setdefault("_scans", {})
-        key = frozenset(fixed)
-        if key not in cache:
-            cache[key] = cls._made(analysis, key)
-        return cache[key]
-
-    @classmethod
-    def _made(cls, analysis: Analysis, fixed: frozenset[str]) -> Scan | None:
+        fixed = frozenset(fixed)
         scanned = [p.name for p in analysis.parameters if p.starts and p.name not in fixed]
         values = analysis.null_values()
         if not scanned or not values:

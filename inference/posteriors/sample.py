@@ -21,7 +21,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.estimate import Estimate
 from bknn.inference.fits.secondary_minima import own_entries
-from bknn.inference.pieces import Work
+from bknn.inference.pieces import Work, kept_before
 from bknn.inference.posteriors.posterior import LARGEST_R_HAT, LEAST_ESS, Mode, Posterior
 from bknn.inference.posteriors.sampler import (
     Plan,
@@ -232,7 +232,7 @@ def _drawn(
     size = together(sampler.plan.chains)
     chains = min(size, sampler.plan.chains - group * size)
     if progress is not None and len(done) > reported:
-        progress(chains * SEGMENT * (len(done) - reported))
+        kept_before(progress, chains * SEGMENT * (len(done) - reported))
     for i in range(len(kept), before + segments):
         state, segment = sampler.sampler.advance(state, sampler.target.frame)
         # Through the form in which it is kept, so that it is the same whether it was.

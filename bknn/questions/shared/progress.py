@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import sys
 import threading
@@ -33,9 +34,18 @@ class Bar:
                 self._shown.update(more)
                 return
             self._running = True
+            before = self._shown.n
             self._shown.reset(self._total)
-            self._shown.initial = self._shown.n = self._shown.last_print_n = more
+            self._shown.initial = self._shown.n = self._shown.last_print_n = before + more
             self._shown.set_description(self._what)
+
+    def kept(self, more: int) -> None:
+        """Take note of what was done before: it counts, but not for the rate."""
+        with self._lock:
+            self._shown.initial += more
+            self._shown.n += more
+            self._shown.last_print_n += more
+            self._shown.refresh()
 
     def say(self, text: str) -> None:
         """Show something more, such as the effective draws so far."""
@@ -54,7 +64,8 @@ def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Bar
     """Show how far a computation is, if standard error is a terminal.
 
     Nothing is done before the program is compiled, so until the first report the bar says
-    "compiling"; the clock starts at that report, and the rate is that of the computation alone.
+    "compiling"; the clock starts at that report, and the rate is that of the computation alone,
+    without what an earlier run did.
 
     Args:
         what: is done, a word or two.
@@ -77,5 +88,17 @@ def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Bar
         ncols=min(100, shutil.get_terminal_size().columns),
         file=sys.stderr,
     )
-    with shown:
+    with shown, quiet():
         yield Bar(shown, what, total)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Do not say in words that something compiles: a bar does, or nobody watches."""
+    log = logging.getLogger("bknn")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -182,7 +182,7 @@ def test_work_that_takes_long_says_once_that_it_compiles(monkeypatch, caplog):
         program(np.ones(3))
     (record,) = caplog.records
     assert record.name == "bknn"
-    assert record.getMessage().startswith("compiling sums of squares")
+    assert record.getMessage().startswith("compiling sums of squares, once")
 
 
 def test_short_work_says_nothing(caplog):

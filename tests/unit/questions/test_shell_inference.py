@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -578,6 +579,28 @@ def test_a_bar_on_a_terminal(monkeypatch):
         assert "profile:  40%" in terminal.text
         done(60)
     assert terminal.text.endswith("\r")  # nothing is left behind
+
+
+def test_what_an_earlier_run_did_is_not_in_the_rate(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress.bar("profile", 100, "points") as done:
+        assert done is not None
+        done.kept(60)
+        assert "profile: compiling:  60%" in terminal.text
+        done(10)
+        assert "profile:  70%" in terminal.text
+        done(5)
+        assert done._shown.n - done._shown.initial == 5
+
+
+def test_words_about_compiling_are_for_those_without_a_bar(monkeypatch, caplog):
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with progress.bar("profile", 100):
+        logging.getLogger("bknn").warning("compiling the profile")
+    assert not caplog.records
+    logging.getLogger("bknn").warning("compiling the profile")
+    assert len(caplog.records) == 1
 
 
 def test_no_bar_without_a_terminal(capsys):
