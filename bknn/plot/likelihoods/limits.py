@@ -186,7 +186,7 @@ def scan(found: Limit, point: int = 0) -> Figure:
     with style():
         words = f"{_words(found)}; {number(what.toys)} toys"
         text = Caption(words, _WIDTH)
-        figure, ax = _panel(text.room, _LEGEND * 2 + 0.12)
+        figure, ax = _panel(text.room, _LEGEND * 3 + 0.12)
         ax.set_ylim(0.0, 1.0)
         _bands(ax, what.values, what.expected, 0.0, 1.0)
         dashed: dict[str, Any] = {"color": BLACK, "linestyle": (0, (4, 2))}
@@ -201,12 +201,20 @@ def scan(found: Limit, point: int = 0) -> Figure:
             linewidth=1.0,
             label="observed",
         )
-        ax.axhline(1 - found.cl, color=VERMILLION, linewidth=0.8)
+        alpha = 1 - found.cl
+        ax.axhline(alpha, color=VERMILLION, linewidth=0.8, label=f"{100 * found.cl:g}% excluded")
         if np.isfinite(found.observed[point]):
             error = float(found.observed_error[point])
             value = float(found.observed[point])
-            ax.axvspan(value - error, value + error, color=tint(SKY, 0.5), linewidth=0, zorder=0.5)
-        ax.set_xlim(what.values[0], what.values[-1])
+            ends = value - error, value + error
+            ax.axvspan(
+                *ends, color=tint(SKY, 0.5), linewidth=0, zorder=0.5, label="limit, error of toys"
+            )
+        # Not where everything is excluded by far.
+        high = np.nanmax([what.observed, *what.expected.values()], axis=0)
+        some = np.flatnonzero(high > 0.2 * alpha)
+        last = min(int(some[-1]) + 1 if some.size else 0, len(what.values) - 1)
+        ax.set_xlim(what.values[0], what.values[max(last, 1)])
         ax.set_xlabel(_named(found, found.parameter))
         ax.set_ylabel(_NAMES[found.statistic])
         _legend(figure, ax)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from scipy.interpolate import RectBivariateSpline
 
 from bknn.plot.drawing.scale import Scale
 from bknn.plot.drawing.style import (
@@ -35,6 +36,7 @@ from bknn.studies.scenarios import RESCALED, ScenarioFit, Scenarios
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _STYLES = ("-", "--", "-.", ":")
+_WORDS = ("full", "dashed", "dash-dotted", "dotted")
 
 # Inches.
 _TALL, _LEFT, _RIGHT, _BOTTOM, _TOP = 3.3, 0.6, 1.75, 0.36, 0.12
@@ -173,7 +175,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
     wide, tall = 3.0, 3.0
     width = _LEFT + 0.15 + wide + 1.75
     held = ", ".join(kept(target.parameters, found.fixed))
-    levels = ", ".join(f"{n:g}" for n in first.lines)
+    levels = ", ".join(f"{n:g} ({_WORDS[j % 4]})" for j, n in enumerate(first.lines))
     with style():
         text = Caption(
             f"{plain(target.model.name)}{f', {held}' if held else ''}; contours of {levels} sigma "
@@ -207,13 +209,17 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
                 if combined:
                     heights = sorted(contour.levels.values())
                     fills = [tint(GREY, 0.35), tint(GREY, 0.18), tint(GREY, 0.1)][: len(heights)]
-                    levels_of = [-1.0, *heights[: len(fills)]]
-                    ax.contourf(*axes, contour.profile.delta.T, levels_of, colors=fills)
+                    levels_of = heights[: len(fills)]
+                    x, y, delta = _finer(*axes, contour.profile.delta)
+                    lowest = min(float(delta.min()), 0.0) - 1.0
+                    ax.contourf(x, y, delta.T, [lowest, *levels_of], colors=fills)
                 for j, lines in enumerate(contour.lines.values()):
                     for line in lines:
                         x, y = (scales[a](sign[a] * line[:, a]) for a in (0, 1))
                         ax.plot(x, y, color=colour, linestyle=_STYLES[j % 4], linewidth=0.9)
-            handles.append(Line2D([], [], color=colour, label=plain(name)))
+            alone = contour.profile.target.measurements
+            label = plain(name) if name == COMBINED else data_labels(alone)
+            handles.append(Line2D([], [], color=colour, label=label))
         ax.set_xlabel(scales[0].label)
         ax.set_ylabel(scales[1].label)
         ends = [scale(np.array([x.min(), x.max()])) for scale, x in zip(scales, drawn, strict=True)]
@@ -228,3 +234,16 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
         text.write(figure)
     return figure
+
+
+def _finer(
+    x: np.ndarray, y: np.ndarray, values: np.ndarray, times: int = 8
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grid with more points, so that a filled region ends at lines that are exact."""
+    order = [np.argsort(axis) for axis in (x, y)]  # mirrored axes fall
+    x, y, values = x[order[0]], y[order[1]], values[np.ix_(*order)]
+    if min(values.shape) < 4 or not np.isfinite(values).all():
+        return x, y, values
+    spline = RectBivariateSpline(x, y, values)
+    fine = [np.linspace(axis[0], axis[-1], times * (len(axis) - 1) + 1) for axis in (x, y)]
+    return fine[0], fine[1], spline(*fine)

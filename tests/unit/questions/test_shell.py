@@ -419,7 +419,12 @@ def test_figures(folder, tmp_path):
     assert done.out.splitlines()[-1] == f"written          {tmp_path}/: {', '.join(written)}"
     assert {p.name for p in tmp_path.iterdir()} == set(written)
     assert (tmp_path / "bins.pdf").read_bytes().startswith(b"%PDF")
-    assert (tmp_path / "bins.png").read_bytes().startswith(b"\x89PNG")
+    picture = (tmp_path / "bins.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    # The same again, and of a run that is not there a sentence.
+    assert run("draw", tmp_path, "--out", tmp_path / "again").code == 0
+    assert (tmp_path / "again" / "bins.png").read_bytes() == picture
+    assert "result.json" in refusal("draw", tmp_path / "again")
 
 
 @pytest.mark.parametrize("below", [".", "below"])

@@ -266,6 +266,7 @@ def test_impacts(folder, analysis):
     arrays = opened(path / "impacts.nc")
     assert arrays["nuisance"].values.tolist() == list(expected.names)
     assert (path / "ranking.pdf").is_file()
+    drawn_again(path)
 
 
 def test_groups_of_impacts(folder):
@@ -345,6 +346,7 @@ def test_global_significance_in_two_jobs(folder):
     assert found[2]["failed"] == 0
     assert "none of 30 toys failed" in whole.out
     assert (three / "significance.pdf").is_file()
+    drawn_again(three)
 
 
 # ---------------------------------------------------------------- bknn toys
