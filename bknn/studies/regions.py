@@ -47,6 +47,9 @@ class Regions(Answer):
         change no expected count."""
         last = list(self.contours.values())[-1].profile
         target, axes = last.target, last.axes
+        couplings = {p.name for p in target.parameters if p.coupling}
+        if couplings and not couplings.issuperset(self.parameters):
+            return ((1.0, 1.0),)  # a coupling against a mass has one sign to be drawn with
         where = [target.index(name) for name in self.parameters]
         vector = np.array(target.init_vector)
         for name, value in self.fixed.items():

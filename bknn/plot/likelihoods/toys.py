@@ -43,6 +43,9 @@ _CURVE: dict[str, Any] = {"color": BLACK, "linewidth": 1.0}
 _OTHER: dict[str, Any] = {"color": BLACK, "linewidth": 1.0, "linestyle": (0, (3, 2))}
 _DATA: dict[str, Any] = {"color": VERMILLION, "linewidth": 1.4}
 
+#: How far up the line of the data goes, in parts of the panel: not behind the legend.
+_BELOW_LEGEND = 0.7
+
 
 def significance(found: Significance) -> Figure:
     """Draw t of the toys of the null, and where the data lie.
@@ -63,7 +66,7 @@ def significance(found: Significance) -> Figure:
         low, high = _range(t, observed, None if signed else 0.0)
         edges = np.linspace(low, high, 61)
         p = found.fraction
-        local_p = f"p = {number(found.p)}, z = {found.z:.2f}"
+        local_p = f"p = {_chance(found.p)}, z = {found.z:.2f}"
         if found.meaningless:
             said = f"{_p(p)}, z {_z(p)}, wherever the best fit is; at one place {local_p}"
         else:
@@ -97,8 +100,8 @@ def significance(found: Significance) -> Figure:
             _curve(ax, far, lambda x: 1 - tail(x), len(t), _OTHER)
             label = f"with {crossings.mean:.1f} upcrossings of {crossings.level:g}"
             handles.append(Line2D([], [], label=label, **_OTHER))
-        ax.axvline(observed, **_DATA)
-        handles.append(Line2D([], [], label=f"data, $t$ = {number(observed)}", **_DATA))
+        ax.axvline(observed, ymax=_BELOW_LEGEND, **_DATA)
+        handles.append(Line2D([], [], label=f"data, $t$ = {_two(observed)}", **_DATA))
         ax.set_yscale("log")
         most = ax.get_ylim()[1]
         ax.set_ylim(0.5, 4 * most)
@@ -126,10 +129,11 @@ def goodness_of_fit(found: GoodnessOfFit) -> Figure:
         raise errors.ParameterError(f"there is nothing to draw: {found.failed}.")
     with style():
         low, high = _range(values, found.statistic, None)
+        low = max(low, 0.0)
         edges = np.linspace(low, high, 51)
         text = _caption(
             found.best.target,
-            f"{_p(found.fraction)}; {number(found.asymptotic_p)} by the curve",
+            f"{_p(found.fraction)}; {_chance(found.asymptotic_p)} by the curve",
             found.toys,
         )
         figure, (ax,) = _panels(1, text)
@@ -140,9 +144,9 @@ def goodness_of_fit(found: GoodnessOfFit) -> Figure:
         if found.dof > 0:
             _curve(ax, edges, lambda x: stats.chi2.cdf(x, found.dof), len(values), _CURVE)
             handles.append(Line2D([], [], label=f"$\\chi^2$, {found.dof} d.o.f.", **_CURVE))
-        ax.axvline(found.statistic, **_DATA)
-        handles.append(Line2D([], [], label=f"data, {number(found.statistic)}", **_DATA))
-        ax.set_ylim(0, 1.32 * ax.get_ylim()[1])
+        ax.axvline(found.statistic, ymax=_BELOW_LEGEND, **_DATA)
+        handles.append(Line2D([], [], label=f"data, {_two(found.statistic)}", **_DATA))
+        ax.set_ylim(0, 1.4 * ax.get_ylim()[1])
         ax.set_xlabel(r"$-2\,\ln\,(L_{\rm best}\,/\,L_{\rm saturated})$")
         _labelled(ax, edges, handles)
         text.write(figure)
@@ -235,8 +239,16 @@ def _caption(analysis: Analysis, said: str, toys: Toys | None) -> Caption:
 
 def _p(p: Fraction) -> str:
     if p.k == p.n:
-        return f"all toys beyond, p > {number(p.lower())}"
-    return f"p = {number(p.value, p.error)}" if p.k else f"no toy beyond, p < {number(p.upper())}"
+        return f"all toys beyond, p > {_two(p.lower())}"
+    return f"p = {number(p.value, p.error)}" if p.k else f"no toy beyond, p < {_chance(p.upper())}"
+
+
+def _chance(p: float) -> str:
+    return number(float(f"{p:.2g}"))
+
+
+def _two(x: float) -> str:
+    return f"{x:.2f}".replace("-", "−")
 
 
 def _z(p: Fraction) -> str:
@@ -275,8 +287,4 @@ def _curve(
 def _labelled(ax: Axes, edges: np.ndarray, handles: list[Patch | Line2D]) -> None:
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylabel("toys", labelpad=3)
-    # The line of the data may run behind it.
-    legend = ax.legend(
-        handles=handles, loc="upper right", borderaxespad=0.4, frameon=True, framealpha=1.0
-    )
-    legend.get_frame().set_edgecolor("none")
+    ax.legend(handles=handles, loc="upper right", borderaxespad=0.4)
