@@ -1,7 +1,7 @@
 """A look at a spectrum that a user wrote, before anything is computed with it.
 
 What is called with traced numbers fails deep inside of JAX, and a NaN looks like a fault of the
-data. So a model of one's own is called once, when it is first used, and what is wrong with it is
+data. So a user's model is called once, when it is first used, and what is wrong with it is
 said in a sentence that names the model, the q2 and what to write instead.
 """
 

@@ -13,7 +13,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.slopes import rates_of_many
-from bknn.likelihood.outcomes import poisson
+from bknn.likelihood.data_distribution import poisson
 
 #: Points of the parameters whose expectations are computed together.
 _TOGETHER = 256

@@ -105,7 +105,7 @@ def events(
 
 
 def remark(found: float) -> str:
-    """Return what is to be said of so many events: a clause, empty if they are not few."""
+    """Return the remark about a number of events: a clause, empty if they are not few."""
     if not found < FEW:
         return ""
     size = f"about {found:.2g}" if found > 0.1 else "fewer than 0.1"

@@ -30,8 +30,8 @@ HIGGS_VEV = 246.21965
 #: Reference scale of operators of dimension 5 and more, GeV (as in arXiv:2403.13887).
 LAMBDA = 1e4
 
-#: Priors of couplings are uniform up to so many times their start, where the branching fraction is
-#: about what the data leave to new particles: rates up to 25 times that. Fits go further.
+#: Priors of couplings are uniform up to this many times their start, where the branching fraction
+#: is about what the data leave to new particles: rates up to 25 times that. Fits go further.
 PRIOR_REACH = 5.0
 
 #: Where rates diverge with the mass of a longitudinal particle, priors of the mass begin here, GeV:

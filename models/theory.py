@@ -89,7 +89,7 @@ class Theory:
             Belle II counts it as background.
 
     Raises:
-        UnknownNameError: a set that nobody knows.
+        UnknownNameError: an unknown set.
     """
 
     name: str

@@ -68,7 +68,7 @@ class Part:
 
         Raises:
             DataError: a signal that cannot be folded.
-            UnknownNameError: a null spectrum that nobody knows.
+            UnknownNameError: an unknown null spectrum.
         """
         where = f"measurement {measurement.name!r}"
         if not measurement.signal:

@@ -14,11 +14,14 @@ from bknn.analysis.log_density import Data, LogDensity, Structure
 from bknn.analysis.results import Results
 from bknn.analysis.signal import Signal
 from bknn.analysis.vector import Parameters, Vector
-from bknn.likelihood.outcomes import Outcomes
+from bknn.likelihood.data_distribution import DataDistribution
 
 
 class Interface:
-    """The words of `Vector`, `Signal` and `LogDensity` in one place.
+    """`Vector`, `Signal` and `LogDensity` of an analysis, as one object.
+
+    Each word is forwarded by hand, so that types and help are those of one class; an attribute that
+    looks names up would have neither.
 
     Attributes:
         vector: what the entries of the flat vector are.
@@ -34,7 +37,7 @@ class Interface:
 
     @property
     def results(self) -> Results:
-        """What was measured that is no count."""
+        """Measured numbers other than counts."""
         return self.signal.results
 
     @property
@@ -116,8 +119,8 @@ class Interface:
         return self.density.n_bins
 
     @property
-    def outcomes(self) -> Outcomes:
-        """What the numbers that were observed are, and how likely others are."""
+    def outcomes(self) -> DataDistribution:
+        """The distribution of the data, given their expectations."""
         return self.density.outcomes
 
     @property
@@ -194,12 +197,12 @@ class Interface:
         return self.density(vector, data)
 
     def log_shape(self, vector: Array | np.ndarray, data: Data, *, beyond: bool = False) -> Array:
-        """Return what of the log likelihood depends on the parameters (size,).
+        """Return the log likelihood but for terms without the parameters (size,).
 
         With `beyond` empty bins add -rate where the rate is negative, too, as in pyhf, not -inf.
         """
         return self.density.log_shape(vector, data, beyond=beyond)
 
     def log_norm(self, data: Data) -> Array | np.ndarray | float:
-        """Return what is left: log Gamma functions of the counts, widths of the constraints."""
+        """Return those terms: log Gamma functions of the counts, widths of the constraints."""
         return self.density.log_norm(data)

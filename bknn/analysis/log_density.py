@@ -14,8 +14,8 @@ from jax import Array
 
 from bknn.analysis.signal import Signal, SignalLike
 from bknn.analysis.vector import Vector
+from bknn.likelihood.data_distribution import DataDistribution
 from bknn.likelihood.derivatives import Derivatives
-from bknn.likelihood.outcomes import Outcomes
 from bknn.likelihood.sparse import place, take
 from bknn.likelihood.terms import auxiliary_norm, auxiliary_shape, normal_norm, normal_shape
 
@@ -92,11 +92,11 @@ class LogDensity:
         return self.vector.poisson
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> DataDistribution:
         """What the numbers that were observed are, and how likely others are."""
         results = self.signal.results
         n_counts = sum(p.pdf.n_bins for p in self.signal.parts)
-        return Outcomes(n_counts, results.below, results.above)
+        return DataDistribution(n_counts, results.below, results.above)
 
     @cached_property
     def data(self) -> Data:
@@ -220,7 +220,7 @@ class LogDensity:
         return self.log_shape(vector, data) - self.log_norm(data)
 
     def log_shape(self, vector: Array | np.ndarray, data: Data, *, beyond: bool = False) -> Array:
-        """Return what of the log likelihood depends on the parameters.
+        """Return the log likelihood but for terms without the parameters.
 
         With `beyond` empty bins add -rate where the rate is negative, too, as in pyhf, not -inf.
         """
@@ -238,7 +238,7 @@ class LogDensity:
         return result
 
     def log_norm(self, data: Data) -> Array | np.ndarray | float:
-        """Return what is left: log Gamma functions of the counts, widths of the constraints."""
+        """Return those terms: log Gamma functions of the counts, widths of the constraints."""
         observed, poisson = self.outcomes.norm(data.counts), auxiliary_norm(data.poisson)
         return observed + poisson.sum() + normal_norm(self.normal[2])
 

@@ -41,7 +41,7 @@ class QuantityLimits:
     def expected(
         self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
-        """Return what a model expects (m,), 0 where a table says nothing."""
+        """Return the expectations of a model (m,), 0 outside the range of a table."""
         ratios = []
         for table in self.tables:
             at = [prediction.quantity(model, axis, params) for axis in table.axes]

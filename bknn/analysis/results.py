@@ -21,7 +21,7 @@ Use = tuple[str, Callable[[Spectrum], Array]]
 
 
 class Term(Protocol):
-    """Numbers that were measured and are no counts: a part of `Results`.
+    """Measured numbers other than counts: a part of `Results`.
 
     Attributes:
         names: one a number.
@@ -48,8 +48,8 @@ class Term(Protocol):
     def expected(
         self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
-        """Return what a model expects (m,), a pure function of all its parameters; `found` yields
-        what `uses` made of its spectra."""
+        """Return the expectations of a model (m,), a pure function of all its parameters; `found`
+        yields what `uses` made of its spectra."""
         ...
 
     def check(self, model: Any) -> None:
@@ -58,7 +58,7 @@ class Term(Protocol):
 
 
 class Results:
-    """All that was measured and is no count, in this order: the results of all measurements, their
+    """All measured numbers other than counts, in this order: the results of all measurements, their
     limits against a mass, those against other quantities, and further terms.
 
     Attributes:
@@ -100,7 +100,7 @@ class Results:
     def expected(
         self, model: Any, params: Mapping[str, ArrayLike], found: Sequence[Array]
     ) -> Array:
-        """Return what a model expects (m,), a pure function of all its parameters.
+        """Return the expectations of a model (m,), a pure function of all its parameters.
 
         Args:
             model: that predicts.

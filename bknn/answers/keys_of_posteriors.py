@@ -87,7 +87,7 @@ CHECK = record(
     {
         "p": of(
             NUMBER,
-            "how often counts thrown at draws are as far from what is expected as those observed",
+            "how often data thrown at draws are at least as far from the expectation as the data",
         ),
         "p_error": of(NUMBER, "from the number of draws"),
         "draws": of(INTEGER, "how many"),

@@ -94,7 +94,7 @@ class Outline(_Kept):
         normal: positions, centres and widths of what has a normal constraint, (n,) each.
         poisson: positions, counts and rates of what has a Poisson constraint, (n,) each.
         model, measurements, response: which.
-        data: observed counts and auxiliary data; None for a density of one's own.
+        data: observed counts and auxiliary data; None for a density of the user's.
         in_channels: (number of the measurement, channel, bins), in the order of the counts.
         bins: the channel of each count, then names of other results.
     """
@@ -196,7 +196,7 @@ class Outline(_Kept):
 
 
 def placed(channels: Iterable[tuple[Any, str, int]]) -> list[tuple[Any, str, slice]]:
-    """Return (measurement, channel, where its bins are) of channels with so many bins.
+    """Return (measurement, channel, where its bins are) of channels with the given numbers of bins.
 
     >>> placed([("a", "SR", 3), ("a", "CR", 2)])
     [('a', 'SR', slice(0, 3, None)), ('a', 'CR', slice(3, 5, None))]

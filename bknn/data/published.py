@@ -44,7 +44,7 @@ def read(path: Path, load: Load) -> Measurement:
     Raises:
         DataError: an entry that is missing, unknown, of the wrong kind or without sense; the
             sentence names the file, the table and the entry.
-        UnknownNameError: an entry or a decay that nobody knows; close matches are named.
+        UnknownNameError: an unknown entry or decay; close matches are named.
     """
     return _File(path, store.read_toml(path), load).measurement()
 

@@ -128,7 +128,7 @@ def constraints(pdf: HistFactory) -> Knowledge:
         free = [n for n, ok in zip(pdf.parameter_names, known, strict=True) if not ok]
         raise errors.WorkspaceError(
             f"{len(free)} parameters have no constraint ({', '.join(free[:4])}), so there is no "
-            "covariance of what is expected; fix them in the workspace, or fold the channels that "
+            "covariance of the expectations; fix them in the workspace, or fold the channels that "
             "determine them in (`controls`)."
         )
     return Knowledge(centre, np.diag(variance))

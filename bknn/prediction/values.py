@@ -67,7 +67,7 @@ def predict(
     check(model, observable, channel, q2, part=part)
     values, floating, sigma = _values(model, where, params or {})
     if not knows_standard_model(model):
-        # As in an analysis: a spectrum of one's own sees numbers of JAX, with their 1/0.
+        # As in an analysis: a user's spectrum gets numbers of JAX, with their 1/0.
         fixed = {p.name for p in model.parameters if p.fixed}
         values = {n: x if n in fixed else jnp.asarray(x, float) for n, x in values.items()}
     names = list(floating)
@@ -126,7 +126,7 @@ def _fraction(
     resolution: float = 0.0,
     part: str = "all",
 ) -> tuple[Array, Array]:
-    """Return what an observable is the ratio of, 1 below for what is none."""
+    """Return numerator and denominator of an observable; the latter is 1 if it is no ratio."""
     if observable in derived_quantities(model):
         return derived(model, params)[observable], jnp.ones(())
 

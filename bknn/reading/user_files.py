@@ -1,7 +1,7 @@
 """Files that a user hands in, opened in one way: JSON, TOML, YAML and tables, gzipped or not.
 
 A file may hold anything. What no honest file has is refused here, in a sentence and before it costs
-time or memory: more than so many bytes (unpacked, if it is gzipped), values nested deeper than
+time or memory: more than a number of bytes (unpacked, if it is gzipped), values nested deeper than
 `DEEPEST`, a key given twice, a whole number beyond double precision, aliases of YAML, which can
 stand for themselves or for gigabytes.
 """

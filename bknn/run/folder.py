@@ -59,7 +59,7 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
         _compare(folder, card, before, now)
     except (KeyError, TypeError, AttributeError) as problem:
         raise errors.RunError(
-            f"{path} cannot be read ({problem}), so nobody knows what was asked; choose another "
+            f"{path} cannot be read ({problem}), so it is not known what was asked; choose another "
             "--out."
         ) from None
 

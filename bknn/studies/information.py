@@ -67,7 +67,7 @@ class Outcome:
 def outcome(
     analysis: Analysis, truth: Mapping[str, float], today: FitResult | None = None
 ) -> Outcome:
-    """Return what a model expects of measurements.
+    """Return the expectations of a model for measurements.
 
     Args:
         analysis: of the model and the measurements to come.

@@ -27,7 +27,7 @@ from bknn.inference.samplers.whitening import LogWeight
 #: Members of the population that are replaced at a time: this part of them.
 _AT_A_TIME = 8
 
-#: Replacements between two looks at what is left, in units of those at a time.
+#: Replacements between two estimates of the remaining evidence, in units of those at a time.
 _BETWEEN = 4
 
 #: It ends when the survivors hold this part of the evidence at most (they are counted in) ...

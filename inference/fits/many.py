@@ -1,6 +1,6 @@
 """Many fits as chunks of one compiled program, on all cores and devices.
 
-A chunk is as large as the processor's cache likes, whatever the number of fits: memory does not
+The size of a chunk is that of the processor's cache, whatever the number of fits: memory does not
 grow with it, and one program serves all sizes (a few, for the last and smaller chunks). Several
 devices share each chunk; on processors with several cores chunks run side by side.
 """
@@ -69,7 +69,7 @@ def program(minimise: Minimise) -> Minimise:
 
 
 def _is_shared(fits: int) -> bool:
-    """Whether so many fits are worth more than one device."""
+    """Whether this many fits are worth more than one device."""
     return len(jax.devices()) > 1 and fits >= _WORTH * len(jax.devices())
 
 
@@ -91,7 +91,7 @@ def run(
 ) -> tuple[Minimum, np.ndarray]:
     """Fit from every start and keep the lowest minimum of each fit.
 
-    A start that has far to go when another has long arrived lower is given up, EXHAUSTED.
+    A start is given up, EXHAUSTED, where it is far from converged and another ended much lower.
 
     Args:
         program: from `program`.
@@ -99,8 +99,8 @@ def run(
         data: common (n,), or one set a fit (fits, n).
         moving: common (size,), or of each fit (fits, size).
         chunk: fits from one start that run together on one device.
-        fill: fewer are filled up to so many, so that they share the program of many: another size
-            would be another program, which takes seconds to compile.
+        fill: fewer fits than this are filled up to it, so that they share the program of many:
+            another size would be another program, which takes seconds to compile.
         stragglers: whether those that take long go on in a program of their own, where it pays.
         every: whether to keep where every start ended, not the lowest alone.
         progress: is told how many more fits are done.
@@ -157,7 +157,7 @@ def _all(
     fill: int,
     own_program: bool,
 ) -> Minimum:
-    """Fit a chunk. The few that take long go on without the others, which would only wait."""
+    """Fit a chunk; the few fits that take long go on in a program of their own."""
     room = max(len(starts), fill)
     allowed = len(starts) // 8 if own_program or n_starts > 1 else 0
     found = _padded(program, starts, data, moving, room, allowed)
@@ -178,7 +178,7 @@ def _all(
 def _hopeless(found: Minimum, n_starts: int) -> np.ndarray:
     """Return which of several starts of a fit cannot become its lowest minimum any more.
 
-    Ten times as far as it hopes to go, and it is still above one that has arrived.
+    Even ten times its expected decrease leaves it above one that has converged.
     """
     done = np.where(found.outcome == CONVERGED, found.value, np.inf).reshape(-1, n_starts)
     lowest = np.repeat(done.min(axis=1), n_starts)
@@ -213,7 +213,7 @@ def _padded(
 
 
 def _size(fits: int) -> int:
-    """Return how many fits are done in place of so many: one, 32, or a power of two from 128 on.
+    """Return the number of fits to which a number is filled up: 1, 32, or a power of 2 from 128 on.
 
     Every size is a program of its own, which takes seconds to compile; 128 fits take 30 ms.
     """

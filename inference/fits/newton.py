@@ -283,7 +283,7 @@ _MEMORY = 5
 #: Below this promised decrease gradients decide whether a step helped, values no longer.
 _NEAR = 1e-8
 
-#: Up to so many unconstrained parameters have derivatives of their own in every fit.
+#: Up to this many unconstrained parameters have derivatives of their own in every fit.
 _OWN = 8
 
 

@@ -31,8 +31,8 @@ from bknn.likelihood.sparse import take
 from bknn.parameters import Parameter
 from bknn.programs import Program
 
-#: Fits begin at so many peaks of the score. Of 400 Belle II toys none had its lowest minimum beyond
-#: the first six.
+#: Fits begin at this many peaks of the score. Of 400 Belle II toys none had its lowest minimum
+#: beyond the first six.
 PEAKS = 8
 
 #: Points of the grid between two starts of a parameter, and at most in all.

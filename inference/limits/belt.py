@@ -19,10 +19,10 @@ from bknn.analysis.analysis import Data
 from bknn.inference.limits.conditional_fits import EQUAL, Conditional, Ensemble, Fits, seed_of
 from bknn.inference.limits.exact_sums import EveryOutcome
 
-#: A value is surely accepted, or surely not, if p is so many errors away from 1 - level.
+#: A value is accepted, or rejected, for certain if p is this many errors away from 1 - level.
 SURE = 2.0
 
-#: More values tell nothing where two values of p differ by less than so many errors.
+#: No values are added between two whose p differ by less than this many errors.
 _DIFFERENT = 1.5
 
 #: How often steps are cut at most.
@@ -179,7 +179,7 @@ class Thrown(Belt):
         return 0.5 * (self._ranked(1.0) - self._ranked(-1.0))
 
     def _ranked(self, sigmas: float) -> np.ndarray:
-        """Return t of the ranks of the levels, moved by so many errors of these (l, n)."""
+        """Return t of the ranks of the levels, moved by a number of their errors (l, n)."""
         levels, found = np.array(self.levels), np.full((len(self.levels), len(self.t)), np.nan)
         for k, t in enumerate(self.t):
             if (m := len(t)) > 1:

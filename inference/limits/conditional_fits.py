@@ -252,7 +252,7 @@ class Conditional:
 
     def distance(self, vectors: np.ndarray, sigmas: float, side: float = 1.0) -> np.ndarray:
         """Return how far from `vectors` (m, size) the parameter of interest may go until the rates
-        have changed by so many statistical standard deviations (m,): where to look first."""
+        have changed by this many statistical standard deviations (m,): where to look first."""
         i, bound = self.index, (self.bound_high if side > 0 else self.bound_low)
         centre = vectors[:, i]
         room = np.abs(bound - centre)

@@ -78,7 +78,7 @@ class Predictive(Answer):
 
     @cached_property
     def discrepancies(self) -> tuple[np.ndarray, np.ndarray]:
-        """How far observed and thrown counts are from what is expected, (n,) each.
+        """How far observed and thrown counts are from the expectation, (n,) each.
 
         For a posterior it is the saturated deviance from the rates of each draw. Draws of a prior
         are far from any data; there it is the distance from the mean of all thrown counts, squared,
@@ -98,7 +98,7 @@ class Predictive(Answer):
 
     @property
     def p(self) -> Fraction:
-        """How often thrown counts are as far from what is expected as those observed, or farther.
+        """How often thrown counts are at least as far from the expectation as those observed.
 
         Of a posterior, values near 0 say that the model does not describe the data, those near 1
         that counts agree better than they should. It is not uniform in repetitions: the draws know
@@ -125,8 +125,8 @@ class Predictive(Answer):
         """What the check says, in a sentence or two."""
         p = self.p
         said = (
-            f"{p.k} of {p.n} data sets thrown from the {self.kind} are as far from what is "
-            f"expected as the data, or farther: p = {p}."
+            f"{p.k} of {p.n} data sets thrown from the {self.kind} are at least as far from the "
+            f"expectation as the data: p = {p}."
         )
         if p.upper() < _RARE:
             said += (

@@ -43,7 +43,7 @@ from bknn.storage.store import Memory, Store
 DRAWS, MINUTES = 1000, 30.0
 
 
-#: With a target of effective draws, at most so many times the draws asked for.
+#: With a target of effective draws, at most this many times the draws asked for.
 _ROUNDS = 20
 
 
@@ -70,14 +70,14 @@ def sample(
         fixed: {name: value} of parameters that are not sampled.
         chains: how many, at least two to see whether they agree.
         draws: of each chain. By default 1000, and more until the chains have converged; see
-            `target_ess`. If a number is given, exactly so many.
+            `target_ess`. If a number is given, exactly that many.
         warmup: steps before the first draw, 300 by default.
         seed: of the random numbers; with the same seed the same draws.
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
             crosses between modes and gives the evidence as well), or "auto": tempered for more than
             one parameter of the model, whose posterior may be bent, for one with several starts,
             and where several modes are found.
-        target_ess: go on until every parameter has so many effective draws, in bulk and tails, and
+        target_ess: go on until every parameter has this many effective draws in bulk and tails and
             R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
         minutes: no more rounds of draws are begun that would end later; the status says so.
         data: counts and auxiliary data; the observation by default.
@@ -109,7 +109,7 @@ def sample(
     method = which_method(analysis, method, fixed or {}, data)
     plan = Plan.of(analysis, fixed, chains, warmup, seed, method)
     groups = range(-(-chains // together(chains)))
-    # Without a store of one's own, too, a second round goes on where the first ended.
+    # Without a store of the user's, too, a second round goes on where the first ended.
     work = store if isinstance(store, Work) else Work(Memory() if store is None else store)
     sampler = None
     if work.pool is None:
@@ -202,7 +202,7 @@ def run_group(
 ) -> Segment:
     """Draw segments of a group of chains, w, warm-up first; those that are kept are taken over.
 
-    Progress has been told of so many segments that were `reported`.
+    `reported` segments have been told to the progress.
     """
     with jax.default_device(devices()[group % len(devices())]):
         return _drawn(sampler, work, group, segments, progress, reported)
@@ -260,7 +260,7 @@ def _effective(done: list[Segment]) -> float:
     return float(np.min(effective_sample_size(draws)))
 
 
-#: After so many segments the progress says how many draws are effective.
+#: After this many segments the progress says how many draws are effective.
 _SAY = 5
 
 

@@ -26,13 +26,13 @@ from bknn.inference.profiles.profile import Profile, _grid, of_scan, scan
 #: units of the edge, and how often the search closes in.
 _PARTS, _EXACT, _MOST = np.linspace(0, 1, 9), 1e-9, 12
 
-#: Up to so many points all vectors are kept; searches on larger grids begin anew.
+#: Up to this many points all vectors are kept; searches on larger grids begin anew.
 _KEPT = 16384
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Contours(Answer):
-    """Lines on which the profile likelihood has risen by the level of so many sigma.
+    """Lines on which the profile likelihood has risen by the levels of some numbers of sigma.
 
     Attributes:
         profile: the grid on which they were looked for.

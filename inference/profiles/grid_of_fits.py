@@ -10,7 +10,7 @@ from bknn.inference.fits.newton import CONVERGED
 from bknn.inference.profiles.held import DISTINCT, Found, Points
 
 #: Neighbours whose difference in -2 log L their slopes do not explain are looked at: by so much,
-#: or by so many times as much as around them.
+#: or by this many times as much as around them.
 _MISS, _UNUSUAL = 1e-3, 3.0
 
 
@@ -18,7 +18,7 @@ _MISS, _UNUSUAL = 1e-3, 3.0
 LOWER = 1e-6
 
 
-#: Of so many points one begins at the starts of the nuisances, too, and not only at the best fit.
+#: One point in this many begins at the starts of the nuisances, too, not only at the best fit.
 _SECOND_OPINION = 16
 
 

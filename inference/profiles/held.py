@@ -21,7 +21,7 @@ from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries
 from bknn.inference.pieces import Progress, Work
 from bknn.programs import Program
 
-#: Few fits are filled up to so many, so that they share the program of many.
+#: Fewer fits than this are filled up to it, so that they share the program of many.
 LANES = 128
 
 #: Minima whose -2 log L differ by less are the same minimum.
@@ -41,7 +41,7 @@ class Found(NamedTuple):
     Attributes:
         vector: (n, size).
         twice_nll: -2 log L (n,).
-        slope: its derivatives by the parameters that are held, everything else following (n, held).
+        slope: its derivatives with respect to the held parameters, all others refitted (n, held).
         outcome: code of `bknn.inference.fits.newton` (n,).
         second: -2 log L of the next higher minimum that was found, NaN if none was (n,).
     """

@@ -32,7 +32,7 @@ class Profile(Answer):
         axes: their values, one array each.
         twice_nll: -2 log L, constants included, of the shape of the grid; at a point that did not
             converge it is an upper bound.
-        slope: its derivatives by the parameters (*grid, parameters).
+        slope: its derivatives with respect to the parameters (*grid, parameters).
         outcome: code of `bknn.inference.fits.newton` (*grid).
         second: -2 log L of the next higher minimum that was found at a point, NaN if none was.
         values: {name: value at the minimum (*grid)} of the model's other floating parameters; its

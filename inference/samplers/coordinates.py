@@ -29,7 +29,7 @@ from bknn.parameters import Parameter
 #: Points at which a wall is looked for.
 _POINTS = 64
 
-#: A bound so many widths from the centre of a constraint cuts off less than a millionth.
+#: A bound this many widths from the centre of a constraint cuts off less than a millionth.
 _FAR = 5.0
 
 

@@ -30,7 +30,7 @@ _THIN = 3
 #: Probability of acceptance that the step sizes aim at.
 _ACCEPT = 0.85
 
-#: One step in so many is a short one.
+#: One step in this many is a short one.
 _SHORT = 0.15
 
 #: Stands in for -infinity: exchanges with it never happen.

@@ -204,7 +204,7 @@ def _weigher(chart: Chart, walled: bool) -> Callable[[Array, Frame], Array]:
 
 
 def in_pieces(program: Callable[..., Any], rows: np.ndarray, *rest: Any) -> np.ndarray:
-    """Return a function of many rows (rows, n), always of so many at a time."""
+    """Return a function of many rows (rows, n), computed in chunks of one size."""
     parts = []
     for first in range(0, len(rows), _TOGETHER):
         index = np.minimum(np.arange(first, first + _TOGETHER), len(rows) - 1)
@@ -230,7 +230,7 @@ Linearise = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
 
 def linearisation(coordinates: Coordinates, observed: ArrayLike) -> Linearise:
-    """Return what a posterior is near a point, compiled once for all data sets."""
+    """Return the expansion of a posterior about a point, compiled once for all data sets."""
     counts = np.asarray(observed, float)
     analysis, chart, values = coordinates.analysis, coordinates.chart, coordinates.values
     slopes = Slopes(chart)

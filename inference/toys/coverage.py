@@ -13,12 +13,12 @@ from bknn import errors
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import with_error
 from bknn.inference.estimate import ONE_SIGMA, Fraction
-from bknn.inference.toys.failures import Failures
+from bknn.inference.toys.failures import Failures, OfToys
 from bknn.inference.toys.toys import Toys
 
 
 @dataclass(frozen=True, repr=False)
-class Coverage(Answer):
+class Coverage(OfToys, Answer):
     """How often intervals held the truth.
 
     Attributes:
@@ -49,16 +49,6 @@ class Coverage(Answer):
         """(found - nominal) / binomial error of the nominal level."""
         pairs = zip(self.fractions, self.levels, strict=True)
         return tuple((f.value - p) / math.sqrt(p * (1 - p) / max(f.n, 1)) for f, p in pairs)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the fits of all toys did."""
-        return not self.failed.count
-
-    @property
-    def status(self) -> str:
-        """How many toys are left out, in a sentence."""
-        return f"{self.failed}."
 
     def columns(self) -> dict[str, tuple[float, ...]]:
         """One row a level."""
@@ -140,7 +130,7 @@ def coverage(
 
 
 @dataclass(frozen=True, repr=False)
-class Bias(Answer):
+class Bias(OfToys, Answer):
     """How far estimates are from the truth on average.
 
     Attributes:
@@ -160,16 +150,6 @@ class Bias(Answer):
     spread: float
     n: int
     failed: Failures
-
-    @property
-    def converged(self) -> bool:
-        """Whether the fits of all toys did."""
-        return not self.failed.count
-
-    @property
-    def status(self) -> str:
-        """How many toys are left out, in a sentence."""
-        return f"{self.failed}."
 
     def shown(self) -> Shown:
         relative = self.mean / self.spread if self.spread > 0 else math.nan
@@ -204,7 +184,7 @@ def bias(toys: Toys, name: str) -> Bias:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pulls(Answer):
+class Pulls(OfToys, Answer):
     """(estimate - truth) / uncertainty; a standard normal distribution if all is well.
 
     Attributes:
@@ -239,16 +219,6 @@ class Pulls(Answer):
         n, centred = len(self.values), self.values - self.mean
         fourth = float(np.mean(centred**4))
         return math.sqrt(max(fourth - self.width**4, 0.0) / n) / (2 * self.width)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the fits of all toys did."""
-        return not self.failed.count
-
-    @property
-    def status(self) -> str:
-        """How many toys are left out, in a sentence."""
-        return f"{self.failed}."
 
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         return {"values": ("toy",)}

@@ -37,6 +37,22 @@ class Failures:
         return f"{self.count} of {self.total} toys failed ({causes}): {shown}{more}"
 
 
+class OfToys:
+    """What a number from toys says of those that are left out, for all such answers."""
+
+    failed: Failures
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fits of all toys did."""
+        return not self.failed.count
+
+    @property
+    def status(self) -> str:
+        """How many toys are left out, in a sentence."""
+        return f"{self.failed}."
+
+
 CAUSES = {
     STALLED: "stalled",
     EXHAUSTED: "not converged after all steps",

@@ -18,7 +18,7 @@ from bknn.inference.fits.position_scan import PEAKS, Scan
 #: Numbers in memory at once for the starts of the fits, at most.
 _NUMBERS = 2**22
 
-#: Fewer fits are filled up to so many, so that they share the program of many.
+#: Fewer fits than this are filled up to it, so that they share the program of many.
 _LANES = 128
 
 #: Toys in memory at once, at most.

@@ -174,7 +174,7 @@ def _trace(ax: Axes, posterior: Posterior, name: str, draws: np.ndarray) -> None
 
 
 def _ranks(ax: Axes, draws: np.ndarray) -> None:
-    """Histograms of the ranks of each chain's draws, as steps about what is expected."""
+    """Histograms of the ranks of each chain's draws, as steps about the expectation."""
     chains, n = draws.shape
     bins = int(np.clip(n // 25, 5, 20))
     rank = stats.rankdata(draws, method="average").reshape(draws.shape) - 0.5

@@ -56,7 +56,7 @@ def predictive(found: Predictive) -> Figure:
         data = data_labels(analysis.measurements)
         text = Caption(
             f"{found.kind} predictive of {plain(analysis.model.name)}, {data}; {found.n} draws; "
-            f"thrown data sets as far from what is expected as the data, or farther: {said}",
+            f"thrown data sets at least as far from the expectation as the data: {said}",
             layout.width,
         )
         figure = Figure(figsize=(layout.width, layout.height + text.room))

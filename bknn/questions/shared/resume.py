@@ -102,8 +102,8 @@ def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
         before = dict(user_files.read_json(path, error=errors.RunError))
     except (errors.RunError, TypeError, ValueError) as problem:
         raise errors.RunError(
-            f"{path} cannot be read ({problem}), so nobody knows what was asked; remove {folder}, "
-            "or choose another --out."
+            f"{path} cannot be read ({problem}), so it is not known what was asked; remove "
+            f"{folder}, or choose another --out."
         ) from None
     if changed := changes(before, now):
         raise errors.RunError(

@@ -322,7 +322,7 @@ def test_damaged_beginning(tmp_path, analysis):
     path.write_text("{")
     desk = Desk(resume=True)
     with (
-        pytest.raises(errors.RunError, match="nobody knows what was asked"),
+        pytest.raises(errors.RunError, match="not known what was asked"),
         resume.kept(desk, analysis, {}, tmp_path),
     ):
         pass

@@ -515,7 +515,7 @@ def test_another_version(folder, unfinished):
     said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
     assert f'packages.jax was "0.1" and is "{jax.__version__}"; the last digits' in said
     begun.write_text("[]")
-    assert "so nobody knows what was asked" in (
+    assert "so it is not known what was asked" in (
         run("run", folder / "card.toml", "--out", unfinished, "--resume").err
     )
 

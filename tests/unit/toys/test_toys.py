@@ -26,7 +26,7 @@ from bknn.inference.fits import position_scan
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED
 from bknn.inference.toys import coverage, goodness
 from bknn.inference.toys.toys import Toys, toys
-from bknn.likelihood.outcomes import poisson
+from bknn.likelihood.data_distribution import poisson
 
 from .. import small
 

@@ -1,6 +1,6 @@
-"""What can come out of a measurement, and how likely that is: counts, and other results.
+"""The probability distribution of the data, given their expectations: counts and other results.
 
-Counts are Poisson. A result x is one half of each of two normal densities about what is expected,
+Counts are Poisson. A result x is one half of each of two normal densities about its expectation m,
 
     log p(x | m) = -(x - m)^2 / (2 w^2) - log(sqrt(2 pi) (below + above) / 2),
 
@@ -27,8 +27,8 @@ _MANY = 1e5
 
 
 @dataclass(frozen=True, eq=False)
-class Outcomes:
-    """The numbers that are observed.
+class DataDistribution:
+    """The distribution of the observed numbers, given their expectations.
 
     Attributes:
         n_counts: how many of them are counts; they come first.
@@ -44,7 +44,7 @@ class Outcomes:
         return self.n_counts + len(self.below)
 
     def shape(self, observed: Array | np.ndarray, expected: Array) -> Array:
-        """Return what of the log likelihood depends on what is expected, both (size,).
+        """Return the log likelihood but for terms without the expectations; both are (size,).
 
         Empty bins are followed to negative expectations, as pyhf does; `wall` is what forbids them.
         """
@@ -55,14 +55,14 @@ class Outcomes:
         return jnp.sum(poisson_shape(observed[:n], expected[:n])) - 0.5 * jnp.sum(pulls**2)
 
     def wall(self, observed: Array | np.ndarray, expected: Array) -> Array:
-        """Return -inf where an empty bin expects less than nothing, 0 elsewhere; both (size,)."""
+        """Return -inf where an empty bin has a negative expectation, 0 elsewhere; both (size,)."""
         n = self.n_counts
         if isinstance(observed, np.ndarray) and (observed[:n] != 0).all():
             return jnp.zeros(())
         return jnp.sum(wall(jnp.asarray(observed[:n], float), expected[:n]))
 
     def norm(self, observed: Array | np.ndarray) -> Array | np.ndarray | float:
-        """Return what is left, to be subtracted; observed is (size,) or (..., size)."""
+        """Return the terms that `shape` leaves out, to be subtracted; observed (..., size)."""
         counts = poisson_norm(observed[..., : self.n_counts]).sum(axis=-1)
         return counts + self._norm_of_results
 
@@ -91,8 +91,8 @@ class Outcomes:
         return jnp.concatenate([counts, self._widths(observed, expected) ** -2.0])
 
     def variance(self, observed: Array | np.ndarray, expected: Array, least: float) -> Array:
-        """Return the inverse of the information, of counts within a factor of 2 of what is
-        expected (size,): what a step of a fit should be measured with."""
+        """Return the inverse of the information, for counts within a factor of 2 of their
+        expectations (size,): the metric of the steps of a fit."""
         n = self.n_counts
         safe = jnp.maximum(expected[:n], least)
         counts = safe / jnp.clip(observed[:n] / safe, 0.5, 2.0)
@@ -108,13 +108,13 @@ class Outcomes:
         return jnp.concatenate([counts, np.sqrt(self.below * self.above)])
 
     def possible(self, expected: Array | np.ndarray) -> Array:
-        """Return what is expected (..., size), without negative counts."""
+        """Return the expectations (..., size), negative counts set to 0."""
         if not self.below.size:
             return jnp.maximum(expected, 0.0)
         return jnp.where(np.arange(self.size) < self.n_counts, jnp.maximum(expected, 0.0), expected)
 
     def throw(self, key: Array, expected: Array) -> Array:
-        """Return what could be observed (size,), at a key of `jax.random`."""
+        """Return random data (size,), for a key of `jax.random`."""
         n = self.n_counts
         if not self.below.size:
             return poisson(key, expected)
@@ -126,7 +126,7 @@ class Outcomes:
         return jnp.concatenate([poisson(key, expected[:n]), expected[n:] + moved])
 
     def drawn(self, generator: np.random.Generator, expected: np.ndarray) -> np.ndarray:
-        """Return what could be observed (..., size), with NumPy's random numbers."""
+        """Return random data (..., size), with NumPy's random numbers."""
         n = self.n_counts
         counts = generator.poisson(np.maximum(expected[..., :n], 0.0)).astype(float)
         if not self.below.size:
@@ -138,17 +138,17 @@ class Outcomes:
         return np.concatenate([counts, expected[..., n:] + moved], axis=-1)
 
     def spread(self, expected: np.ndarray) -> np.ndarray:
-        """Return the variance of what could be observed (size,)."""
+        """Return the variance of the data (size,)."""
         results = (1 - 2 / np.pi) * (self.above - self.below) ** 2 + self.above * self.below
         return np.concatenate([np.maximum(expected[: self.n_counts], 0.0), results])
 
     def deviance(self, observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        """Return -2 log of the likelihood ratio to expecting just that (Baker and Cousins 1984).
+        """Return -2 log of the likelihood ratio to the saturated model (Baker and Cousins 1984).
 
         Args:
             observed, expected: (..., size).
 
-        >>> of_counts = Outcomes(2, np.zeros(0), np.zeros(0))
+        >>> of_counts = DataDistribution(2, np.zeros(0), np.zeros(0))
         >>> of_counts.deviance(np.array([4.0, 0.0]), np.array([4.0, 0.5])).item()
         1.0
         """
@@ -162,7 +162,7 @@ class Outcomes:
         return np.asarray(result + np.sum(((x - m) / self._widths_of(x, m)) ** 2, axis=-1))
 
     def saturated(self, observed: Array | np.ndarray) -> np.ndarray:
-        """Return log L if just that is expected, of observed numbers (..., size)."""
+        """Return log L of the saturated model, which expects the observations (..., size)."""
         counts = np.asarray(observed, float)[..., : self.n_counts]
         known = np.sum(xlogy(counts, counts) - counts - gammaln(counts + 1), axis=-1)
         return np.asarray(known - self._norm_of_results)

@@ -9,12 +9,12 @@ import bknn
 from bknn import inference, models
 from bknn.data import Measurement, Result
 from bknn.inference.datasets import saturated
-from bknn.likelihood.outcomes import Outcomes
+from bknn.likelihood.data_distribution import DataDistribution
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-COUNTS = Outcomes(2, np.zeros(0), np.zeros(0))
-BOTH = Outcomes(1, np.array([0.5, 1.0]), np.array([1.5, 1.0]))
+COUNTS = DataDistribution(2, np.zeros(0), np.zeros(0))
+BOTH = DataDistribution(1, np.array([0.5, 1.0]), np.array([1.5, 1.0]))
 
 
 def split_normal(x, m, below, above):
