@@ -144,7 +144,8 @@ def acceptance(found: FeldmanCousins, *, x_label: str | None = None) -> Figure:
             colour = colours[j % len(colours)]
             low, high = (found.critical[j] + s * found.critical_error[j] for s in (-1, 1))
             ax.fill_between(x, low, high, color=tint(colour, 0.3), linewidth=0)
-            label = f"{100 * level:g}% of toys are below"
+            of = "toys" if found.method == "toys" else "outcomes"
+            label = f"{100 * level:g}% of {of} are below"
             ax.plot(x, found.critical[j], color=colour, linewidth=1.1, label=label)
         ax.plot(x, found.observed, color=BLACK, marker="o", markersize=1.8, label="data", zorder=4)
         top = 1.35 * float(np.nanmax(found.critical + found.critical_error))
@@ -292,11 +293,9 @@ def _words(found: Limit) -> str:
 
 
 def _fc_words(found: FeldmanCousins) -> str:
-    words = [
-        f"Feldman-Cousins intervals of {symbol(found.parameter)} ≥ {found.lowest:g}"
-        if np.isfinite(found.lowest)
-        else f"Feldman-Cousins intervals of {symbol(found.parameter)}"
-    ]
+    words = [plain(found.label).replace("->", "→")] if found.label else []
+    bound = f" ≥ {found.lowest:g}".replace("-", "−") if np.isfinite(found.lowest) else ""
+    words.append(f"Feldman-Cousins intervals of {symbol(found.parameter)}{bound}")
     if np.isfinite(found.observed).all():
         for level in found.levels:
             parts = " and ".join(

@@ -98,7 +98,7 @@ def significance(found: Significance) -> Figure:
             # A bound, of small probabilities only.
             far = edges[tail(edges) < 0.5]
             _curve(ax, far, lambda x: 1 - tail(x), len(t), _OTHER)
-            label = f"with {crossings.mean:.1f} upcrossings of {crossings.level:g}"
+            label = f"anywhere: {crossings.mean:.2g} upcrossings of $t$ = {crossings.level:g}"
             handles.append(Line2D([], [], label=label, **_OTHER))
         ax.axvline(observed, ymax=_BELOW_LEGEND, **_DATA)
         handles.append(Line2D([], [], label=f"data, $t$ = {_two(observed)}", **_DATA))
