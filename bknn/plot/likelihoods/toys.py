@@ -64,7 +64,7 @@ def significance(found: Significance) -> Figure:
     signed = bool((t < 0).any()) or observed < 0
     with style():
         low, high = _range(t, observed, None if signed else 0.0)
-        edges = np.linspace(low, high, 61)
+        edges = _edges(low, high, len(t), 60)
         p = found.fraction
         local_p = f"p = {_chance(found.p)}, z = {found.z:.2f}"
         if found.meaningless:
@@ -130,7 +130,7 @@ def goodness_of_fit(found: GoodnessOfFit) -> Figure:
     with style():
         low, high = _range(values, found.statistic, None)
         low = max(low, 0.0)
-        edges = np.linspace(low, high, 51)
+        edges = _edges(low, high, len(values), 50)
         text = _caption(
             found.best.target,
             f"{_p(found.fraction)}; {_chance(found.asymptotic_p)} by the curve",
@@ -187,7 +187,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
     known = np.isfinite(sigma) & (sigma > 0)
     if known.sum() < 2:
         low, high = _range(values, truth, None)
-        edges = np.linspace(low, high, 41)
+        edges = _edges(low, high, len(values), 40)
         _histogram(ax, values, edges)
         ax.axvline(truth, **_DATA)
         ax.set_xlabel(symbol(name))
@@ -195,7 +195,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
     else:
         pull = (values[known] - truth) / sigma[known]
         reach = max(4.0, min(8.0, float(np.abs(pull).max())))
-        edges = np.linspace(-reach, reach, 49)
+        edges = _edges(-reach, reach, len(pull), 48)
         _histogram(ax, np.clip(pull, -reach, reach), edges)
         _curve(ax, edges, stats.norm.cdf, len(pull), _CURVE)
         ax.set_xlabel(f"pull of {symbol(name)}")
@@ -262,6 +262,12 @@ def _range(values: np.ndarray, observed: float, low: float | None) -> tuple[floa
     return (float(least - margin) if low is None else low), float(most + margin)
 
 
+def _edges(low: float, high: float, n: int, most: int) -> np.ndarray:
+    """Edges of bins for n toys: so many, at most, that few toys are no comb."""
+    bins = min(most, 2 * max(4, round(1.5 * n ** (1 / 3))))
+    return np.linspace(low, high, bins + 1)
+
+
 def _histogram(ax: Axes, values: np.ndarray, edges: np.ndarray) -> None:
     counts, _ = np.histogram(values, edges)
     ax.stairs(counts, edges, fill=True, **_TOYS)
@@ -274,14 +280,16 @@ def _curve(
     n: int,
     look: dict[str, Any],
 ) -> None:
-    """Draw what a distribution expects in every bin, as a curve through the bins' centres.
+    """Draw what a distribution expects in a bin of this width, as a curve over its centre.
 
     Args:
         below: the probability of a smaller value; what lies below the first edge is left out.
     """
-    expected = n * np.diff(below(edges))
+    half = 0.5 * (edges[1] - edges[0])
+    centres = np.linspace(edges[0] + half, edges[-1] - half, 20 * (len(edges) - 2) + 1)
+    expected = n * (below(centres + half) - below(centres - half))
     shown = expected > 1e-3
-    ax.plot(0.5 * (edges[1:] + edges[:-1])[shown], expected[shown], **look)
+    ax.plot(centres[shown], expected[shown], **look)
 
 
 def _labelled(ax: Axes, edges: np.ndarray, handles: list[Patch | Line2D]) -> None:
