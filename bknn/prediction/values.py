@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from bknn.prediction.derived import derived, derived_quantities
 from bknn.prediction.integrals import Q2, amount, density, known_now
 from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
 from bknn.prediction.prediction import Prediction
+from bknn.programs import Programs
 from bknn.spectrum import Spectrum
 
 
@@ -79,8 +80,12 @@ def predict(
 
     centre = jnp.array([floating[n] for n in names], float)
     if names:
-        program = jax.jit(lambda x: (*evaluate(x), jax.jacfwd(lambda x: evaluate(x)[0])(x)))
-        found, below, slopes = program(centre)
+        if observable in derived_quantities(model):
+            both = jax.jit(lambda x: (*evaluate(x), jax.jacfwd(lambda x: evaluate(x)[0])(x)))
+            found, below, slopes = both(centre)
+        else:
+            what = (model, observable, where, values, names, q2, part)
+            found, below, slopes = _at_centres(centre, *what)
         uncertainty = jnp.sqrt(slopes**2 @ sigma**2)
     else:
         found, below = evaluate(centre)
@@ -91,6 +96,49 @@ def predict(
         result = Prediction(found, uncertainty, observable, channel, q2, part)
     if known_now(result, below):
         _check_result(model, observable, channel, q2, result, below)
+    return result
+
+
+#: What was compiled for predictions, of the models that were used last.
+PROGRAMS = Programs()
+
+
+def _at_centres(
+    centre: Array,
+    model: Any,
+    observable: str,
+    where: Channel,
+    values: Mapping[str, Any],
+    names: Sequence[str],
+    q2: Q2,
+    part: str,
+) -> tuple[Array, Array, Array]:
+    """Return a value, what it is divided by, and its slopes where what is uncertain is at its
+    centre, by a program that takes all values but those of parameters that a model keeps fixed."""
+    own = {p.name for p in model.parameters if p.fixed}
+    fixed = {n: x for n, x in values.items() if n in own and known_now(x) and np.ndim(x) == 0}
+    others = {n: x for n, x in values.items() if n not in fixed and n not in names}
+    is_bin = q2 is None or isinstance(q2, tuple)
+    points = () if is_bin else (jnp.asarray(q2, float),)
+
+    def evaluate(moved: Array, others: Mapping[str, Any], *points: Array) -> tuple[Array, Array]:
+        at = {**fixed, **others, **{n: moved[i] for i, n in enumerate(names)}}
+        above, below = _fraction(model, observable, where, at, *(points or (q2,)), part=part)
+        return _ratio(above, below), below
+
+    def all_three(x: Array, *rest: Any) -> tuple[Array, Array, Array]:
+        return *evaluate(x, *rest), jax.jacfwd(lambda x: evaluate(x, *rest)[0])(x)
+
+    home, structure = Programs(), None  # for this call, if the bin is traced
+    if not is_bin or known_now(q2):
+        # A bin and what is fixed decide what is integrated when the program is traced. The program
+        # holds the model: no other one has its number as long as the program is there.
+        bin_ = tuple(float(x) for x in q2) if isinstance(q2, tuple) else is_bin
+        kept = tuple((n, float(x)) for n, x in fixed.items())
+        home = PROGRAMS
+        structure = (id(model), where.name, part, bin_, tuple(names), tuple(others), kept)
+    program = home.get(f"prediction of {observable}", structure, lambda: all_three)
+    result: tuple[Array, Array, Array] = program(centre, others, *points)
     return result
 
 

@@ -16,6 +16,7 @@ import bknn
 from bknn import errors, inputs, models, prediction
 from bknn.channels import CHANNELS
 from bknn.inputs import STANDARD
+from bknn.prediction.values import PROGRAMS
 from bknn.standard_model import dbr_dq2
 
 from ...physics.longhand import Decay
@@ -545,3 +546,21 @@ def test_a_prediction_can_be_differentiated_and_mapped():
         float(at(2.1 + 1e-5, 7e-9) - at(2.1 - 1e-5, 7e-9)) / 2e-5, rel=1e-7
     )
     assert float(mapped[-1]) == pytest.approx(number(load("sm")), rel=1e-12)
+
+
+def test_other_values_compile_nothing():
+    """Masses and couplings are arguments, and so are points in q2; what a model keeps fixed is
+    not."""
+    model = models.load("scalar")
+    PROGRAMS.release()
+    found = []
+    for mass in (0.8, 1.5):
+        for q2 in (2.0, 3.0):
+            found.append(bknn.predict(model, "dbr_dq2", "B+ -> K+", {"mass": mass}, q2))
+    (program,) = PROGRAMS
+    assert (program.compilations, program.calls) == (1, 4)
+    alone = bknn.predict(models.load("scalar"), "dbr_dq2", "B+ -> K+", {"mass": 1.5}, 3.0)
+    assert float(found[3].value) == pytest.approx(float(alone.value), rel=1e-13)
+    assert float(found[3].uncertainty) == pytest.approx(float(alone.uncertainty), rel=1e-12)
+    wide = bknn.predict(model, "dbr_dq2", "B+ -> K+", {"mass": 1.5, "width": 0.1}, 3.0)
+    assert float(wide.value) != float(alone.value)
