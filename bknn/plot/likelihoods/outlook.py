@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bknn import errors
+from bknn.channels import CHANNELS
 from bknn.models.scenarios import SCENARIOS
+from bknn.parameters import symbol
 from bknn.plot.drawing.files import save
 from bknn.plot.drawing.style import (
     BLACK,
@@ -86,7 +89,8 @@ def exclusion(found: Outlook) -> Figure:
                         fontweight=bold,
                     )  # fmt: skip
             ax.set_title(f"{x:g} ab$^{{-1}}$", pad=3)
-            ax.set_xticks(range(n), [_label(s) for s in found.names] if row == rows - 1 else [])
+            lowest = k + columns >= m
+            ax.set_xticks(range(n), [_label(s) for s in found.names] if lowest else [])
             ax.set_yticks(range(n), [_label(s) for s in found.names] if column == 0 else [])
             ax.tick_params(length=0)
             for tick in ax.get_xticklabels():
@@ -179,7 +183,7 @@ def information(found: Outlook) -> Figure:
         )
     worth = found.worth[::-1]
     n = len(worth)
-    tall = 0.19 * n
+    tall = max(0.19 * n, 1.2)  # so that the label of the third panel has room
     bar, curve, left, gap, right, bottom, above = 1.75, 1.85, 2.05, 0.12, 0.1, 0.36, 0.12
     middle = left + 2 * bar + gap + 0.55
     width = middle + curve + right
@@ -217,7 +221,7 @@ def information(found: Outlook) -> Figure:
         colours = (BLUE, VERMILLION, GREEN)
         for k, (name, (sigma, told)) in enumerate(found.precision.items()):
             at = sigma[len(sigma) // 2]
-            label = f"{plain(name)}: {_width(name, at)}"
+            label = f"{_measurement(name)}: {_width(name, at)}"
             third.plot(sigma / at, told, color=colours[k], linestyle=_STYLES[k], label=label)
         third.axhline(largest, color=GREY, linewidth=0.6, linestyle=(0, (5, 4)))
         third.set_xscale("log")
@@ -233,13 +237,30 @@ def information(found: Outlook) -> Figure:
     return figure
 
 
+#: An observable of a decay, as `--with` names it.
+_RATE = re.compile(r"(BR|F_L)\(([^()]+)\)")
+
+
 def _label(name: str) -> str:
     return "SM" if name == SM else SCENARIOS[name].label
 
 
 def _measurement(name: str) -> str:
-    """Shorter where it is known what it is."""
-    return plain(name).replace(" and ", ",\n") if len(name) > 34 else plain(name)
+    """A measurement as figures write it, on two lines if it is long.
+
+    >>> _measurement("F_L(B0 -> K*0)")
+    '$F_L$($B^0 \\\\to K^{*0}$ + inv)'
+    """
+
+    def written(found: re.Match[str]) -> str:
+        what, decay = found.groups()
+        known = CHANNELS.get(decay)
+        return f"{symbol(what)}({known.symbol if known else plain(decay)})"
+
+    lines = name.replace(" and ", ",\n") if len(name) > 34 else name
+    return "\n".join(
+        _RATE.sub(written, x) if _RATE.search(x) else plain(x) for x in lines.split("\n")
+    )
 
 
 def _width(name: str, sigma: float) -> str:
