@@ -123,7 +123,8 @@ def _at_centres(
 
     def evaluate(moved: Array, others: Mapping[str, Any], *points: Array) -> tuple[Array, Array]:
         at = {**fixed, **others, **{n: moved[i] for i, n in enumerate(names)}}
-        above, below = _fraction(model, observable, where, at, *(points or (q2,)), part=part)
+        at_q2 = points[0] if points else q2
+        above, below = _fraction(model, observable, where, at, at_q2, part=part)
         return _ratio(above, below), below
 
     def all_three(x: Array, *rest: Any) -> tuple[Array, Array, Array]:
