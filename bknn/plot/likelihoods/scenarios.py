@@ -210,7 +210,7 @@ def coupling_regions(found: Regions, *, mirrored: bool = True) -> Figure:
                     heights = sorted(contour.levels.values())
                     fills = [tint(GREY, 0.35), tint(GREY, 0.18), tint(GREY, 0.1)][: len(heights)]
                     levels_of = heights[: len(fills)]
-                    x, y, delta = _finer(*axes, contour.profile.delta)
+                    x, y, delta = _finer(axes[0], axes[1], contour.profile.delta)
                     lowest = min(float(delta.min()), 0.0) - 1.0
                     ax.contourf(x, y, delta.T, [lowest, *levels_of], colors=fills)
                 for j, lines in enumerate(contour.lines.values()):

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -421,10 +422,16 @@ def test_figures(folder, tmp_path):
     assert (tmp_path / "bins.pdf").read_bytes().startswith(b"%PDF")
     picture = (tmp_path / "bins.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
-    # The same again, and of a run that is not there a sentence.
+    # The same again, alone and as a task of a run; without a result a sentence.
     assert run("draw", tmp_path, "--out", tmp_path / "again").code == 0
     assert (tmp_path / "again" / "bins.png").read_bytes() == picture
     assert "result.json" in refusal("draw", tmp_path / "again")
+    (tmp_path / "run" / "fit").mkdir(parents=True)
+    for name in ("result.json", "fit.nc"):
+        shutil.copy(tmp_path / name, tmp_path / "run" / "fit")
+    write_json({"command": "run", "tasks": {"fit": {}}}, tmp_path / "run" / "result.json")
+    assert run("draw", tmp_path / "run").code == 0
+    assert (tmp_path / "run" / "fit" / "bins.png").read_bytes() == picture
 
 
 @pytest.mark.parametrize("below", [".", "below"])
