@@ -17,6 +17,7 @@ A call that compiles for more than two seconds says so once, as a warning of the
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import threading
@@ -47,6 +48,9 @@ _HOMES: weakref.WeakSet[Programs] = weakref.WeakSet()
 #: Held while a home is looked through, never while a program is made or runs.
 _LOCK = threading.RLock()
 _TICKS = itertools.count()
+
+#: So many homes are there before it is worth to look for circles.
+_ENOUGH = [8]
 _RUNNING = threading.local()
 
 
@@ -132,6 +136,7 @@ class Programs:
         self._kept: dict[_Key, tuple[Program, ...]] = {}
         with _LOCK:
             _HOMES.add(self)
+        _look_for_circles()
 
     def get(
         self,
@@ -214,6 +219,14 @@ class Programs:
 
     def __reduce__(self) -> tuple[type[Programs], tuple[()]]:
         return Programs, ()
+
+
+def _look_for_circles() -> None:
+    """Let Python find analyses that only refer to themselves, before they are many: to it they are
+    a few small objects, and may wait for long."""
+    if len(_HOMES) > _ENOUGH[0]:
+        gc.collect()
+        _ENOUGH[0] = 2 * len(_HOMES) + 8
 
 
 def at_once(purpose: str, function: Callable[..., Any], *args: Any) -> Any:

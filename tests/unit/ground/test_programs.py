@@ -118,6 +118,19 @@ def test_released_programs_are_gone():
     assert program.compilations == 1
 
 
+def test_homes_in_circles_do_not_wait_for_long(monkeypatch):
+    monkeypatch.setattr(programs, "_HOMES", weakref.WeakSet())
+    monkeypatch.setattr(programs, "_ENOUGH", [8])
+    gc.disable()
+    try:
+        for _ in range(40):
+            home = Programs()
+            home.get("square", None, lambda home=home: lambda x: x * len(home))
+    finally:
+        gc.enable()
+    assert len(programs._HOMES) <= 12
+
+
 def test_a_program_that_failed_is_called_again():
     def make():
         def run(x):
