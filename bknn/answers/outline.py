@@ -243,7 +243,8 @@ def fitting(outline: Outline, analysis: Any, where: str) -> Any:
 
 
 def identity(analysis: Any) -> str:
-    """Return a checksum of model, parameters and data: pieces and toys of the same fit together."""
+    """Return a checksum of model, parameters, data and constraints: pieces and toys of the same fit
+    together."""
     if isinstance(analysis, Outline):
         return analysis.sha256
     content = [
@@ -253,6 +254,7 @@ def identity(analysis: Any) -> str:
         repr(sorted(analysis.constants.items())),
         repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
         repr([np.asarray(x, float).tolist() for x in analysis.data]),
+        repr([x.tolist() for x in (analysis.normal[2], analysis.poisson[2])]),
         *([repr(sorted(analysis.given_bounds.items()))] if analysis.given_bounds else []),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()

@@ -23,7 +23,7 @@ from numpyro.distributions import Distribution, Exponential, Laplace, StudentT
 import bknn
 from bknn import errors, inference, models, studies
 from bknn.answers.answer import Answer
-from bknn.answers.outline import DataOutline, Outline, is_analysis
+from bknn.answers.outline import DataOutline, Outline, identity, is_analysis
 from bknn.answers.packing import KNOWN
 from bknn.channels import CHANNELS
 from bknn.inference.estimate import Fraction
@@ -473,3 +473,16 @@ def test_priors_of_ones_own_are_kept_as_tables(prior, where):
     assert Tabulated.of(table) is table
     # Nobody knows the quantiles of this one without more packages.
     assert np.isnan(Tabulated.of(StudentT(3.0)).log_prob(np.zeros(2))).all()
+
+
+def test_widths_of_constraints_tell_analyses_apart():
+    """Texts of priors are rounded; what belongs together must not depend on that."""
+
+    def of(width: float) -> bknn.Analysis:
+        tilt = bknn.Parameter("tilt", 0.0, (-0.9, 5.0), constraint=(0.0, width))
+        parameters = {"size": (1.0, 0.0, 50.0), "tilt": tilt}
+        model = models.from_spectrum(lambda q2, size, tilt: size * (1 + tilt * q2), parameters)
+        return bknn.Analysis(model, small.measurement())
+
+    assert identity(of(0.2000)) == identity(of(0.2000))
+    assert identity(of(0.2000)) != identity(of(0.2001))
