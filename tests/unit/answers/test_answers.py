@@ -355,7 +355,9 @@ def test_files_give_results_back(answers, tmp_path):
 
 
 def test_every_result_is_tested(answers):
-    classes = [kind for kind in KNOWN.values() if isinstance(kind, type)]
+    # Pages of the documentation define some of their own.
+    own = [kind for kind in KNOWN.values() if kind.__module__.startswith("bknn.")]
+    classes = [kind for kind in own if isinstance(kind, type)]
     kinds = {kind.__name__ for kind in classes if issubclass(kind, Answer)}
     tested = {type(x).__name__ for x in answers.values()}
     assert kinds == tested

@@ -36,7 +36,7 @@ def test_even_ranks(one_bin):
     np.testing.assert_array_equal(found.histogram("mu"), 25)
     assert found.p_values == {"mu": 1.0}
     assert found.own == ("mu",)
-    assert found.status == "the ranks of 500 simulations are uniform: mu p = 1.00."
+    assert found.status == "the ranks of 500 simulations are uniform: mu p = 1."
 
 
 def test_chi_square(one_bin):

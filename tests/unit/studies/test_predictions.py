@@ -176,9 +176,9 @@ def test_scenarios_are_read():
     model, couplings = read("vector:C_V_L")
     assert (model.name, model.basis, couplings) == ("vector", "chiral", ("C_V_L",))
     assert read("vector:h_V,h_A")[0].basis == "parity"
+    assert read("wet:C_VL")[1] == ("C_VL",)
     for text, words in (
         ("vector", "no scenario"),
-        ("wet:C_VL", "no scenario"),
         ("vector:h_X", "h_X"),
         ("vector:h_V,C_V_L", "different bases"),
     ):
