@@ -49,6 +49,14 @@ def take_or_one(values: Array, index: np.ndarray) -> Array:
     return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
 
 
+def take_columns(matrix: Array, index: np.ndarray) -> Array:
+    """matrix[:, index] for an index without -1, (b, k)."""
+    runs = np.split(index, np.flatnonzero(np.diff(index) != 1) + 1)
+    if len(runs) > _RUNS or not index.size:
+        return matrix[:, index]
+    return jnp.concatenate([matrix[:, int(r[0]) : int(r[-1]) + 1] for r in runs], axis=1)
+
+
 def spread(values: Array, index: np.ndarray) -> Array:
     """values[index], and 0 where the index is -1, (k, ...)."""
     n = values.shape[0]

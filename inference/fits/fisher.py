@@ -22,7 +22,7 @@ from jax import Array
 from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.fits.barlow_beeston import settled
-from bknn.likelihood.sparse import collect, take
+from bknn.likelihood.sparse import collect, take, take_columns
 
 #: Counts up to this number stand for none (`vanishing`), or are as good as none.
 FEW = 1e-2
@@ -113,7 +113,7 @@ def measure(
         curvature = curvature.at[index].set(jnp.maximum(data.poisson, 0.5) / parameter**2)
     diagonal = curvature[where.rest[:n]]
     # Dense columns, and columns of one entry.
-    columns = take(dense.T, np.maximum(where.dense, 0)).T
+    columns = take_columns(dense, np.maximum(where.dense, 0))
     at = np.flatnonzero(where.local >= 0)
     if at.size:
         in_bin = np.zeros((n_bins, len(where.rest)))
