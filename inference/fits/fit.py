@@ -24,6 +24,7 @@ from bknn.inference.fits.vanishing import within
 from bknn.inference.pieces import Progress
 from bknn.inference.slopes import slopes
 from bknn.parameters import real
+from bknn.programs import Programs
 
 
 class LogDensity:
@@ -61,6 +62,7 @@ class LogDensity:
                 )
         self.bounds = np.array([limits.get(n, (-np.inf, np.inf)) for n in init], float)
         self.fixed = np.zeros(len(init), bool)
+        self.programs = Programs()
 
     def log_density(self, vector: Array) -> Array:
         """Return the log density at a vector (size,)."""
@@ -336,10 +338,9 @@ def compiled(
         tolerance = 1e-16 if method == "newton" else 1e-10
     if max_steps is None:
         max_steps = 200 if method == "newton" else 2000
-    cache = target.__dict__.setdefault("_fits", {})
     held = held and method == "newton"
-    key = (method, tolerance, max_steps, held)
-    if key not in cache:
+
+    def make() -> many.Minimise:
         minimise: many.Minimise
         if method == "newton":
             minimise = partial(
@@ -355,9 +356,10 @@ def compiled(
         program = many.program(minimise)
         if isinstance(target, Analysis) and target.outcomes.n_counts:
             repair = program if method == "newton" else compiled(target)
-            program = within(program, target, repair)
-        cache[key] = program
-    return cache[key]
+            return within(program, target, repair)
+        return program
+
+    return target.programs.keep(_FITS, (method, tolerance, max_steps, held), make)
 
 
 def worth_holding(target: Any, moving: np.ndarray, fits: int) -> bool:
@@ -366,8 +368,13 @@ def worth_holding(target: Any, moving: np.ndarray, fits: int) -> bool:
     thresholds = getattr(target, "thresholds", np.zeros(0, int))
     if not thresholds.size or moving[..., thresholds].any():
         return False
-    compiled = {held for *_, held in target.__dict__.get("_fits", ())}
+    kept = [p.structure for p in target.programs if p.purpose == _FITS]
+    compiled = {held for *_, held in kept}
     return True in compiled or not compiled or fits >= _MANY
+
+
+#: What programs of fits are called.
+_FITS = "fits"
 
 
 #: So many fits take longer than a program takes to compile.

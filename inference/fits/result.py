@@ -357,14 +357,11 @@ def _listed(names: list[str], most: int) -> str:
 
 def _hessian(target: Any, with_data: bool) -> Any:
     """The compiled Hessian of -log density of a target; kept with the target."""
-    cache: dict[bool, Any] = target.__dict__.setdefault("_hessians", {})
-    if with_data not in cache:
-        if with_data:
-            function = lambda v, d: -target.log_density(v, d)  # noqa: E731
-        else:
-            function = lambda v, d: -target.log_density(v)  # noqa: E731
-        cache[with_data] = jax.jit(jax.hessian(function))
-    return cache[with_data]
+    if with_data:
+        function = lambda v, d: -target.log_density(v, d)  # noqa: E731
+    else:
+        function = lambda v, d: -target.log_density(v)  # noqa: E731
+    return target.programs.get("Hessian", with_data, lambda: jax.hessian(function))
 
 
 def single(result: FitResult, purpose: str) -> Analysis:

@@ -155,10 +155,10 @@ def test_fits_at_fixed_masses_are_those_of_masses_that_move(monkeypatch):
     target = bknn.Analysis(models.load("scalar-pair"), bknn.data.load("belle2-2025"))
     masses = np.linspace(0.05, 2.3, 6)
     held = inference.fit(target, fixed={"mass": masses})
-    assert [key[-1] for key in target.__dict__["_fits"]] == [True]
+    assert [p.structure[-1] for p in target.programs if p.purpose == "fits"] == [True]
     monkeypatch.setattr(fit_module, "worth_holding", lambda *_: False)
     plain = inference.fit(target, fixed={"mass": masses})
-    assert [key[-1] for key in target.__dict__["_fits"]] == [True, False]
+    assert [p.structure[-1] for p in target.programs if p.purpose == "fits"] == [True, False]
     assert plain.converged.all()
     assert held.converged.all()
     np.testing.assert_allclose(held.twice_nll, plain.twice_nll, atol=1e-7)

@@ -160,8 +160,12 @@ def test_copies_begin_with_an_empty_home(again):
     assert len(again(home)) == 0
 
 
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
 def test_a_copied_analysis_begins_with_an_empty_home(analysis, again):
+    """Those of fits and their uncertainties, too: workers of a cluster get analyses by pickle."""
+    assert np.isfinite(bknn.inference.fit(analysis).uncertainty_vector).all()
     value = float(analysis.log_likelihood(analysis.init))
     other = again(analysis)
     assert len(analysis.programs) > 0
