@@ -106,13 +106,7 @@ class Within(dist.Distribution):
 
     @property
     def support(self) -> Any:
-        if math.isinf(self.low) and math.isinf(self.high):
-            return constraints.real
-        if math.isinf(self.high):
-            return constraints.greater_than(self.low)
-        if math.isinf(self.low):
-            return constraints.less_than(self.high)
-        return constraints.interval(self.low, self.high)
+        return between(self.low, self.high)
 
     @cached_property
     def _ends(self) -> tuple[float, float] | None:
@@ -318,3 +312,14 @@ def describe(distribution: dist.Distribution) -> str:
 def _range(distribution: dist.Distribution) -> str:
     low, high = support_bounds(distribution)
     return f"[{low:g}, {high:g}]"
+
+
+def between(low: float, high: float) -> Any:
+    """Return numpyro's constraint for numbers between two ends, either of which may be infinite."""
+    if math.isinf(low) and math.isinf(high):
+        return constraints.real
+    if math.isinf(high):
+        return constraints.greater_than(low)
+    if math.isinf(low):
+        return constraints.less_than(high)
+    return constraints.interval(low, high)

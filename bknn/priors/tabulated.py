@@ -11,10 +11,9 @@ import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
-from numpyro.distributions import constraints
 
 from bknn import errors
-from bknn.priors.distributions import describe, log_density, quantile, support_bounds
+from bknn.priors.distributions import between, describe, log_density, quantile, support_bounds
 
 #: Probabilities at whose quantiles a density is tabulated, closer together in the tails.
 _TAIL = np.geomspace(1e-9, 2e-3, 100)
@@ -60,13 +59,7 @@ class Tabulated(dist.Distribution):
 
     @property
     def support(self) -> Any:
-        if math.isinf(self.low) and math.isinf(self.high):
-            return constraints.real
-        if math.isinf(self.high):
-            return constraints.greater_than(self.low)
-        if math.isinf(self.low):
-            return constraints.less_than(self.high)
-        return constraints.interval(self.low, self.high)
+        return between(self.low, self.high)
 
     def log_prob(self, value: ArrayLike) -> Array:
         if not self.x.size:
