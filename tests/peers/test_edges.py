@@ -182,6 +182,7 @@ def test_the_shell_tells_warnings_in_one_line(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.filterwarnings("ignore::bknn.errors.DataWarning")
 @pytest.mark.parametrize(
@@ -200,6 +201,7 @@ def test_fits_of_atlas_are_at_the_minimum_of_minuit_or_below(name: str) -> None:
     assert float(result.twice_nll) <= MINIMA[name] + ROUNDING.get(name, 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_any_number_of_local_nuisances() -> None:
     """2 mu + 50 = 52 in each of 24 bins."""

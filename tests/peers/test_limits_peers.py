@@ -58,6 +58,7 @@ def analysis() -> bknn.Analysis:
     return both([34.0, 27.0])[0]
 
 
+@pytest.mark.slow
 def test_cls_at_the_limits(analysis: bknn.Analysis) -> None:
     """pyhf's CLs is 5 % at our limits, observed and expected."""
     _, model, data = both([34.0, 27.0])

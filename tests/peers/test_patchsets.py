@@ -103,6 +103,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, dict[str, Any]]:
     return *paths, workspace
 
 
+@pytest.mark.slow
 def test_a_patch_of_a_patch_set(files: tuple[Path, Path, dict[str, Any]]) -> None:
     path, patches, workspace = files
     expected = dict(pyhf.PatchSet(patchset(workspace)).apply(pyhf.Workspace(workspace), "mass_2"))

@@ -74,6 +74,7 @@ def of_pyhf(workspace: dict[str, Any]) -> tuple[Any, Any]:
     return model, spec.data(model)
 
 
+@pytest.mark.slow
 def test_intervals_of_a_small_workspace_are_minos(calling_peers: Calling) -> None:
     """pyhf's likelihood under iminuit, which never sees ours."""
     analysis = bknn.Analysis(models.load("signal-strength"), small.measurement())

@@ -128,7 +128,9 @@ def test_generated_gradient_against_finite_differences(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=[pytest.mark.slow] * (s != 3)) for s in SEEDS]
+)
 def test_generated_gradient_and_hessian_against_pyhf(seed: int) -> None:
     pdf, reference = generated(seed)
     points = random_points(reference, np.random.default_rng(seed), 2)

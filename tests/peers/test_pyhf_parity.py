@@ -54,7 +54,7 @@ SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@settings(max_examples=30, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=8, suppress_health_check=SLOW_IS_FINE)
 @given(case=cases())
 def test_generated_workspaces(case: Case) -> None:
     assert_agreement(case)
@@ -100,17 +100,18 @@ def test_belle2_structure(belle2: tuple[bknn.HistFactory, Reference]) -> None:
     assert log_prob == pytest.approx(-127.21182488859, abs=1e-10)
 
 
-def test_belle2_at_a_thousand_points(belle2: tuple[bknn.HistFactory, Reference]) -> None:
+@pytest.mark.parametrize("n", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_belle2_at_many_points(belle2: tuple[bknn.HistFactory, Reference], n: int) -> None:
     """Within a box of half-width 0 to 5 standard deviations around the centre."""
     pdf, reference = belle2
     rng = np.random.default_rng(20250717)
-    half_width = rng.uniform(0.0, 5.0, (1000, 1))
-    steps = half_width * rng.uniform(-1.0, 1.0, (1000, len(reference.init)))
+    half_width = rng.uniform(0.0, 5.0, (n, 1))
+    steps = half_width * rng.uniform(-1.0, 1.0, (n, len(reference.init)))
     points = reference.init + reference.widths * steps
     problems = compare(reference, pdf, points)
     assert not problems, "\n".join(problems[:5])
     finite = sum(np.isfinite(reference.at(point).log_prob) for point in points)
-    assert 500 < finite < 1000  # both kinds are there: far out, rates turn negative
+    assert n / 2 < finite < n  # both kinds are there: far out, rates turn negative
 
 
 def test_belle2_on_toy_data(belle2: tuple[bknn.HistFactory, Reference]) -> None:

@@ -132,6 +132,7 @@ def test_the_chain_without_redist():
         assert float(got) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_fit(name):
     """The converged minimum of the chain's likelihood."""

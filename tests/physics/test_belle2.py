@@ -16,6 +16,8 @@ import pytest
 import bknn
 from bknn import inference, models
 
+SLOW = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def belle2():
@@ -38,8 +40,8 @@ def _strength(channels):
     ("channels", "mu", "up", "down", "published", "from_sm", "from_none"),
     [
         (None, 4.60, 1.3, 1.3, (4.6, 1.3), 7.377, 11.973),
-        ("inclusive", 5.41, 1.5, 1.5, (5.4, 1.5), 8.600, 12.503),
-        ("hadronic", 2.18, 2.4, 2.0, (2.2, 2.2), 0.339, 1.243),
+        pytest.param("inclusive", 5.41, 1.5, 1.5, (5.4, 1.5), 8.600, 12.503, marks=SLOW),
+        pytest.param("hadronic", 2.18, 2.4, 2.0, (2.2, 2.2), 0.339, 1.243, marks=SLOW),
     ],
 )
 def test_signal_strength(channels, mu, up, down, published, from_sm, from_none):
@@ -53,6 +55,7 @@ def test_signal_strength(channels, mu, up, down, published, from_sm, from_none):
     assert delta[1] == pytest.approx(from_none, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_significances():
     """2.7 and 3.5 sigma; 2.9 and 3.5; 0.6 and 1.1 (arXiv:2311.14647, section X)."""
     for channels, expected in (
@@ -79,6 +82,7 @@ def test_minimum_is_where_pyhf_found_it():
     assert float(best.twice_nll) == pytest.approx(-23.33428, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_null_folds_to_the_templates(belle2):
     """The spectrum that made the templates gives them back, through the template and folded."""
     from bknn.standard_model import dbr_dq2
@@ -97,6 +101,7 @@ def resonance(belle2):
     return bknn.Analysis(models.load("resonance"), belle2)
 
 
+@pytest.mark.slow
 def test_resonance(resonance):
     """arXiv:2602.09666, posterior modes for 0.1 GeV of width: 2.1 +0.2 -0.1, 9.2 +1.8 -3.4 e-6."""
     best = inference.fit(resonance).check()

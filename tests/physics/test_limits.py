@@ -50,6 +50,7 @@ NEUTRINOS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hand", ["L", "R"])
 def test_massless_pair_with_vector_couplings_is_neutrinos(hand):
     """Of either chirality: nobody sees which."""

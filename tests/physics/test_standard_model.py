@@ -113,6 +113,7 @@ def test_ends_of_phase_space():
     assert np.isfinite(float(jax.grad(jax.grad(dbr_dq2))(0.0)))
 
 
+@pytest.mark.slow
 def test_gradient():
     q2 = np.linspace(0.5, 22.5, 45)
     step = 1e-5

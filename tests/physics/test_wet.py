@@ -48,6 +48,7 @@ def test_what_takes_part():
     assert target.null_values() == pytest.approx(SM)
 
 
+@pytest.mark.slow
 def test_fit_of_the_public_analysis():
     """In the reference mode with the inputs of EOS: (11.43, 0.12, 8.42) where minuit stops."""
     best, (sm, vector), alone = fits(analysis(inputs="eos-1.0.21"))
@@ -79,7 +80,9 @@ def test_only_sums_of_coefficients_matter():
     assert float(density(both.flatten(values | moved))) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("response", ["smooth", "reweighting"])
+@pytest.mark.parametrize(
+    "response", [pytest.param("smooth", marks=pytest.mark.slow), "reweighting"]
+)
 def test_gradient_of_the_log_density(response):
     """In all 239 parameters against finite differences."""
     target = analysis(response, inputs="eos-1.0.21")

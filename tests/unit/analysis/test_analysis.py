@@ -576,6 +576,7 @@ def test_describe(belle2):
 # ---------------------------------------------------------------- the profile in the mass
 
 
+@pytest.mark.slow
 def test_the_profile_is_smooth_across_the_edges_of_true_q2(belle2):
     """-2 log L, minimised at fixed mass: its derivative is right and has no jump at the edges.
 
@@ -623,6 +624,7 @@ def test_the_profile_is_smooth_where_a_threshold_passes_an_edge(belle2):
     np.testing.assert_allclose(slopes, difference, rtol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fermion-pair", "vector"])
 def test_gradient_with_form_factors(belle2, name):
     """In all parameters: mass (with its threshold), coupling, normalisation, form factors, and

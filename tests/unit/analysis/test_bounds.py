@@ -53,6 +53,7 @@ def test_what_the_workspace_states_holds():
     assert inference.fit(target).params["mu"] == pytest.approx(150.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_empty_bins_within_the_default_bounds_of_pyhf_and_without():
     """All rates rise with mu: within bounds it is at the lower one. Without, where one vanishes."""
     empty = bknn.data.load(FIXTURES / "892_zero_obs.json")

@@ -73,6 +73,7 @@ def plain() -> bknn.Analysis:
     return analysis(base())
 
 
+@pytest.mark.slow
 def test_what_acts_on_nothing_leaves_the_goodness_of_fit_as_it_is(plain):
     """Toys of the one are fitted by the other without the columns of what acts on nothing."""
     more = analysis(with_idle())
@@ -97,6 +98,7 @@ def test_what_acts_on_nothing_leaves_the_goodness_of_fit_as_it_is(plain):
     assert degrees(more, fitted.vector[0], moving) == 2
 
 
+@pytest.mark.slow
 def test_the_case_of_eight_dead_nuisances():
     """By hand: -2 log L of two parameters; 3 bins and 1 constraint for 2 parameters."""
     dead = bknn.data.load(FIXTURES / "gof_8_dead_normsys.json")

@@ -118,6 +118,7 @@ def test_bins_add_up(name, given):
         assert sum(bins) == pytest.approx(number(model, **given), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_lines_in_bins():
     """Narrow ones are in a bin or not; wide ones are in many, the rest beyond all of them."""
     model, width = load("vector"), 0.3
@@ -156,6 +157,7 @@ def test_shapes_are_those_of_q2(q2):
 # ---------------------------------------------------------------- polarisation
 
 
+@pytest.mark.slow
 def test_polarisation_with_scalar_and_tensor_operators():
     """All longitudinal pieces, in bins and at points: arXiv:2111.04327, eq. (13)."""
     wet = load("wet", inputs="eos-1.0.21")
@@ -176,6 +178,7 @@ def test_polarisation_with_scalar_and_tensor_operators():
             assert number(wet, channel=channel, q2=q2_bin, **c) == pytest.approx(whole, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_polarisation_of_single_operators():
     """Scalars are longitudinal, a light V with vector couplings is not with h_V, is with h_A."""
     wet, off = load("wet"), dict.fromkeys(("C_VL", "C_VR", "C_SL", "C_SR", "C_TL"), 0.0)
@@ -216,6 +219,7 @@ def test_polarisation_is_a_fraction():
 # ---------------------------------------------------------------- ratios
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [K, KSTAR0])
 def test_ratios_of_left_and_right_handed_quarks(channel):
     """arXiv:1409.4557, eqs. (12)-(15): R_K = (1 - 2 eta) eps^2, R_K* = (1 + kappa eta) eps^2,
@@ -402,6 +406,7 @@ def test_published_predictions(options, observable, channel, published, uncertai
 # ---------------------------------------------------------------- the tau pole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [K, KSTAR])
 def test_tau_pole_is_a_chain_of_decays(channel):
     """B+ -> tau+ nu, tau+ -> K(*)+ nubar, with momenta: q2 = (p_nu + p_nubar)^2.
@@ -465,6 +470,7 @@ def test_tau_pole_is_a_chain_of_decays(channel):
     assert (pulls**2).sum() < 40.0
 
 
+@pytest.mark.slow
 def test_tau_pole_is_as_large_as_published():
     """(6.1 +- 0.6)e-7 in arXiv:2311.14647, for B+ -> K+; neutral channels have none."""
     added = {}

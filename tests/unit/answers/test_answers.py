@@ -393,6 +393,7 @@ NOT_DRAWN = {
 }
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_from_a_file(answers, tmp_path):
     """Without the analysis: every line, patch, word and limit."""
     drawn = set()

@@ -366,6 +366,7 @@ def test_models_without_a_particle_are_refused():
         bknn.Analysis(models.load("resonance"), measured(curve))
 
 
+@pytest.mark.slow
 def test_derivatives_with_a_curve():
     curve = LimitCurve("X", {"B+ -> K+": 0.5, "B0 -> K0": 0.5}, (0.5, 2.0, 4.0), (2e-6, 4e-6, 1e-6))
     analysis = bknn.Analysis(models.load("vector"), measured(curve))

@@ -24,11 +24,10 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 NAMES = [name for name in models.available() if name not in ("signal-strength", "resonance")]
 LINES = ("scalar", "vector")
-#: Those of particles that are their own antiparticles have the functions of the others.
-TWINS = tuple(name for name in NAMES if name.endswith(("-real", "-majorana")))
-MODELS = [pytest.param(n, marks=[pytest.mark.slow] * (n in TWINS)) for n in NAMES]
-SOME = ("vector", "fermion-pair")
-FEW = [pytest.param(n, marks=[pytest.mark.slow] * (n not in SOME)) for n in NAMES]
+#: A line and a pair; a pair.
+TWO, ONE = ("scalar", "fermion-pair"), ("fermion-pair",)
+MODELS = [pytest.param(n, marks=[pytest.mark.slow] * (n not in TWO)) for n in NAMES]
+FEW = [pytest.param(n, marks=[pytest.mark.slow] * (n not in ONE)) for n in NAMES]
 #: What the others are too: one kaon, one vector meson, nothing at all.
 KINDS = ("B+ -> K+", "B+ -> K*+", "Bs -> invisible")
 INPUTS = jax.tree.map(jnp.asarray, inputs.STANDARD)
@@ -170,10 +169,11 @@ def integrals(observable, channel, *bins):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "observable", "channel"),
     [
-        pytest.param("fermion-pair", "branching_ratio", "B+ -> K+", marks=pytest.mark.slow),
+        ("fermion-pair", "branching_ratio", "B+ -> K+"),
         ("scalar", "f_l", "Bs -> phi"),
     ],
 )
@@ -228,6 +228,7 @@ def test_slopes_are_those_of_finite_differences(name):
     assert slope == pytest.approx(numeric, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_nan_stays_nan():
     model = theory("fermion-pair")
     params = {p.name: p.init for p in model.parameters}

@@ -174,6 +174,7 @@ def test_expectations_of_belle2():
         belle2_result("F_L(B0 -> K*)", 50.0)
 
 
+@pytest.mark.slow
 def test_inclusive_tag_in_other_bins():
     """The signal of the published bins to 2%, counts that add up whatever the bins."""
     belle2 = bknn.data.load("belle2-2025")
@@ -218,6 +219,7 @@ def test_significance_grows_with_the_square_root(counting):
     assert luminosity_for(5.0, luminosities, delta) == math.inf
 
 
+@pytest.mark.slow
 def test_toys_of_a_counting_experiment(counting):
     """Beyond the median of 60 counts at a rate of 40: the Poisson probability."""
     found = separation(*counting, 500, seed=3)

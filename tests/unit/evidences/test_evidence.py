@@ -152,6 +152,7 @@ def _log_ratio(brute, value):
     return float(np.polynomial.Polynomial.fit(x, y, 5)(value)) + np.log(6.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.2, 1.0, 2.0])
 def test_savage_dickey(posterior, brute, value):
     found = savage_dickey(posterior, "mu", value)
@@ -194,6 +195,7 @@ def grid(analysis):
     return marginal(analysis, {"mu": mu}, fixed=quadrature.FIXED)
 
 
+@pytest.mark.slow
 def test_laplace(grid, brute):
     """A normal approximation of three nuisances, one of them with a Gamma density of 25 counts:
     0.002 off in the log evidence, 0.04 standard deviations in the mean, so 6% two of them away."""

@@ -72,6 +72,7 @@ def test_settled_nuisances_are_at_their_minimum(belle2, toys):
         assert found[entries] == pytest.approx(best.x, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_fixed_ones_stay(belle2, toys):
     data = Data(*(x[0] for x in toys))
     moving = np.ones(belle2.size, bool)

@@ -120,6 +120,7 @@ def test_parameters_have_names_and_shapes(best):
     np.testing.assert_array_equal(best.params["stat_SR"], best.vector[8:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lbfgs", pytest.param("adam", marks=pytest.mark.slow)])
 def test_other_methods_agree(whole, best, method):
     other = inference.fit(whole, method=method).check()
@@ -364,6 +365,7 @@ def test_a_batch_says_which_fit_failed(one):
         many.check()
 
 
+@pytest.mark.slow
 def test_directions_that_the_data_do_not_determine():
     """Two rates that enter as their sum only."""
 
@@ -408,6 +410,7 @@ class Wells:
         )
 
 
+@pytest.mark.slow
 def test_the_lowest_of_several_minima():
     """5 counts are fewer than any rate: the lower well is the better one."""
     analysis = bknn.Analysis(Wells((1.2, -1.2, 2.9)), small.one_bin(5.0))
@@ -436,6 +439,7 @@ def quadratic(p):
     return -0.5 * (2.0 * x**2 + 2.0 * x * y + 4.0 * y**2)
 
 
+@pytest.mark.slow
 def test_log_density():
     target = inference.LogDensity(quadratic, {"x": 0.0, "y": 0.0})
     result = inference.fit(target).check()
@@ -450,6 +454,7 @@ def test_log_density():
     np.testing.assert_allclose(many.uncertainties["y"], 0.5, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_log_density_with_bounds_of_every_kind():
     target = inference.LogDensity(
         lambda p: -0.5 * sum((p[k] - p["centre"]) ** 2 for k in ("inside", "above", "below")),
@@ -469,6 +474,7 @@ def test_log_density_with_bounds_of_every_kind():
         assert result.twice_nll == pytest.approx(least, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_log_density_without_a_maximum():
     target = inference.LogDensity(lambda p: jnp.log(p["x"]), {"x": 1.0})
     result = inference.fit(target, max_steps=20)
@@ -549,6 +555,7 @@ def test_refused(whole, options, kind, words):
     assert not [w for w in words if w not in message], message
 
 
+@pytest.mark.slow
 def test_refused_combinations(one):
     with pytest.raises(errors.ParameterError, match="3 parameter values and 2 data sets"):
         inference.fit(

@@ -57,6 +57,7 @@ def test_a_fit_says_what_is_not_determined(nothing):
     assert inference.fit(nothing, fixed={"mu": 1.0}).converged
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_it(nothing):
     for question in (inference.significance, lambda a: inference.impacts(a, "mu")):
         with pytest.raises(errors.FitError, match=SENTENCE):
@@ -82,6 +83,7 @@ def test_the_shell_says_so_and_returns_1(tmp_path, capsys):
     assert "do not use its numbers" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.0, pytest.param(1e-9, marks=pytest.mark.slow)])
 def test_a_coupling_at_zero_has_no_slope(start):
     """The square counts: from 0, too, the fit finds what it finds from elsewhere."""

@@ -87,7 +87,7 @@ def test_negative_rates_have_no_likelihood_whatever_pyhf_says(one):
     assert float(pyhf.log_prob({"mu": -2.0})) == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize("method", ["newton", "lbfgs"])
+@pytest.mark.parametrize("method", ["newton", pytest.param("lbfgs", marks=pytest.mark.slow)])
 def test_the_best_fit_is_where_the_expected_count_vanishes(one, method):
     best = inference.fit(one, method=method).check()
     assert best.params["mu"] == pytest.approx(-0.5, abs=1e-8)
@@ -139,6 +139,7 @@ def test_a_profile_across_the_edge(one):
     assert "at 2 points nothing has a likelihood" in curve.status
 
 
+@pytest.mark.slow
 def test_contours_end_where_the_likelihood_does():
     """Two bins, of which the first is empty: r0 = mu + 0.5 + 0.4 h and r1 = 2 mu + 3."""
     shape = {"name": "h", "type": "histosys"}
@@ -171,6 +172,7 @@ def test_contours_end_where_the_likelihood_does():
     assert "Contours end where an expected count would become negative." in found.status
 
 
+@pytest.mark.slow
 def test_significance_and_toys(one):
     """t = 3 below mu = 1; by the toys, the exact distribution of the count."""
     found = inference.significance(one, toys=500, seed=1)
@@ -231,6 +233,7 @@ def constrained(target: bknn.Analysis) -> float:
     return float(found.fun)
 
 
+@pytest.mark.slow
 def test_a_surface(nuisances):
     best = inference.fit(nuisances).check()
     assert best.twice_nll == pytest.approx(constrained(nuisances), abs=1e-6)
@@ -249,6 +252,7 @@ def test_a_surface(nuisances):
     assert found.status.startswith("closed on both sides")
 
 
+@pytest.mark.slow
 def test_fits_begin_where_rates_are_negative(nuisances):
     """A held mu that needs more background than there is; and one that no nuisance can serve."""
     values = {"mu": [-0.7, -1.0, -9.0], "st": np.ones((3, 2))}
@@ -261,6 +265,7 @@ def test_fits_begin_where_rates_are_negative(nuisances):
     assert float(found[1].params["k"]) == pytest.approx(np.log(2.0) / np.log(1.2), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_several_empty_bins_with_a_shared_and_a_local_nuisance():
     rng = np.random.default_rng(5)
     shift = {"lo_data": [0.3, 1.5, 2.0], "hi_data": [0.7, 2.5, 1.0]}

@@ -131,7 +131,7 @@ def test_bytes_that_are_read(tmp_path):
 _LETTERS = st.characters(codec="utf-8")
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(
     st.recursive(
         st.booleans() | st.floats(allow_nan=False) | st.text(_LETTERS),

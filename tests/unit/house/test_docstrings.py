@@ -20,6 +20,28 @@ import bknn.models
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+#: What takes more than some five seconds, most of it to compile.
+LONG = (
+    "bknn.derived.simplified:SimplifiedLikelihood",
+    "bknn.inference.datasets:asimov",
+    "bknn.inference.fits.fit:LogDensity",
+    "bknn.inference.limits.feldman_cousins:feldman_cousins",
+    "bknn.inference.limits.limit:limit",
+    "bknn.inference.limits.two_sided:two_sided",
+    "bknn.inference.posteriors.marginal:marginal",
+    "bknn.inference.profiles.contours:contours",
+    "bknn.inference.profiles.intervals:intervals",
+    "bknn.inference.toys.coverage:coverage",
+    "bknn.inference.toys.goodness:goodness_of_fit",
+    "bknn.inference.toys.significance:significance",
+    "bknn.inference.toys.toys:toys",
+    "bknn.inference.toys.truth:truth",
+    "bknn.plot.likelihoods.profile:profile",
+    "bknn.plot.observables.prediction:prediction",
+    "bknn.postfit.postfit:postfit",
+    "bknn.studies.observables.predictions:predictions",
+)
+
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -32,7 +54,8 @@ def examples() -> Iterator[pytest.param]:
             for name, docstring, line in docstrings(file):
                 if ">>>" in docstring:
                     label = f"{module}:{name}"
-                    yield pytest.param(module, label, docstring, file, line, id=label)
+                    marks = [pytest.mark.slow] * (label in LONG)
+                    yield pytest.param(module, label, docstring, file, line, id=label, marks=marks)
 
 
 def docstrings(file: Path) -> Iterator[tuple[str, str, int]]:

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -33,20 +34,44 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-#: Every figure there is, and everything that can be asked of a likelihood.
-LONG = ["docs/figures.md", "docs/inference.md", "docs/predictions.md", "docs/simplified.md"]
+#: What takes more than ten seconds.
+LONG = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/figures.md",
+    "docs/inference.md",
+    "docs/models.md",
+    "docs/predictions.md",
+    "docs/response.md",
+    "docs/runs.md",
+    "docs/simplified.md",
+]
 
 
 @pytest.mark.parametrize(
     "page",
     [pytest.param(p, marks=[pytest.mark.slow] * (name(p) in LONG), id=name(p)) for p in PAGES],
 )
-def test_page(page, tmp_path, monkeypatch, capsys):
+def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    run(page)
+
+
+def test_the_beginning_of_the_readme(tmp_path, monkeypatch, capsys):
+    """The first fit, as the page shows it."""
+    monkeypatch.chdir(tmp_path)
+    run(ROOT / "README.md", blocks=1)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = SHOWN.match(text, BLOCK.search(text).end())
+    assert capsys.readouterr().out == shown.group(1)
+
+
+def run(page: Path, blocks: int | None = None) -> None:
+    """All blocks of a page, or the first ones."""
     matplotlib.rcdefaults()  # peers in the same process change them
     text = page.read_text(encoding="utf-8")
     names: dict[str, object] = {"__name__": page.stem}
-    for block in BLOCK.finditer(text):
+    for block in islice(BLOCK.finditer(text), blocks):
         # Empty lines in front, so that a traceback names the line of the page.
         padding = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(padding + block.group(1), str(page), "exec", dont_inherit=True), names)

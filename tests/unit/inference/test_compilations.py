@@ -56,7 +56,7 @@ WORK: dict[str, Callable[[bknn.Analysis, float], object]] = {
 }
 
 
-SLOW = {"tempered"}
+SLOW = {"nuts", "tempered"}
 
 
 @pytest.mark.parametrize(

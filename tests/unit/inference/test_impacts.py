@@ -99,6 +99,7 @@ def test_groups_of_one_bin_by_hand(one):
     assert result.hessian == pytest.approx(result.total, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_toys_of_the_small_measurement_spread_by_the_expected_total(whole, best, found):
     fits = inference.fit(whole, data=inference.throw(whole, best.vector, 2000, seed=2))
     assert np.all(fits.converged)
@@ -252,6 +253,7 @@ def test_groups_of_asimov_data_are_the_uncertainty(whole, best):
     np.testing.assert_allclose(result.pull[np.isfinite(result.pull)], 0.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_parameters_does_not_matter(found):
     """Samples with names that sort otherwise, so that their parameters and bins do."""
     spec = small.workspace()
@@ -338,6 +340,7 @@ def absent() -> bknn.Analysis:
     return analysis_of(small.with_counts([70.0, 48.0, 36.0]), "resonance")
 
 
+@pytest.mark.slow
 def test_what_is_not_determined_is_named(absent):
     """The mass of a line that is not there has no impact, and takes none away from the others."""
     result = inference.fit(absent, init={"mass": 2.0})
@@ -367,6 +370,7 @@ def test_parameters_at_bounds_are_named(absent):
     assert "branching_ratio lies at its bound" in found.status
 
 
+@pytest.mark.slow
 def test_a_parameter_of_interest_at_its_bound(absent):
     result = inference.fit(absent, fixed={"mass": 2.0})
     found = impacts(absent, "branching_ratio", result=result)
@@ -379,6 +383,7 @@ def test_a_parameter_of_interest_at_its_bound(absent):
     assert row["pre_down"] >= 0.0
 
 
+@pytest.mark.slow
 def test_shifts_beyond_a_bound_are_named():
     wide = with_modifiers({"name": "stat", "type": "staterror", "data": [9.6]})
     found = impacts(wide, "mu")

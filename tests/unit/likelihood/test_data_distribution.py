@@ -110,6 +110,7 @@ def test_fit_of_correlated_results_is_the_least_of_chi2():
     assert chi2 == pytest.approx(pulls @ inverse @ pulls, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_derivatives_of_results_are_those_of_rates():
     analysis = bknn.Analysis(
         models.load("vector"), limit(0.0, 1e-5, q2=(0.0, 4.0), resolution=0.3), free=["h_A"]

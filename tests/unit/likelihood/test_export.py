@@ -205,6 +205,7 @@ def data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return str(tmp_path / "set")
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_the_analysis_says(data_set, tmp_path, capsys):
     out = tmp_path / "for-pyhf.json"
     words = f"export resonance --data {data_set} --set mass=3 branching_ratio=2e-5 --out {out}"

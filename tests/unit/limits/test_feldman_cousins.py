@@ -88,7 +88,7 @@ def half() -> bknn.Analysis:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 8])
-@pytest.mark.parametrize("b", [0.5, 3.0])
+@pytest.mark.parametrize("b", [pytest.param(0.5, marks=pytest.mark.slow), 3.0])
 def test_exact_ends(three: bknn.Analysis, half: bknn.Analysis, b: float, n: int) -> None:
     analysis = three if b == 3 else half
     found = feldman_cousins(
@@ -108,7 +108,7 @@ def test_exact_ends(three: bknn.Analysis, half: bknn.Analysis, b: float, n: int)
     assert found.status == f"all {len(found.grid)} values have an answer."
 
 
-@pytest.mark.parametrize("b", [0.5, 3.0])
+@pytest.mark.parametrize("b", [pytest.param(0.5, marks=pytest.mark.slow), 3.0])
 def test_coverage(three: bknn.Analysis, half: bknn.Analysis, b: float) -> None:
     """The probability of counts whose interval holds the truth is at least the level."""
     analysis, levels = (three if b == 3 else half), (0.68, 0.95)
@@ -134,7 +134,7 @@ def test_coverage(three: bknn.Analysis, half: bknn.Analysis, b: float) -> None:
 # ------------------------------------------------------------------------------------ toys
 
 
-@pytest.mark.parametrize("n", [0, 1, 3, 8])
+@pytest.mark.parametrize("n", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 8))])
 def test_toys_of_one_count(three: bknn.Analysis, n: int) -> None:
     grid = np.array([0.0, 0.5, 0.8, 1.2, 2.0, 5.2, 5.5, 5.8, 7.0, 14.0])
     found = feldman_cousins(
@@ -164,7 +164,9 @@ def test_the_grid_is_kept(three: bknn.Analysis) -> None:
     assert found.interval(0.9)[:4] == (0.0, 5.5, 0.0, 0.5)
 
 
-@pytest.mark.parametrize("x0", [-1.0, 0.0, 2.0])
+@pytest.mark.parametrize(
+    "x0", [*(pytest.param(x, marks=pytest.mark.slow) for x in (-1.0, 0.0)), 2.0]
+)
 def test_gaussian_with_boundary(gauss: bknn.Analysis, x0: float) -> None:
     grid = np.linspace(0.0, 4.5, 10)
     n0 = int(1e4 + 100 * x0)
@@ -181,6 +183,7 @@ def test_gaussian_with_boundary(gauss: bknn.Analysis, x0: float) -> None:
     assert "90%     [0" in repr(found)
 
 
+@pytest.mark.slow
 def test_profiled_nuisances() -> None:
     """Far from the boundary t is chi^2, so the interval is that of the likelihood."""
     analysis = bknn.Analysis(models.load("signal-strength"), small.measurement())
@@ -207,6 +210,7 @@ def few(three: bknn.Analysis) -> FeldmanCousins:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_failures_are_counted(
     three: bknn.Analysis, few: FeldmanCousins, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def count(n: float) -> Data:
     return Data(np.array([float(n)]), np.zeros(0), np.zeros(0))
 
 
+@pytest.mark.slow
 def test_every_asymptotic_answer_says_so(three: bknn.Analysis) -> None:
     limit = inference.limit(three, "mu", data=count(0))
     # The exact limit is 3.00.

@@ -150,7 +150,7 @@ def test_counts_far_below_the_background(one: bknn.Analysis) -> None:
     assert 0.2 < limit(one, "mu", data=count(1.0)).observed[0] < 1.2
 
 
-@pytest.mark.parametrize("n", [0, 14])
+@pytest.mark.parametrize("n", [pytest.param(0, marks=pytest.mark.slow), 14])
 def test_toys_of_one_count(one: bknn.Analysis, n: int) -> None:
     """q~ falls with the count, so tail probabilities are sums of Poisson probabilities."""
     found = limit(one, "mu", method="toys", toys=2000, seed=3, data=count(n))
@@ -241,6 +241,7 @@ def test_two_sided_interval_of_one_count(one: bknn.Analysis, cl: float) -> None:
     assert found.remarks == ("found",)
 
 
+@pytest.mark.slow
 def test_two_sided_interval_at_a_bound(bounded: bknn.Analysis) -> None:
     found = two_sided(bounded, "mu", data=count(9.0))
     assert (found.low[0], bool(found.low_at_bound[0])) == (0.0, True)
@@ -303,6 +304,7 @@ def test_refused(whole: bknn.Analysis, options: dict[str, Any], message: str) ->
         limit(whole, **{"poi": "mu", **options})
 
 
+@pytest.mark.slow
 def test_batches_of_data_are_refused(whole: bknn.Analysis) -> None:
     toys = inference.throw(whole, whole.init, 3)
     with pytest.raises(errors.ParameterError, match="3 data sets came"):

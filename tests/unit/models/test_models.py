@@ -193,7 +193,11 @@ def test_a_zero_is_a_zero(name):
     [
         ("sm", {"sm_normalisation": 1.3}),
         ("wet", {"C_VR": -2.0, "C_SR": 1.0}),
-        ("wet-rhn", {"C_Lp_emu": 3.0, "C_SLL": 2.0, "C_TRR_taue": 4.0}),
+        pytest.param(
+            "wet-rhn",
+            {"C_Lp_emu": 3.0, "C_SLL": 2.0, "C_TRR_taue": 4.0},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_shapes_are_the_spectrum(name, given):
@@ -211,10 +215,18 @@ def test_shapes_are_the_spectrum(name, given):
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        ("fermion-pair", {"f_VV": 1.0, "f_AA": -2.0, "f_TT": 0.5, "f_T5T": 1.5, "f_SP": 3.0}),
+        pytest.param(
+            "fermion-pair",
+            {"f_VV": 1.0, "f_AA": -2.0, "f_TT": 0.5, "f_T5T": 1.5, "f_SP": 3.0},
+            marks=pytest.mark.slow,
+        ),
         ("vector-pair", {"h_SS": 1e-5, "h_AE": 2.0, "h_VB": 1.0, "h_AA": -1.0, "h_TT": 1e-4}),
         ("gravitino-pair", {"F_VA": 0.1, "F_AA": 0.2, "F_PS": -0.3, "F_TU": 0.1}),
-        ("wet-rhn", {"mass_N": 0.8, "C_Lp_emu": 3.0, "C_SLL": 2.0, "C_TRR_taue": 4.0}),
+        pytest.param(
+            "wet-rhn",
+            {"mass_N": 0.8, "C_Lp_emu": 3.0, "C_SLL": 2.0, "C_TRR_taue": 4.0},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_shapes_that_know_a_mass_are_the_spectrum(name, given):
@@ -495,6 +507,7 @@ def test_conversions_that_cannot_be():
         assert_sentence(caught, *words)
 
 
+@pytest.mark.slow
 def test_inputs_can_be_differentiated():
     """A model of traced inputs: the rate goes like the squares of G_F, alpha, V_tb V_ts."""
 

@@ -491,6 +491,7 @@ def groups_of_counts(analysis, vector):
     return {"inclusive": counts[:-6].sum(), "hadronic": counts[-6:].sum()}
 
 
+@pytest.mark.slow
 def test_line_and_standard_model(result, analysis, figures):
     found = curves(result)
     (line,) = found.lines
@@ -560,6 +561,7 @@ def test_breit_wigner_is_a_curve(result, belle2):
     assert any("narrow line" in t for t in texts(plot.spectrum(narrow)))
 
 
+@pytest.mark.slow
 def test_spectrum_of_the_users_own(result, belle2):
     def falling(q2, rate, slope):
         return rate * jnp.exp(-slope * q2) * jnp.where(q2 < 22.885, 1.0, 0.0)
@@ -588,6 +590,7 @@ def wet(belle2):
     return bknn.Analysis(models.load("wet"), belle2.select("hadronic"))
 
 
+@pytest.mark.slow
 def test_new_signal_comes_on_top_of_the_standard_model(result, wet):
     c_sm = wet.model.null["C_VL"]
     found = made_up(result, wet, C_VL=c_sm, C_SL=0.0, C_TL=8.0, ff_K_0=0.5)
@@ -777,6 +780,7 @@ def test_what_has_no_spectrum_is_an_error():
 # All figures -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_files_are_written_and_settings_left_alone(result, null, tmp_path):
     before = dict(matplotlib.rcParams)
     paths = plot.fit_figures(result, null, tmp_path / "new" / "folder")
@@ -795,6 +799,7 @@ def test_files_are_written_and_settings_left_alone(result, null, tmp_path):
         assert 1000 < image.width < 2000
 
 
+@pytest.mark.slow
 def test_same_figure_same_bytes(result, tmp_path):
     first = plot.save(plot.spectrum(result), tmp_path / "a.b")
     second = plot.save(plot.spectrum(result), tmp_path / "c")
@@ -803,6 +808,7 @@ def test_same_figure_same_bytes(result, tmp_path):
         assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_workspace_without_response_has_no_spectrum(result, tmp_path):
     shift = {"name": "shift", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}
     for modifiers, names in (([shift], {"bins", "nuisances"}), ([], {"bins"})):
@@ -815,6 +821,7 @@ def test_workspace_without_response_has_no_spectrum(result, tmp_path):
         plot.nuisances(found)
 
 
+@pytest.mark.slow
 def test_several_measurements_stand_side_by_side(result, belle2):
     hadronic = belle2.select("hadronic")
     twin = dataclasses.replace(hadronic, name="twin")

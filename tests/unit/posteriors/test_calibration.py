@@ -71,6 +71,7 @@ def test_correlated_draws_are_told(one_bin):
     assert "Draws of mu are correlated (0.60 from one to the next)" in found.status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["nuts", pytest.param("tempered", marks=pytest.mark.slow)])
 def test_one_bin_is_calibrated(one_bin, method):
     """Pieces in a store, one interruption, and all at once are the same."""

@@ -27,6 +27,8 @@ sampling = sys.modules[inference.sample.__module__]
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+METHODS = ["nuts", pytest.param("tempered", marks=pytest.mark.slow)]
+
 
 def agrees(draws: np.ndarray, mean: float, width: float) -> bool:
     """Whether the mean of draws (chains, draws) is right within four of its standard deviations."""
@@ -75,7 +77,7 @@ def _named(p):
     return {name.partition("[")[0]: np.asarray(x) for name, x in p.items()}
 
 
-@pytest.mark.parametrize("method", ["nuts", "tempered"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", quadrature.NAMES)
 def test_draws_agree_with_quadrature(request, brute, method, name):
     posterior = request.getfixturevalue(method)
@@ -91,6 +93,7 @@ def test_draws_agree_with_quadrature(request, brute, method, name):
         assert agrees((draws < x).astype(float), level, np.sqrt(level * (1 - level)))
 
 
+@pytest.mark.slow
 def test_the_ladder_knows_the_evidence(tempered, brute):
     found = tempered.log_evidence
     assert found.method == "tempering"
@@ -137,6 +140,7 @@ def test_the_mode_of_flat_priors_is_the_fit(nuts, analysis):
     assert mode == pytest.approx(found.x, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_mode_of_a_prior_that_is_not_flat():
     """Also one that cuts off the fit."""
     for prior, log_prior in (
@@ -178,6 +182,7 @@ def test_summary(nuts, brute):
     assert found["marginal_mode"] == pytest.approx(x[np.argmax(density)], abs=0.6 * width)
 
 
+@pytest.mark.slow
 def test_other_data(one_bin):
     data = one_bin.data._replace(counts=np.array([19.0]))
     posterior = inference.sample(one_bin, data=data, draws=300, chains=2, seed=5)
@@ -199,7 +204,7 @@ def test_arviz(nuts, tmp_path):
     ) == pytest.approx(nuts.ess_bulk[nuts.names.index("mu")])
 
 
-@pytest.mark.parametrize("method", ["nuts", "tempered"])
+@pytest.mark.parametrize("method", METHODS)
 def test_saved_and_read_again(request, analysis, method, tmp_path):
     posterior = request.getfixturevalue(method)
     path = posterior.save(tmp_path / "draws.nc")
@@ -246,7 +251,7 @@ def _one_bin(counts):
 OPTIONS = {"chains": 3, "draws": 120, "warmup": 100, "seed": 7}
 
 
-@pytest.fixture(scope="module", params=["nuts", "tempered"])
+@pytest.fixture(scope="module", params=METHODS)
 def undisturbed(request, one_bin):
     return inference.sample(one_bin, method=request.param, **OPTIONS)
 
@@ -321,7 +326,7 @@ def test_a_bound_on_time_is_told(one_bin):
         inference.sample(one_bin, minutes=0.0)
 
 
-@pytest.mark.parametrize("method", ["nuts", "tempered"])
+@pytest.mark.parametrize("method", METHODS)
 def test_no_advice_to_take_the_method_that_was_used(request, method):
     """Nor any that it could not follow."""
     good = request.getfixturevalue(method)
@@ -396,6 +401,7 @@ def test_a_ladder_finds_how_much_is_in_each_mode(two_modes, positive):
     assert "Modes, with the draws that are nearest to each: x = 3." in found.status
 
 
+@pytest.mark.slow
 def test_one_sampler_alone_does_not_and_says_so(two_modes):
     found = inference.sample(two_modes, draws=300, seed=3, method="nuts")
     side = np.sign(found.values("x"))
@@ -406,6 +412,7 @@ def test_one_sampler_alone_does_not_and_says_so(two_modes):
     assert 'method="tempered"' in found.problems[0]
 
 
+@pytest.mark.slow
 def test_a_mode_of_a_thousandth(two_modes):
     """A pair of peaks 1 : 1000: the ladder knows how small the other one is, and a mode that no
     chain has seen is named."""
@@ -446,6 +453,7 @@ def funnel():
     return bknn.Analysis(Funnel(), small.one_bin(40.0))
 
 
+@pytest.mark.slow
 def test_a_funnel(funnel):
     x, v = (np.arange(1000) + 0.5) / 100, -6 + 8 * (np.arange(1000) + 0.5) / 1000
     density = stats.poisson.pmf(40, 8 + 4 * x[:, None] * np.exp(v))

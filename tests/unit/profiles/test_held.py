@@ -97,6 +97,7 @@ def test_points_of_an_analysis():
 # ---------------------------------------------------------------- signs
 
 
+@pytest.mark.slow
 def test_relative_signs_are_observable():
     """Interference, in three decays, against formulas that are written out."""
     for h_v in (-7e-9, 7e-9):
@@ -116,6 +117,7 @@ def test_relative_signs_are_observable():
     )
 
 
+@pytest.mark.slow
 def test_a_fit_finds_the_sign():
     """A rate that the dipole alone exceeds: only destructive interference makes it."""
     h_t, wanted = 4.8e-9, 1e-6
@@ -189,6 +191,7 @@ def test_models_without_a_new_state(name, words):
 KSTAR_END = (STANDARD.masses["B0"] - STANDARD.masses["K*0"]) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["all", "new"])
 def test_what_is_not_defined_is_refused(part):
     """Every polarisation and every ratio beyond the end of phase space, in one way."""
@@ -214,6 +217,7 @@ def test_what_is_not_defined_is_refused(part):
     assert 0.0 < number(name, "f_l", KSTAR0, given, (15.0, 30.0), part=part) < 1.0
 
 
+@pytest.mark.slow
 def test_a_new_state_that_does_not_decay_has_no_polarisation():
     heavy = {"mass": 4.9, "h_V": 7e-9}
     assert number("vector", channel=KSTAR0, params=heavy, part="new") == 0.0
@@ -229,6 +233,7 @@ def test_q2_that_are_none(observable, q2):
         number("sm", observable, KSTAR0, q2=q2)
 
 
+@pytest.mark.slow
 def test_quantities_that_are_not_defined():
     result = Result("BR", 1.2e-5, 1e-6, 1e-6, {KSTAR0: 1.0})
     measured = Measurement("one", "one number", {}, results=(result,))

@@ -132,6 +132,7 @@ def by_scipy(analysis: bknn.Analysis, fixed: dict[str, float], start: np.ndarray
     return lowest
 
 
+@pytest.mark.slow
 def test_every_point_is_what_scipy_finds(whole):
     curve = profile(whole, {"mu": np.linspace(-1.0, 5.0, 3)})
     for mu, found in zip(curve.axes[0], curve.twice_nll, strict=True):
@@ -160,6 +161,7 @@ def test_batched_is_one_by_one(whole):
         np.testing.assert_allclose(plane.twice_nll[:, j], line.twice_nll, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_every_minimum_is_a_minimum(whole):
     points = Points(whole, ["mu"])
     found = scan(points, (np.linspace(-2.0, 6.0, 9),), keep=True).found
@@ -185,6 +187,7 @@ def test_slopes_are_those_of_the_curve(whole):
     assert curve.slope[1, 0] == pytest.approx(rise, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_second_minima_are_reported(folded):
     b = np.linspace(0.0, 2.0, 13)
     curve = profile(folded, {"b": b})
@@ -212,7 +215,7 @@ def wrong_starts(
     monkeypatch.setattr(Points, "starts", starts)
 
 
-@pytest.mark.parametrize("most", [7, 16, 1000])
+@pytest.mark.parametrize("most", [7, pytest.param(16, marks=pytest.mark.slow), 1000])
 def test_neighbours_repair_a_curve(monkeypatch, most):
     analysis = bknn.Analysis(Folded(starts=()), small.one_bin(24.0))
     b = np.linspace(0.0, 3.0, 40)
@@ -234,7 +237,7 @@ def test_neighbours_repair_a_curve(monkeypatch, most):
     assert (after.physics[:, 0] > 0).all()
 
 
-@pytest.mark.parametrize("most", [9, 1000])
+@pytest.mark.parametrize("most", [pytest.param(9, marks=pytest.mark.slow), 1000])
 def test_neighbours_repair_a_plane(monkeypatch, most):
     """One good point is enough."""
 
@@ -347,6 +350,7 @@ def test_refused(whole, options, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.slow
 def test_refused_fits_and_data(whole, one):
     best = inference.fit(whole)
     for wrong in (
@@ -445,6 +449,7 @@ def test_a_region_between_the_points_of_the_grid(folded):
     np.testing.assert_allclose(coarse["a", 0.9].regions, whole_range["a", 0.9].regions, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_interval_that_ends_at_a_bound():
     analysis = bknn.Analysis(Folded(), small.one_bin(9.0))
     found = intervals(analysis, ["b"], fixed={"a": 0.0}, levels=(0.68, 0.999999))
@@ -474,6 +479,7 @@ def test_best_fit_at_the_bound():
     assert "bound" in hessian.status
 
 
+@pytest.mark.slow
 def test_open_intervals():
     """A parameter that nothing depends on, without bounds."""
 

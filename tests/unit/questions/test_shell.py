@@ -269,6 +269,7 @@ def test_table_of_the_fit(fitted, content):
     assert all(line == line.rstrip() for line in lines)
 
 
+@pytest.mark.slow
 def test_fixed_and_freed_parameters(folder):
     """`--fix` of a parameter that floats, and of one that does not by default."""
     words = ("fit", "resonance", "--data", folder / "set", "--response", "reweighting")
@@ -676,6 +677,7 @@ def test_documented_predictions(predicted):
     assert documented["parameters"] == content["parameters"]
 
 
+@pytest.mark.slow
 def test_channels_observables_and_regions(tmp_path):
     """One row for each, channels outermost; a point is a bin without width."""
     done = run(
@@ -700,6 +702,7 @@ def test_channels_observables_and_regions(tmp_path):
     assert "written" not in done.out
 
 
+@pytest.mark.slow
 def test_every_combination_that_exists(tmp_path):
     """And why the others do not; values that were used are in the table."""
     words = ("--set", "mass=2.1", "h_T=4.8e-9", "--observable", "branching_ratio", "f_l", "r_k")
@@ -730,6 +733,7 @@ def test_every_combination_that_exists(tmp_path):
         assert "is the polarisation" in sentence or "not defined" in sentence
 
 
+@pytest.mark.slow
 def test_a_note_on_files_of_other_sectors(tmp_path):
     content = {"eft": "WET", "basis": "flavio", "scale": 4.8, "values": {"C9_bsmumu": 1.0}}
     (tmp_path / "c.json").write_text(json.dumps(content))
@@ -743,6 +747,7 @@ def test_a_note_on_files_of_other_sectors(tmp_path):
     assert re.search(r"^r_k +B\+ -> K\+ +all +1$", done.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_options_of_predictions(coefficients, tmp_path):
     """Each changes what it should."""
 
@@ -770,6 +775,7 @@ def test_options_of_predictions(coefficients, tmp_path):
     assert value(*chiral, "C_S_L=1e-10", "C_S_R=1e-10") > 1.1 * sm
 
 
+@pytest.mark.slow
 def test_a_particle_that_is_too_heavy(tmp_path):
     """Zero, not NaN, with its uncertainty; and F_L of nothing."""
     words = ("--channel", "B+ -> K*+", "--out", tmp_path, "--no-figures", "--observable")
@@ -1161,17 +1167,21 @@ def started(*words: object, **options: Any) -> subprocess.Popen[str]:
 
 
 def test_as_a_program(folder, tmp_path):
-    """It finds its own way to double precision, and its errors have no traceback."""
+    """It finds its own way to double precision."""
     words = ("--data", folder / "one.json", "--no-figures", "--out", tmp_path)
     good = started("fit", "signal-strength", *words)
-    bad = started("fit", "resonance", "--data", folder / "one.json", "--fix", "mass=2")
-    deaf = started("models")
-    deaf.stdout.close()  # like `bknn models | true`
     out, err = good.communicate(timeout=120)
     assert (good.returncode, err) == (0, "")
     assert "converged" in out
     twice_nll = strict_json(tmp_path / "result.json")["fit"]["twice_nll"]
     assert twice_nll == pytest.approx(-2 * (12 * math.log(12) - 12 - math.lgamma(13)), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_errors_of_a_program(folder):
+    bad = started("fit", "resonance", "--data", folder / "one.json", "--fix", "mass=2")
+    deaf = started("models")
+    deaf.stdout.close()  # like `bknn models | true`
     out, err = bad.communicate(timeout=120)
     assert (bad.returncode, out) == (2, "")
     assert err.startswith("bknn: error: ")

@@ -187,6 +187,7 @@ def test_a_profile_with_a_failed_point_has_code_1(folder, monkeypatch):
 # ---------------------------------------------------------------- bknn limit
 
 
+@pytest.mark.slow
 def test_limit(folder, analysis):
     (code, out, err), path = ask(folder, "limit", "--two-sided", "--cl", "0.9")
     assert (code, err) == (0, "")
@@ -308,6 +309,7 @@ def test_impacts_of_expected_data(folder, analysis):
 # ---------------------------------------------------------------- bknn significance
 
 
+@pytest.mark.slow
 def test_significance(folder, analysis):
     (code, out, err), path = ask(folder, "significance")
     assert (code, err) == (0, "")
@@ -326,6 +328,7 @@ def test_significance(folder, analysis):
     assert f"local            {found['local']['z']:.2f} sigma" in out
 
 
+@pytest.mark.slow
 def test_global_significance_in_two_jobs(folder):
     """Two halves of the toys, merged, are the whole."""
     first, one = ask(folder, "significance", "--toys", 15, "--seed", 4)

@@ -271,6 +271,7 @@ def test_a_smooth_truth_is_found_again_to_fourth_order():
     assert errors[2] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_slanted_null_costs_little():
     """The bin average belongs to the centre of gravity, not of the bin: second order, tiny."""
     errors = np.array([reconstruction_error(n, "standard-model") for n in (25, 50, 100, 200)])
@@ -293,6 +294,7 @@ def test_a_straight_line_is_found_exactly_down_to_zero():
     np.testing.assert_allclose(response.efficiency(q2)[:, 0], 2.0 + 0.3 * q2, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_noise_grows_by_what_the_page_says():
     """docs/response.md: scatter of independent bins, 1.31 times at centres, 0.83 at edges."""
     rng = np.random.default_rng(6)
@@ -416,6 +418,7 @@ def test_a_breit_wigner_against_adaptive_quadrature(smooth, mass, width):
         assert float(got[row]) == pytest.approx(expected, rel=2e-11)
 
 
+@pytest.mark.slow
 def test_a_breit_wigner_on_unequal_bins():
     edges = np.array([0.0, 0.1, 0.3, 0.9, 1.0, 2.5, 2.6, 6.0, 6.05, 9.0, 15.0, 22.0])
     counts = rough_density(7, edges, dbr_dq2) + 0.01
@@ -934,6 +937,7 @@ def test_reweighting_does_not_know_about_thresholds():
     np.testing.assert_array_equal(response.fold(root(0.7)), response.fold(bare))
 
 
+@pytest.mark.slow
 def test_a_continuum_with_a_threshold_maps(bumpy):
     """As an argument of a compiled function, batched, in forward mode; one by one, not compiled."""
     masses = jnp.linspace(0.0, 1.2, 4)
@@ -1022,7 +1026,9 @@ def test_the_gradient_reaches_the_continuum(real):
 # ---------------------------------------------------------------- corners of the input
 
 
-@pytest.mark.parametrize("n", [1, 2, 6])
+@pytest.mark.parametrize(
+    "n", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(6, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("mode", ["smooth", "reweighting"])
 def test_few_bins(n, mode):
     edges = np.linspace(0.0, 20.0, n + 1)
@@ -1042,6 +1048,7 @@ def test_few_bins(n, mode):
         assert float(got) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_grid_that_begins_above_zero_begins_with_nothing():
     """Phase space goes on below it, so a line moving in must not jump."""
     edges = np.linspace(4.0, 12.0, 17)
@@ -1061,6 +1068,7 @@ def test_empty_rows_stay_empty():
     assert float(response.fold(Spectrum(1.0, lines=(Line(2.0, 1.0, 0.1),)))[1]) == 0.0
 
 
+@pytest.mark.slow
 def test_bins_beyond_phase_space_may_be_empty():
     edges = np.linspace(0.0, 25.0, 26)
     counts = np.ones((1, 25))
@@ -1071,6 +1079,7 @@ def test_bins_beyond_phase_space_may_be_empty():
         assert np.all(np.isfinite(response.efficiency(np.linspace(0.0, 25.0, 99))))
 
 
+@pytest.mark.slow
 def test_edges_that_are_almost_equally_spaced():
     """Edges printed with three decimals take the general way, which has the same answer."""
     edges = np.round(EDGES, 3)

@@ -76,6 +76,7 @@ def test_values_are_those_of_predict(quick_compilation):
     np.testing.assert_allclose(got, expected, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_what_is_measured_comes_back(found):
     """Form factors of B -> K and the normalisation move, the branching fraction does not."""
     assert found.values[0] == pytest.approx(MEASURED, rel=1e-8)

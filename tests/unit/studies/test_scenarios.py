@@ -91,6 +91,7 @@ def test_many_scenarios_have_a_panel_for_each_final_state():
     assert len(plot.scenarios(Found(), names=VIABLE).axes) == 1
 
 
+@pytest.mark.slow
 def test_scenarios_take_up_an_excess(tmp_path):
     """One branching fraction above the standard model: any scenario explains all of it, and what it
     gains is how far the standard model, with the uncertainty that it has, is from the data."""

@@ -80,7 +80,9 @@ def test_other_data():
 # ---------------------------------------------------------------- global
 
 
-@pytest.mark.parametrize(("counts", "beyond"), [(18.0, 18), (6.0, 6)])
+@pytest.mark.parametrize(
+    ("counts", "beyond"), [(18.0, 18), pytest.param(6.0, 6, marks=pytest.mark.slow)]
+)
 def test_global_p_of_a_counting_experiment_is_a_poisson_sum(counts, beyond):
     """One-sided: the toys with at least as many counts as the data, for few counts too."""
     result = significance(one_bin(counts), toys=4000, seed=2)
@@ -243,6 +245,7 @@ def model(*names: str, squared: bool = False, null: bool = True) -> object:
     return Peaks()
 
 
+@pytest.mark.slow
 def test_a_coupling_that_enters_by_its_square():
     result = significance(bknn.Analysis(model("g", squared=True), small.measurement()))
     assert "g enters by the square, which cannot be negative" in result.status

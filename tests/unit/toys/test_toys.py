@@ -155,6 +155,7 @@ def test_the_saturated_likelihood(whole):
     assert saturated(whole, whole.data) == pytest.approx(-2 * log, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_each_toy_is_fitted_as_alone(whole, many):
     data = throw(whole, np.array(list(many.truth.values())), 5, seed=1)
     for i in range(5):
@@ -169,11 +170,13 @@ def test_each_toy_is_fitted_as_alone(whole, many):
         assert many.uncertainties["mu"][i] == pytest.approx(free.uncertainties["mu"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_likelihood_ratio_follows_chi2(many):
     """Wilks: hundreds of counts, so two thousand toys see no difference."""
     assert stats.kstest(many.statistic("truth"), stats.chi2(1).cdf).pvalue > 0.01
 
 
+@pytest.mark.slow
 def test_goodness_of_fit_follows_chi2_where_counts_are_large(whole, many):
     """11 measurements (counts, and one auxiliary datum for each constraint), 11 parameters, of
     which 2 are constrained by nothing: the rest is what is left of 5 counts."""
@@ -192,6 +195,7 @@ def bump() -> bknn.Analysis:
     return bknn.Analysis(models.load("resonance"), small.measurement())
 
 
+@pytest.mark.slow
 def test_a_parameter_without_meaning_is_found(bump):
     null = inference.fit_null(bump).vector
     names = ["mass", "branching_ratio", "sm_normalisation"]
@@ -266,6 +270,7 @@ def test_toys_do_not_depend_on_the_pieces(whole, monkeypatch):
     np.testing.assert_allclose(merged.estimates["mu"], at_once.estimates["mu"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_toys_of_different_things_do_not_merge(one, thrown):
     arguments = {"seed": 3, "hypotheses": {"truth": {"mu": 2.0}}, "uncertainties": True}
     again = toys(one, {"mu": 2.0}, 3, first=1999, **arguments)
@@ -408,6 +413,7 @@ def gaussian() -> bknn.Analysis:
     )
 
 
+@pytest.mark.slow
 def test_a_normal_measurement_covers_and_has_normal_pulls():
     analysis = gaussian()
     found = toys(analysis, {"mu": 1.0}, 4000, hypotheses={"truth": {"mu": 1.0}}, uncertainties=True)
@@ -487,7 +493,9 @@ def test_fractions():
 # ---------------------------------------------------------------- goodness of fit
 
 
-@pytest.mark.parametrize("counts", [20.0, 12.0, 5.0])
+@pytest.mark.parametrize(
+    "counts", [20.0, *(pytest.param(n, marks=pytest.mark.slow) for n in (12.0, 5.0))]
+)
 def test_goodness_of_a_poisson_bin_by_an_exact_sum(counts):
     """With mu fixed 12 counts are expected; more or fewer are as bad if their deviance is."""
     found = goodness.goodness_of_fit(one_bin(counts), n=4000, seed=6, fixed={"mu": 1.0})
