@@ -73,18 +73,18 @@ class Program:
         self._first = threading.Lock()
         self._used = 0
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         if self.calls:
-            return self._timed(args)
+            return self._timed(args, named)
         # Two threads at once would compile twice.
         with self._first:
-            return self._timed(args)
+            return self._timed(args, named)
 
-    def _timed(self, args: tuple[Any, ...]) -> Any:
+    def _timed(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         outer = getattr(_RUNNING, "call", None)
         call = _RUNNING.call = _Call(self)
         try:
-            result = self._run(*args)
+            result = self._run(*args, **named)
         finally:
             _RUNNING.call = outer
             call.end()

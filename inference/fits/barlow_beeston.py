@@ -32,10 +32,13 @@ def settled(analysis: Analysis | LogDensity) -> np.ndarray:
     return np.flatnonzero(structure.linear & np.isin(structure.local, analysis.normal[0]))
 
 
-def settler(analysis: Analysis | LogDensity) -> Callable[[Array, Data, Array], Array]:
+def settler(
+    analysis: Analysis | LogDensity, bounds: tuple[Array, Array] | None = None
+) -> Callable[[Array, Data, Array], Array]:
     """Return the function (vector, data, moving) -> vector with these nuisances at their best.
 
-    All arguments are those of one fit: (size,), data, (size,) of bool.
+    All arguments are those of one fit: (size,), data, (size,) of bool. `bounds` are lower and upper
+    ones (size,), those of the analysis by default.
     """
     which = settled(analysis)
     structure = analysis.structure
@@ -46,7 +49,7 @@ def settler(analysis: Analysis | LogDensity) -> Callable[[Array, Data, Array], A
     position = {int(p): i for i, p in enumerate(index)}
     measured = np.array([position[int(p)] for p in local])
     variance = widths[measured] ** 2
-    lower, upper = analysis.bounds[local].T
+    lower, upper = bounds or analysis.bounds.T
     # One row a bin, padded; the last entry of each list stands for "none".
     table = padded(structure.local_bin[which], analysis.n_bins)
     # And back: where each entry of the vector stands in [table, vector].
@@ -54,11 +57,11 @@ def settler(analysis: Analysis | LogDensity) -> Callable[[Array, Data, Array], A
     filled = np.flatnonzero(table.reshape(-1) < len(local))
     back[local[table.reshape(-1)[filled]]] = filled
 
-    def by_bin(values: np.ndarray, none: float = 0.0) -> np.ndarray:
-        return np.append(values, none)[table]
+    def by_bin(values: np.ndarray) -> np.ndarray:
+        return np.append(values, 0.0)[table]
 
-    v, low, high = by_bin(variance), by_bin(lower), by_bin(upper)
-    of_slopes, of_vector = by_bin(which).astype(int), by_bin(local).astype(int)
+    v, of_slopes, of_vector = by_bin(variance), by_bin(which).astype(int), by_bin(local).astype(int)
+    low, high = jnp.asarray(lower)[of_vector], jnp.asarray(upper)[of_vector]
     of_data, present = by_bin(measured).astype(int), by_bin(np.ones(len(local)))
 
     def settle(vector: Array, data: Data, moving: Array) -> Array:

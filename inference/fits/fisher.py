@@ -12,7 +12,7 @@ Unconstrained parameters u (D = 0) come in through their Schur complement, which
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
     local: np.ndarray
 
 
-def layout(analysis: Analysis) -> Layout:
+def layout(analysis: Analysis | LogDensity) -> Layout:
     """Sort the parameters of an analysis by how they enter."""
     constrained = np.zeros(analysis.size, bool)
     constrained[analysis.normal[0]] = True
@@ -79,20 +79,26 @@ class Metric(NamedTuple):
         project: P (fits, bins, bins).
         tied, free: derivatives of the rates by the rest of the parameters, those that are
             constrained (fits, bins, tied) and those that are not (fits, bins, free).
+        own: curvature of what constrains the model's parameters among the latter (fits, free).
         size: diagonal of the whole matrix (fits, rest).
     """
 
-    diagonal: Array
-    project: Array
-    tied: Array
-    free: Array
-    size: Array
+    diagonal: Any
+    project: Any
+    tied: Any
+    free: Any
+    own: Any
+    size: Any
 
 
 def measure(
-    analysis: LogDensity, where: Layout, vector: Array, data: Data, moving: Array
+    analysis: LogDensity, where: Layout, vector: Array, data: Data, moving: Array, weight: Array
 ) -> Metric:
-    """Compute the Fisher matrix at a vector (size,)."""
+    """Compute the Fisher matrix at a vector (size,).
+
+    `weight` (p,) is the curvature of constraints of the first p entries, the model's parameters,
+    beside those that the density knows.
+    """
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)
     variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
@@ -125,9 +131,10 @@ def measure(
     root = 1 / jnp.sqrt(variance)
     core = root[:, None] * ((tied / diagonal[None, :]) @ tied.T) * root[None, :]
     project = root[:, None] * inverse(core + jnp.eye(n_bins)) * root[None, :]
-    size = jnp.concatenate([diagonal, jnp.zeros(len(where.rest) - n)])
+    own = jnp.append(weight, 0.0)[np.minimum(where.rest[n:], len(weight))]
+    size = jnp.concatenate([diagonal, own])
     size = size + jnp.sum(columns**2 / variance[:, None], axis=0)
-    return Metric(diagonal, project, tied, free, jnp.where(size > 0, size, 1.0))
+    return Metric(diagonal, project, tied, free, own, jnp.where(size > 0, size, 1.0))
 
 
 def solver(where: Layout, metric: Metric, active: Array) -> Callable[[Array], Array]:
@@ -150,6 +157,7 @@ def solver(where: Layout, metric: Metric, active: Array) -> Callable[[Array], Ar
     j_free = jnp.where(active[:, None, n:], metric.free, 0.0)
     projected = jnp.einsum("ibc,icf->ibf", metric.project, j_free)
     schur = jnp.einsum("ibf,ibg->ifg", j_free, projected)
+    schur = schur + metric.own[:, :, None] * jnp.eye(n_free)[None]
     size = jnp.sqrt(jnp.diagonal(schur, axis1=1, axis2=2))
     # A parameter that moves nothing here (the mass of an absent line) stays.
     moves = size > 0
@@ -178,7 +186,7 @@ def inverse(matrix: Array) -> Array:
     (jaxlib 0.10: a batch of 256 fits never ended).
     """
     n = matrix.shape[-1]
-    if n <= 8:
+    if n <= 16:
         # Gauss-Jordan: one row and column after the other is replaced by that of the inverse.
         unit = jnp.eye(n).reshape((n,) + (1,) * (matrix.ndim - 2) + (n,))
 

@@ -16,10 +16,11 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import translated
-from bknn.inference.fits import fisher, gradient, many, newton
+from bknn.inference.fits import gradient, many
 from bknn.inference.fits.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
+from bknn.inference.fits.solver import fits_of
 from bknn.inference.fits.vanishing import within
 from bknn.inference.pieces import Progress
 from bknn.inference.slopes import slopes
@@ -151,9 +152,7 @@ def fit(
                 )
             starts = starts if batched else np.tile(starts, (n, 1, 1))
             batched = True
-    program = compiled(
-        target, method, tolerance, max_steps, held=worth_holding(target, moving, len(starts))
-    )
+    program = compiled(target, method, tolerance, max_steps)
     seen = data if data is not None else getattr(target, "data", _NO_DATA)
 
     def minimised(starts: np.ndarray) -> tuple[Minimum, np.ndarray]:
@@ -327,61 +326,27 @@ def compiled(
     method: str = "newton",
     tolerance: float | None = None,
     max_steps: int | None = None,
-    *,
-    held: bool = False,
 ) -> many.Minimise:
-    """The compiled program, kept with the target: compiling takes longer than fitting.
-
-    `held` as for `newton.minimise`.
-    """
+    """The program of fits, kept with the target: compiling takes longer than fitting."""
     if tolerance is None:
         tolerance = 1e-16 if method == "newton" else 1e-10
     if max_steps is None:
         max_steps = 200 if method == "newton" else 2000
-    held = held and method == "newton"
-
-    def make() -> many.Minimise:
-        minimise: many.Minimise
-        if method == "newton":
-            minimise = partial(
-                newton.minimise,
-                target,
-                fisher.layout(target),
-                tolerance=tolerance,
-                max_steps=max_steps,
-                held=held,
-            )
-        else:
-            minimise = _gradient(target, method, tolerance, max_steps)
-        program = many.program(minimise)
-        if isinstance(target, Analysis) and target.outcomes.n_counts:
-            repair = program if method == "newton" else compiled(target)
-            return within(program, target, repair)
-        return program
-
-    return target.programs.keep(_FITS, (method, tolerance, max_steps, held), make)
+    program: many.Minimise
+    if method == "newton":
+        program = partial(fits_of(target).minimise, tolerance=tolerance, max_steps=max_steps)
+    else:
+        key = (method, tolerance, max_steps)
+        make = lambda: many.program(_gradient(target, *key))  # noqa: E731
+        program = target.programs.keep("fits by gradients", key, make)
+    if isinstance(target, Analysis) and target.outcomes.n_counts:
+        return within(program, target, program if method == "newton" else compiled(target))
+    return program
 
 
-def worth_holding(target: Any, moving: np.ndarray, fits: int) -> bool:
-    """Return whether to take the program in which no threshold moves: where none does, unless the
-    other one has been compiled, this one has not, and the fits are few."""
-    thresholds = getattr(target, "thresholds", np.zeros(0, int))
-    if not thresholds.size or moving[..., thresholds].any():
-        return False
-    kept = [p.structure for p in target.programs if p.purpose == _FITS]
-    compiled = {held for *_, held in kept}
-    return True in compiled or not compiled or fits >= _MANY
-
-
-#: What programs of fits are called.
-_FITS = "fits"
-
-
-#: So many fits take longer than a program takes to compile.
-_MANY = 256
-
-
-def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> many.Minimise:
+def _gradient(
+    target: Any, method: str, tolerance: float, max_steps: int
+) -> Callable[[Array, Data, Array], Minimum]:
     """Gradient descent, side by side."""
     widths = np.full(len(target.names), np.nan)
     if isinstance(target, Analysis):
@@ -407,7 +372,4 @@ def _gradient(target: Any, method: str, tolerance: float, max_steps: int) -> man
             rough_steps=500 if method == "adam" else 0,
         )
 
-    def minimise(starts: Array, data: Data, moving: Array, stragglers: Array) -> Minimum:
-        return jax.vmap(one)(starts, data, moving)
-
-    return minimise
+    return jax.vmap(one)

@@ -1,8 +1,9 @@
-"""Many fits as chunks of one compiled program, on all cores and devices.
+"""Many fits by one compiled program, on all cores and devices.
 
-The size of a chunk is that of the processor's cache, whatever the number of fits: memory does not
-grow with it, and one program serves all sizes (a few, for the last and smaller chunks). Several
-devices share each chunk; on processors with several cores chunks run side by side.
+The program works on as many fits at a time as the processor's cache likes, whatever their number:
+memory does not grow with it, and one program serves all sizes (two smaller ones serve few fits).
+Several devices share the fits of a program; on processors with several cores two or more work side
+by side.
 """
 
 from __future__ import annotations
@@ -14,20 +15,28 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
+from jax import Array
 
 from bknn.analysis.analysis import Data
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, Minimum
+from bknn.inference.fits.newton import Minimum
 from bknn.inference.pieces import Progress
+from bknn.inference.sharing import placed, shared
 
-#: (starts (fits, size), data (fits, n), moving (fits, size), stragglers) -> Minimum
+#: (starts (fits, size), data (fits, n), moving (fits, size), starts that belong to one fit, and
+#: `lanes=`: how many are done at a time) -> Minimum
 Minimise = Callable[..., Minimum]
 
 
-def chunk_size() -> int:
-    """Return how many fits run together on one device."""
-    return 128 if jax.default_backend() == "cpu" else 8192
+def chunk_size(numbers: int | None = None) -> int:
+    """Return how many fits run together on one device: more where the derivatives of one are few
+    numbers (bins times parameters), as every step has a price of its own."""
+    if jax.default_backend() != "cpu":
+        return 8192
+    return 128 if numbers is None or numbers > _FEW else 2048
+
+
+#: So few derivatives of a fit stay in the processor's cache for thousands of them.
+_FEW = 1000
 
 
 def workers() -> int:
@@ -41,40 +50,22 @@ def workers() -> int:
     return max(1, cores // len(jax.devices()))
 
 
-def program(minimise: Minimise) -> Minimise:
-    """Compile a function of fits side by side, shared among the devices there are."""
-    devices = np.array(jax.devices())
-    alone = jax.jit(minimise)
-    if len(devices) == 1:
-        return alone
-    mesh = Mesh(devices, ("fits",))
+def program(minimise: Callable[[Array, Data, Array], Minimum]) -> Minimise:
+    """Compile a function of fits side by side for any number of them."""
+    compiled = shared(minimise)
 
-    @jax.jit
-    def shared(starts: Any, data: Data, moving: Any, stragglers: Any) -> Minimum:
-        share = jax.shard_map(
-            minimise,
-            mesh=mesh,
-            in_specs=(P("fits"), P("fits"), P("fits"), P()),
-            out_specs=P("fits"),
-            check_vma=False,
-        )
-        return share(starts, data, moving, stragglers // len(devices))
-
-    def run(starts: Any, data: Data, moving: Any, stragglers: Any) -> Minimum:
-        even = len(starts) % len(devices) == 0
-        chosen = shared if even and _is_shared(len(starts)) else alone
-        return chosen(starts, data, moving, stragglers)
+    def run(starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1) -> Minimum:
+        found = []
+        for part in np.array_split(np.arange(len(starts)), -(-len(starts) // lanes)):
+            # Nothing moves in fits that fill up, so they end at once.
+            filled = np.concatenate([part, np.repeat(part[-1:], lanes - len(part))])
+            floats = moving[filled] & (np.arange(lanes) < len(part))[:, None]
+            own = placed((starts[filled], Data(*(x[filled] for x in data)), floats), lanes)
+            ended = compiled(*own)
+            found.append([np.array(x)[: len(part)] for x in ended])
+        return Minimum(*(np.concatenate(x) for x in zip(*found, strict=True)))
 
     return run
-
-
-def _is_shared(fits: int) -> bool:
-    """Whether this many fits are worth more than one device."""
-    return len(jax.devices()) > 1 and fits >= _WORTH * len(jax.devices())
-
-
-#: Fewer fits a device are not worth the sharing.
-_WORTH = 8
 
 
 def run(
@@ -85,24 +76,20 @@ def run(
     *,
     chunk: int | None = None,
     fill: int = 1,
-    stragglers: bool = True,
     every: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Minimum, np.ndarray]:
     """Fit from every start and keep the lowest minimum of each fit.
 
-    A start is given up, EXHAUSTED, where it is far from converged and another ended much lower.
-
     Args:
-        program: from `program`.
+        program: as `Minimise`.
         starts: (fits, starts, size).
         data: common (n,), or one set a fit (fits, n).
         moving: common (size,), or of each fit (fits, size).
         chunk: fits from one start that run together on one device.
         fill: fewer fits than this are filled up to it, so that they share the program of many:
             another size would be another program, which takes seconds to compile.
-        stragglers: whether those that take long go on in a program of their own, where it pays.
-        every: whether to keep where every start ended, not the lowest alone.
+        every: whether to keep where every start ended, not the lowest alone; then none is given up.
         progress: is told how many more fits are done.
 
     Returns:
@@ -112,23 +99,19 @@ def run(
     n, n_starts, size = starts.shape
     moving = np.broadcast_to(moving, (n, size))
     data = Data(*(np.broadcast_to(x, (n, np.shape(x)[-1])) for x in data))
-    lanes = (chunk or chunk_size()) * len(jax.devices())
-    together = max(1, lanes // n_starts)
-    # Equal shares, so that the last chunk is not a small one.
-    parts = np.array_split(np.arange(n), -(-n // together)) if n else []
-
-    # A second program for stragglers takes seconds to compile, which must pay.
-    own_program = stragglers and len(parts) >= 16
+    most = (chunk or chunk_size(size * data.counts.shape[1])) * len(jax.devices())
+    lanes = lanes_for(max(n * n_starts, fill), most)
+    # Equal shares, that keep two cores busy; the same whoever computes.
+    shares = max(-(-n * n_starts // (_TURNS * most)), 2 if n * n_starts > most else 1)
+    parts = np.array_split(np.arange(n), min(n, shares)) if n else []
 
     def one(part: np.ndarray) -> tuple[Minimum, np.ndarray]:
-        found = _all(
-            program,
+        found = program(
             starts[part].reshape(-1, size),
             Data(*(np.repeat(x[part], n_starts, axis=0) for x in data)),
             np.repeat(moving[part], n_starts, axis=0),
-            n_starts,
-            min(fill, lanes),
-            own_program,
+            1 if every else n_starts,
+            lanes=lanes,
         )
         if progress is not None:
             progress(len(part))
@@ -140,7 +123,7 @@ def run(
         best = np.arange(len(part)), np.argmin(value, axis=1)
         return Minimum(*(x[best] for x in found)), found.value
 
-    # The first chunk compiles, the others find it done.
+    # The first part compiles, the others find it done.
     results = [one(part) for part in parts[:1]]
     with ThreadPoolExecutor(workers()) as pool:
         results += pool.map(one, parts[1:])
@@ -148,75 +131,20 @@ def run(
     return best, np.concatenate([r[1] for r in results])
 
 
-def _all(
-    program: Minimise,
-    starts: np.ndarray,
-    data: Data,
-    moving: np.ndarray,
-    n_starts: int,
-    fill: int,
-    own_program: bool,
-) -> Minimum:
-    """Fit a chunk; the few fits that take long go on in a program of their own."""
-    room = max(len(starts), fill)
-    allowed = len(starts) // 8 if own_program or n_starts > 1 else 0
-    found = _padded(program, starts, data, moving, room, allowed)
-    left = np.flatnonzero(found.outcome == EXHAUSTED)
-    if not 0 < left.size <= allowed:
-        return found
-    left = left[~_hopeless(found, n_starts)[left]]
-    if left.size:
-        own = Data(*(x[left] for x in data))
-        rest = len(starts) // 8 if own_program else room
-        more = _padded(program, found.vector[left], own, moving[left], rest, 0)
-        more = more._replace(steps=more.steps + found.steps[left])
-        for old, new in zip(found, more, strict=True):
-            old[left] = new
-    return found
+#: Fits that take turns on a lane, before a thread of its own takes the next.
+_TURNS = 4
 
 
-def _hopeless(found: Minimum, n_starts: int) -> np.ndarray:
-    """Return which of several starts of a fit cannot become its lowest minimum any more.
-
-    Even ten times its expected decrease leaves it above one that has converged.
-    """
-    done = np.where(found.outcome == CONVERGED, found.value, np.inf).reshape(-1, n_starts)
-    lowest = np.repeat(done.min(axis=1), n_starts)
-    return found.value - 10 * found.decrement > lowest + _ABOVE
+def filled(rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, ...) with the last one repeated up to 1, 32, or a power of 2 from 128 on."""
+    n = len(rows)
+    room = lanes_for(n, max(128, 1 << (n - 1).bit_length()) if n else 0)
+    return np.concatenate([rows, np.repeat(rows[-1:], room - n, axis=0)])
 
 
-#: -log L of a start that is given up is higher than the lowest by more than this.
-_ABOVE = 1.0
-
-
-def _padded(
-    program: Minimise,
-    starts: np.ndarray,
-    data: Data,
-    moving: np.ndarray,
-    room: int,
-    stragglers: int,
-) -> Minimum:
-    """Run the program on at least `room` fits."""
-    n = len(starts)
-    devices = len(jax.devices()) if _is_shared(room) else 1
-    extra = -(-_size(room) // devices) * devices - n
-
-    def pad(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([x, np.repeat(x[-1:], extra, axis=0)])
-
-    # Nothing moves in fits that fill up, so they end at once.
-    floats = pad(moving)
-    floats[n:] = False
-    found = program(pad(starts), Data(*(pad(np.asarray(x)) for x in data)), floats, stragglers)
-    return Minimum(*(np.array(x)[:n] for x in found))
-
-
-def _size(fits: int) -> int:
-    """Return the number of fits to which a number is filled up: 1, 32, or a power of 2 from 128 on.
+def lanes_for(fits: int, most: int) -> int:
+    """Return on how many lanes a number of fits is done: 1, 32, 128, or as many as there may be.
 
     Every size is a program of its own, which takes seconds to compile; 128 fits take 30 ms.
     """
-    if fits <= 1:
-        return 1
-    return 32 if fits <= 32 else max(128, 1 << (fits - 1).bit_length())
+    return min(next((n for n in (1, 32, 128) if fits <= n), most), most)

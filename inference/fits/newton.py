@@ -9,12 +9,14 @@ For the rest a step is one of Fisher's, which costs one solve in the space of bi
 Fits stand side by side (toys, points of a grid), as leading axis of every array, and go in step:
 arrays of many small matrices keep the processor busy, and what is computed only now and then (the
 matrix) is computed for all of them at once.
+
+A step is told what the signal is at the point that it tries, with its derivatives there
+(`bknn.inference.tangent`); it knows no model. `solver` says who calls it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,10 +24,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.analysis import Data
+from bknn.analysis.log_density import LogDensity
 from bknn.inference.fits import fisher
 from bknn.inference.fits.barlow_beeston import settler
 from bknn.inference.fits.fisher import Layout, Metric
+from bknn.inference.tangent import Local
 
 #: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.
 CONVERGED, STALLED, EXHAUSTED, NOT_FINITE, UNDETERMINED = range(5)
@@ -45,39 +49,123 @@ class Minimum(NamedTuple):
     outcome: Any
 
 
-#: The last few moves, or changes of the gradient, (fits, size) each.
-_Past = tuple[Array, ...]
+class Problem(NamedTuple):
+    """What stays the same during a minimisation.
+
+    Attributes:
+        data: counts and auxiliary data of each fit, (fits, n).
+        moving: which entries may move, (fits, size) of bool.
+        lower, upper: bounds of the entries (size,).
+        centre, weight: constraints of the model's own parameters: measured values (fits, p), and
+            one over the squares of their widths (p,), 0 for those that have none.
+        tolerance: a fit ends when the next step promises less than this decrease of
+            -log likelihood.
+    """
+
+    data: Data
+    moving: Any
+    lower: Any
+    upper: Any
+    centre: Any
+    weight: Any
+    tolerance: Any
 
 
-class _State(NamedTuple):
-    """Every fit's own, with the fits as leading axis."""
+class State(NamedTuple):
+    """Every fit's own, with the fits as leading axis.
+
+    Attributes:
+        at: the lowest point so far.
+        trial: the vector to be tried next (fits, size).
+        signal: of the model, at the lowest point.
+        gradient, direction: with respect to the rest of the parameters, (fits, rest).
+        slope: decrease that the direction promises: gradient times direction.
+        length: of the step, in units of the direction.
+        moves, turns: the last few moves, and changes of the gradient (fits, memory, rest).
+        failures: how often in a row no length of the step went downhill.
+        age: evaluations since the Fisher matrix was computed, of all fits ().
+        stale: whether it has to be computed anew before the next step ().
+    """
 
     at: Minimum
-    #: By the rest of the parameters, (fits, rest) as `direction`.
-    gradient: Array
-    direction: Array
-    #: Decrease that the direction promises: gradient times direction.
-    slope: Array
-    length: Array
-    moves: _Past
-    turns: _Past
-    #: How often in a row no length of the step went downhill.
-    failures: Array
+    trial: Any
+    signal: Local
+    gradient: Any
+    direction: Any
+    slope: Any
+    length: Any
+    moves: Any
+    turns: Any
+    failures: Any
+    age: Any
+    stale: Any
 
 
-def minimise(
-    analysis: Analysis,
-    where: Layout,
-    start: Array,
-    data: Data,
-    moving: Array,
-    stragglers: Array,
-    *,
-    tolerance: float = 1e-16,
-    max_steps: int = 200,
-    held: bool = False,
-) -> Minimum:
-    """Minimise -log likelihood from each start, within the bounds, never uphill.
+#: The density of a measurement, given what the signal is at a point.
+Given = Callable[[Local], LogDensity]
+
+
+def begin(where: Layout, state: State, fresh: Array, start: Array, problem: Problem) -> State:
+    """Let fits begin, in place of others that have ended.
+
+    Their first step stays where it is, and finds the first direction.
+
+    Args:
+        where: how the parameters enter.
+        state: of all fits, those that have not ended go on.
+        fresh: which fits begin (fits,).
+        start: where (fits, size); within the bounds they are moved to.
+        problem: as for `step`.
+    """
+    inside = jnp.clip(start, problem.lower[None], problem.upper[None])
+    vector = start.at[:, where.rest].set(jnp.where(problem.moving, inside, start)[:, where.rest])
+    nothing = jax.tree.map(jnp.zeros_like, state)
+    at = nothing.at._replace(
+        vector=vector, value=nothing.slope + jnp.inf, outcome=nothing.failures + EXHAUSTED
+    )
+    new = nothing._replace(
+        at=at,
+        trial=vector,
+        length=jnp.ones_like(nothing.length),
+    )
+    alone = [s._replace(age=None, stale=None) for s in (new, state)]
+    return _where(fresh, *alone)._replace(age=state.age, stale=jnp.ones_like(state.stale))
+
+
+def empty(where: Layout, example: LogDensity, signal: Local, fits: int) -> State:
+    """Return room for the state of some fits; none has begun."""
+    n, past = len(where.rest), np.zeros((fits, _MEMORY, len(where.rest)))
+    rest, none = np.zeros((fits, n)), np.zeros(fits, int)
+    one, vector = np.zeros(fits), np.zeros((fits, example.size))
+    return State(
+        Minimum(vector, one, one, none, none),
+        vector,
+        jax.tree.map(lambda x: np.zeros((fits, *np.shape(x))), signal),
+        *(rest, rest, one, one, past, past, none),
+        np.zeros((), int),
+        np.ones((), bool),
+    )
+
+
+def measure(given: Given, where: Layout, problem: Problem, signal: Local, s: State) -> Metric:
+    """Compute the Fisher matrix of every fit at its lowest point; arguments as for `step`."""
+
+    def one(vector: Array, data: Data, moving: Array, signal: Local) -> Metric:
+        return fisher.measure(given(signal), where, vector, data, moving, problem.weight)
+
+    known = _where(_fresh(s), signal, s.signal)
+    return jax.vmap(one)(s.at.vector, problem.data, problem.moving, known)
+
+
+def _fresh(s: State) -> Array:
+    """Which fits are at their start, where nothing is known yet."""
+    return (s.at.outcome == EXHAUSTED) & jnp.isinf(s.at.value)
+
+
+def step(
+    given: Given, where: Layout, problem: Problem, signal: Local, metric: Metric, s: State
+) -> State:
+    """Try the next vector of every fit that has not ended; never uphill.
 
     The Fisher matrix leaves out how the rates bend, and is computed anew only every few steps, so
     its steps alone converge linearly. The last few moves and changes of gradient correct it
@@ -86,192 +174,194 @@ def minimise(
     step too.
 
     Args:
-        start: flat vectors (fits, size); entries that do not move keep their value.
-        data: counts and auxiliary data of each fit, (fits, n).
-        moving: which entries may move, (fits, size) of bool.
-        stragglers: stop when no more than this many fits have not ended; they are EXHAUSTED.
-        tolerance: stop when the next step promises less than this decrease of -log likelihood.
-        max_steps: give up after this many evaluations.
-        held: whether no threshold moves (`Analysis.holding_thresholds`).
+        given: the density of the measurements.
+        where: how the parameters enter.
+        problem: what stays the same.
+        signal: of the model at the trial vectors.
+        metric: the Fisher matrix, as it was computed last.
+        s: the state before.
     """
     rest = where.rest
-    lower, upper = jnp.asarray(analysis.bounds[rest].T)[:, None, :]
-    free = moving[:, rest]
+    free = problem.moving[:, rest]
+    lower, upper = problem.lower[None, rest], problem.upper[None, rest]
+    at = s.at
+    going = at.outcome == EXHAUSTED
+    fresh = _fresh(s)
+    known = _where(fresh, signal, s.signal)
+    new, value, gradient = _evaluate(given, where, problem, signal, s.trial)
+    new_x, x = new[:, rest], at.vector[:, rest]
 
-    density = analysis.density
-    before, then = density.holding_thresholds() if held else (lambda _: [], lambda _: density)
-    found = jax.vmap(before)(start)
+    # Where full steps were too long the past misleads; all but the last of it is forgotten.
+    full = jnp.where(s.length < 1, 0.0, 1.0)[:, None, None]
+    moves = jnp.concatenate([full * s.moves[:, 1:], (new_x - x)[:, None]], axis=1)
+    turns = jnp.concatenate([full * s.turns[:, 1:], (gradient - s.gradient)[:, None]], axis=1)
+    direction, slope = _aim(where, metric, new_x, gradient, moves, turns, free, lower, upper)
 
-    def objective(
-        vector: Array, data: Data, moving: Array, found: list[Array]
-    ) -> tuple[Array, Array, Array]:
-        """Settle the vector; return it, -log likelihood, and the gradient of the rest."""
-        one = then(found)
-        vector = settler(one)(vector, data, moving)
-        value, gradient = jax.value_and_grad(lambda v: -one.log_shape(v, data, beyond=True))(vector)
-        return vector, value, gradient[rest]
+    # What the move itself promises: bounds may have cut it short.
+    promise = -_dot(s.gradient, new_x - x)
+    # Far out that may be far more than there is; a tenth is always progress.
+    downhill = value <= at.value - jnp.clip(1e-4 * promise, 0.0, 0.1)
+    # Near the minimum differences of the values drown in rounding, gradients do not.
+    near = (s.slope > 0) & (jnp.abs(promise) < _NEAR)
+    closer = near & (slope < 0.5 * s.slope) & (value <= at.value + _NEAR)
+    ok = going & (downhill | closer)
+    arrived = ok & (slope < 2 * problem.tolerance)
 
-    over_fits = jax.vmap(objective)
+    # No step helps: once more without memory, then it is a verdict. A tiny promised decrease
+    # that cannot be had is convergence.
+    length = jnp.where(ok, 1.0, s.length / 4)
+    lost = going & ~ok & ((near & jnp.isfinite(value)) | (length < 1e-16))
+    failures = jnp.where(ok & (s.slope > 0), 0, s.failures + lost)
+    verdict = jnp.where(s.slope < 1e-6, CONVERGED, STALLED)
+    outcome = jnp.where(going & (failures > 1), verdict, at.outcome)
+    outcome = jnp.where(arrived, CONVERGED, outcome)
+    outcome = jnp.where(fresh & ~jnp.isfinite(value), NOT_FINITE, outcome)
 
-    def evaluate(vector: Array) -> tuple[Array, Array, Array]:
-        return over_fits(vector, data, moving, found)
-
-    def aim(
-        metric: Metric, vector: Array, gradient: Array, moves: _Past, turns: _Past
-    ) -> tuple[Array, Array]:
-        """Return the direction to go, and the decrease it promises per length."""
-        x = vector[:, rest]
-        # At a bound, and pushed against it: stays.
-        stuck = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
-        stuck = stuck | ~free
-
-        def solved(stopped: Array) -> tuple[Array, Array]:
-            """Direction and slope when some go no farther than their bounds."""
-            active = ~(stuck | stopped)
-            g = jnp.where(active, gradient, 0.0)
-            solve = fisher.solver(where, metric, active)
-            plain = -solve(g)
-            # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
-            sane = _dot(plain, g) <= 0
-            plain = jnp.where(sane[:, None], plain, -g / metric.size)
-            direction = jnp.where(active, -_with_memory(solve, g, moves, turns), 0.0)
-            slope, expected = -_dot(direction, g), -_dot(plain, g)
-            # The memory may mislead where the problem is not convex; the Fisher step cannot.
-            trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
-            direction = jnp.where(trusted[:, None], direction, plain)
-            to_bound = jnp.where(gradient > 0, lower, upper) - x
-            direction = jnp.where(
-                stopped, jnp.where(jnp.isfinite(to_bound), to_bound, 0.0), direction
-            )
-            return direction, -_dot(direction, jnp.where(stuck, 0.0, gradient))
-
-        # Who would cross a bound stops there, and the others find their steps without: a coupling
-        # whose square is all that counts would leave by far, and turn their steps uphill.
-        def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            stopped, _, _, tries = carry
-            direction, slope = solved(stopped)
-            new = x + direction
-            crossing = ((new < lower) & (gradient > 0)) | ((new > upper) & (gradient < 0))
-            return stopped | crossing, direction, slope, jnp.where(jnp.any(crossing), tries + 1, 9)
-
-        def more(carry: tuple[Array, Array, Array, Array]) -> Array:
-            return carry[3] < 4
-
-        nobody = jnp.zeros_like(stuck)
-        start = (nobody, jnp.zeros_like(x), jnp.zeros(len(x)), jnp.zeros((), int))
-        _, direction, slope, _ = jax.lax.while_loop(more, again, start)
-        return direction, slope
-
-    def metric_of(vector: Array, data: Data, moving: Array, found: list[Array]) -> Metric:
-        return fisher.measure(then(found), where, vector, data, moving)
-
-    measure = jax.vmap(metric_of)
-
-    def step(carry: tuple[Array, _State, Metric]) -> tuple[Array, _State, Metric]:
-        count, s, metric = carry
-        at = s.at
-        going = at.outcome == EXHAUSTED
-        # Also when it misleads: many steps were too long, or a fit begins anew.
-        misled = going & ((s.length < 1) | (s.slope == 0))
-        metric = jax.lax.cond(
-            (count % _REFRESH == 0) | (4 * jnp.sum(misled) >= jnp.sum(going)),
-            lambda: measure(at.vector, data, moving, found),
-            lambda: metric,
-        )
-        x = at.vector[:, rest]
-        new_x = jnp.clip(x + s.length[:, None] * s.direction, lower, upper)
-        new_x = jnp.where(free, new_x, x)
-        new, value, gradient = evaluate(at.vector.at[:, rest].set(new_x))
-        # Where full steps were too long the past misleads; all but the last of it is forgotten.
-        full = jnp.where(s.length < 1, 0.0, 1.0)[:, None]
-        moves = (*(full * m for m in s.moves[1:]), new_x - x)
-        turns = (*(full * t for t in s.turns[1:]), gradient - s.gradient)
-        direction, slope = aim(metric, new, gradient, moves, turns)
-
-        # What the move itself promises: bounds may have cut it short.
-        promise = -_dot(s.gradient, new_x - x)
-        # Far out that may be far more than there is; a tenth is always progress.
-        downhill = value <= at.value - jnp.clip(1e-4 * promise, 0.0, 0.1)
-        # Near the minimum differences of the values drown in rounding, gradients do not.
-        near = (s.slope > 0) & (jnp.abs(promise) < _NEAR)
-        closer = near & (slope < 0.5 * s.slope) & (value <= at.value + _NEAR)
-        ok = going & (downhill | closer)
-        arrived = ok & (slope < 2 * tolerance)
-
-        # No step helps: once more without memory, then it is a verdict. A tiny promised decrease
-        # that cannot be had is convergence.
-        length = jnp.where(ok, 1.0, s.length / 4)
-        lost = going & ~ok & ((near & jnp.isfinite(value)) | (length < 1e-16))
-        failures = jnp.where(ok & (s.slope > 0), 0, s.failures + lost)
-        verdict = jnp.where(s.slope < 1e-6, CONVERGED, STALLED)
-        outcome = jnp.where(going & (failures > 1), verdict, at.outcome)
-        outcome = jnp.where(arrived, CONVERGED, outcome)
-        outcome = jnp.where((count == 0) & ~jnp.isfinite(value), NOT_FINITE, outcome)
-
-        def pick(new: Array, old: Array) -> Array:
-            return jnp.where(ok.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
-
-        def anew(new: Array, old: Array) -> Array:
-            """The same; zero where a fit begins anew, which makes the next step one that stays."""
-            return jnp.where(lost.reshape((-1,) + (1,) * (new.ndim - 1)), 0.0, pick(new, old))
-
-        state = _State(
-            Minimum(
-                pick(new, at.vector),
-                pick(value, at.value),
-                0.5 * pick(slope, s.slope),
-                at.steps + (going & (s.slope > 0)),
-                outcome,
-            ),
-            pick(gradient, s.gradient),
-            anew(direction, s.direction),
-            anew(slope, s.slope),
-            jnp.where(lost, 1.0, length),
-            tuple(anew(a, b) for a, b in zip(moves, s.moves, strict=True)),
-            tuple(anew(a, b) for a, b in zip(turns, s.turns, strict=True)),
-            failures,
-        )
-        return count + 1, state, metric
-
-    def unfinished(carry: tuple[Array, _State, Metric]) -> Array:
-        count, s, _ = carry
-        return (count <= max_steps) & (jnp.sum(s.at.outcome == EXHAUSTED) > stragglers)
-
-    start = jax.vmap(partial(idle_at_best, analysis))(start, data, moving)
-    # The first step stays where it is, and finds the first direction.
-    inside = jnp.clip(start[:, rest], lower, upper)
-    vector = start.at[:, rest].set(jnp.where(free, inside, start[:, rest]))
-    n_fits, n, n_bins = len(start), len(rest), analysis.n_bins
-    zeros = jnp.zeros((n_fits, n))
-    none = jnp.zeros(n_fits, int)
-    at = Minimum(vector, jnp.full(n_fits, jnp.inf), jnp.zeros(n_fits), none, none + EXHAUSTED)
-    past = (zeros,) * _MEMORY
-    state = _State(at, zeros, zeros, at.decrement, jnp.ones(n_fits), past, past, none)
-    metric = Metric(
-        jnp.zeros((n_fits, where.tied)),
-        jnp.zeros((n_fits, n_bins, n_bins)),
-        jnp.zeros((n_fits, n_bins, where.tied)),
-        jnp.zeros((n_fits, n_bins, n - where.tied)),
-        jnp.ones((n_fits, n)),
+    # Zero where a fit begins anew, which makes the next step one that stays.
+    direction, slope, moves, turns = _where(
+        lost,
+        (jnp.zeros_like(direction), jnp.zeros_like(slope), *2 * [jnp.zeros_like(moves)]),
+        _where(ok, (direction, slope, moves, turns), (s.direction, s.slope, s.moves, s.turns)),
     )
-    end = jax.lax.while_loop(unfinished, step, (jnp.zeros((), int), state, metric))[1].at
-    return end._replace(value=end.value + jax.vmap(analysis.log_norm)(data))
+    length = jnp.where(lost, 1.0, length)
+    decrement = 0.5 * jnp.where(ok, slope, s.slope)
+    vector, value, gradient, known = _where(
+        ok, (new, value, gradient, signal), (at.vector, at.value, s.gradient, known)
+    )
+    next_x = vector[:, rest] + length[:, None] * direction
+    next_x = jnp.where(free, jnp.clip(next_x, lower, upper), vector[:, rest])
+    age = jnp.where(s.stale, 1, s.age + 1)
+    # Also when it misleads: many steps were too long, or a fit begins anew.
+    still = outcome == EXHAUSTED
+    misled = still & ((length < 1) | (slope == 0))
+    return State(
+        Minimum(vector, value, decrement, at.steps + (going & (s.slope > 0)), outcome),
+        vector.at[:, rest].set(next_x),
+        known,
+        gradient,
+        direction,
+        slope,
+        length,
+        moves,
+        turns,
+        failures,
+        age,
+        (age >= _REFRESH) | (4 * jnp.sum(misled) >= jnp.sum(still)),
+    )
 
 
-def idle_at_best(analysis: Analysis, vector: Array, data: Data, moving: Array) -> Array:
-    """Return a vector (size,) with the nuisances that act on nothing where their constraints have
-    them: no step sees them."""
-    for (index, _, width), measured, counted in (
-        (analysis.normal, data.normal, False),
-        (analysis.poisson, data.poisson, True),
-    ):
-        at = np.flatnonzero(np.isin(index, analysis.idle))
-        if at.size:
-            which = index[at]
-            centre = measured[at] / width[at] if counted else measured[at]
-            centre = jnp.clip(centre, *analysis.bounds[which].T)
-            vector = vector.at[which].set(jnp.where(moving[which], centre, vector[which]))
-    return vector
+def minimise(
+    given: Given,
+    where: Layout,
+    signal: Callable[[Array], Local],
+    room: State,
+    start: Array,
+    problem: Problem,
+    max_steps: int | Array,
+) -> Minimum:
+    """Begin, and take steps until all fits have ended: the whole minimisation as one function.
+
+    Args:
+        given: the density of the measurements.
+        where: how the parameters enter.
+        signal: what the signal is at vectors (fits, size).
+        room: for the state of the fits (`empty`).
+        start: where (fits, size).
+        problem: what stays the same.
+        max_steps: evaluations, at most.
+    """
+
+    def further(carry: tuple[State, Metric, Array]) -> tuple[State, Metric, Array]:
+        s, metric, taken = carry
+        there = signal(s.trial)
+        new = lambda: measure(given, where, problem, there, s)  # noqa: E731
+        metric = jax.lax.cond(s.stale, new, lambda: metric)
+        return step(given, where, problem, there, metric, s), metric, taken + 1
+
+    def more(carry: tuple[State, Metric, Array]) -> Array:
+        s, _, taken = carry
+        return (taken < max_steps) & jnp.any(s.at.outcome == EXHAUSTED)
+
+    s = begin(where, room, jnp.ones(len(start), bool), start, problem)
+    shapes = jax.eval_shape(lambda: measure(given, where, problem, signal(s.trial), s))
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    s, *_ = jax.lax.while_loop(more, further, (s, nothing, jnp.zeros((), int)))
+    return s.at
+
+
+def _evaluate(
+    given: Given, where: Layout, problem: Problem, signal: Local, vector: Array
+) -> tuple[Array, Array, Array]:
+    """Settle vectors; return them, -log likelihood, and the gradient of the rest."""
+
+    def one(vector: Array, data: Data, moving: Array, signal: Local, centre: Array) -> Any:
+        density = given(signal)
+        vector = settler(density, (problem.lower, problem.upper))(vector, data, moving)
+
+        def objective(x: Array) -> Array:
+            own = x[: len(centre)] - centre
+            tied = 0.5 * jnp.sum(problem.weight * own**2)
+            return tied - density.log_shape(x, data, beyond=True)
+
+        value, gradient = jax.value_and_grad(objective)(vector)
+        return vector, value, gradient[where.rest]
+
+    found: tuple[Array, Array, Array] = jax.vmap(one)(
+        vector, problem.data, problem.moving, signal, problem.centre
+    )
+    return found
+
+
+def _aim(
+    where: Layout,
+    metric: Metric,
+    x: Array,
+    gradient: Array,
+    moves: Array,
+    turns: Array,
+    free: Array,
+    lower: Array,
+    upper: Array,
+) -> tuple[Array, Array]:
+    """Return the direction to go, and the decrease it promises per length."""
+    # At a bound, and pushed against it: stays.
+    stuck = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
+    stuck = stuck | ~free
+
+    def solved(stopped: Array) -> tuple[Array, Array]:
+        """Direction and slope when some go no farther than their bounds."""
+        active = ~(stuck | stopped)
+        g = jnp.where(active, gradient, 0.0)
+        solve = fisher.solver(where, metric, active)
+        plain = -solve(g)
+        # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
+        sane = _dot(plain, g) <= 0
+        plain = jnp.where(sane[:, None], plain, -g / metric.size)
+        direction = jnp.where(active, -_with_memory(solve, g, moves, turns), 0.0)
+        slope, expected = -_dot(direction, g), -_dot(plain, g)
+        # The memory may mislead where the problem is not convex; the Fisher step cannot.
+        trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
+        direction = jnp.where(trusted[:, None], direction, plain)
+        to_bound = jnp.where(gradient > 0, lower, upper) - x
+        direction = jnp.where(stopped, jnp.where(jnp.isfinite(to_bound), to_bound, 0.0), direction)
+        return direction, -_dot(direction, jnp.where(stuck, 0.0, gradient))
+
+    # Who would cross a bound stops there, and the others find their steps without: a coupling
+    # whose square is all that counts would leave by far, and turn their steps uphill.
+    def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        stopped, _, _, tries = carry
+        direction, slope = solved(stopped)
+        new = x + direction
+        crossing = ((new < lower) & (gradient > 0)) | ((new > upper) & (gradient < 0))
+        return stopped | crossing, direction, slope, jnp.where(jnp.any(crossing), tries + 1, 9)
+
+    def more(carry: tuple[Array, Array, Array, Array]) -> Array:
+        return carry[3] < 4
+
+    nobody = jnp.zeros_like(stuck)
+    start = (nobody, jnp.zeros_like(x), jnp.zeros(len(x)), jnp.zeros((), int))
+    _, direction, slope, _ = jax.lax.while_loop(more, again, start)
+    return direction, slope
 
 
 #: After how many steps the metric is computed anew.
@@ -283,29 +373,35 @@ _MEMORY = 5
 #: Below this promised decrease gradients decide whether a step helped, values no longer.
 _NEAR = 1e-8
 
-#: Up to this many unconstrained parameters have derivatives of their own in every fit.
-_OWN = 8
-
 
 def _dot(a: Array, b: Array) -> Array:
     return jnp.sum(a * b, axis=1)
 
 
+def _where(condition: Array, one: Any, other: Any) -> Any:
+    """One of two trees of arrays (fits, ...), by fit."""
+
+    def pick(a: Array, b: Array) -> Array:
+        return jnp.where(condition.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, one, other)
+
+
 def _with_memory(
-    solve: Callable[[Array], Array], gradient: Array, moves: _Past, turns: _Past
+    solve: Callable[[Array], Array], gradient: Array, moves: Array, turns: Array
 ) -> Array:
-    """Return the BFGS direction from the last moves and changes of gradient, (fits, rest) each."""
-    pairs = []
-    for move, turn in zip(moves, turns, strict=True):
-        along = _dot(move, turn)
-        usable = along > 1e-10 * jnp.sqrt(_dot(move, move) * _dot(turn, turn))
-        usable &= along > 0
-        pairs.append((move, turn, jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)))
-    q, weights = gradient, []
-    for move, turn, factor in reversed(pairs):
-        weights.append(factor * _dot(move, q))
-        q = q - weights[-1][:, None] * turn
-    r = solve(q)
-    for (move, turn, factor), weight in zip(pairs, reversed(weights), strict=True):
-        r = r + (weight - factor * _dot(turn, r))[:, None] * move
-    return r
+    """Return the BFGS direction from the last moves and changes of gradient."""
+    along = jnp.sum(moves * turns, axis=2)
+    size = jnp.sqrt(jnp.sum(moves**2, axis=2) * jnp.sum(turns**2, axis=2))
+    usable = (along > 0) & (along > 1e-10 * size)
+    factors = jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)
+    weights: list[Array] = []
+    # Written out: a loop would cost more than it computes.
+    for i in reversed(range(_MEMORY)):
+        weights.append(factors[:, i] * _dot(moves[:, i], gradient))
+        gradient = gradient - weights[-1][:, None] * turns[:, i]
+    result = solve(gradient)
+    for i, weight in enumerate(reversed(weights)):
+        correction = weight - factors[:, i] * _dot(turns[:, i], result)
+        result = result + correction[:, None] * moves[:, i]
+    return result

@@ -18,6 +18,7 @@ from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import BATCH, Coordinate, piece
 from bknn.inference.fits import vanishing
 from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
+from bknn.inference.fits.solver import fits_of
 
 piece(Data)
 
@@ -123,7 +124,7 @@ class FitResult(Answer):
         if edge is not None:
             hessian, along = edge
         else:
-            hessian = np.asarray(_hessian(self.target, data is not None)(vector, data))
+            hessian = _hessian(self.target, vector, data)
         result = np.zeros_like(hessian)
         if along is None and np.isfinite(self.twice_nll).all():
             idle = free & self._flat(np.diag(hessian))
@@ -355,13 +356,14 @@ def _listed(names: list[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
-def _hessian(target: Any, with_data: bool) -> Any:
-    """The compiled Hessian of -log density of a target; kept with the target."""
-    if with_data:
-        function = lambda v, d: -target.log_density(v, d)  # noqa: E731
-    else:
-        function = lambda v, d: -target.log_density(v)  # noqa: E731
-    return target.programs.get("Hessian", with_data, lambda: jax.hessian(function))
+def _hessian(target: Any, vector: np.ndarray, data: Data | None) -> np.ndarray:
+    """Return the second derivatives of -log density of a target at a vector (size,)."""
+    if isinstance(target, Analysis):
+        return fits_of(target).hessian(vector, target.data if data is None else data)
+    program = target.programs.get(
+        "Hessian", None, lambda: jax.hessian(target.log_density), once=True
+    )
+    return -np.asarray(program(vector))
 
 
 def single(result: FitResult, purpose: str) -> Analysis:

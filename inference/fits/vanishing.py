@@ -16,6 +16,7 @@ followed from a distance), and what the minima tend to is extrapolated.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from scipy.optimize import least_squares
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits.fisher import FEW
-from bknn.inference.fits.many import Minimise
+from bknn.inference.fits.many import Minimise, filled
 from bknn.inference.fits.newton import NOT_FINITE, Minimum
 from bknn.inference.slopes import rates_of_many, slopes
 
@@ -52,8 +53,8 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         repair: fits with Newton steps, for those that ended beyond an edge; may be the same.
     """
 
-    def run(starts: Any, data: Data, moving: Any, stragglers: Any) -> Minimum:
-        found = program(starts, data, moving, stragglers)
+    def run(starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1) -> Minimum:
+        found = program(starts, data, moving, each, lanes=lanes)
         counts = np.asarray(data.counts)[:, : analysis.outcomes.n_counts]
         empty = (counts == 0) & ~analysis.empty_bins[: counts.shape[1]]
         lost = (np.asarray(found.outcome) == NOT_FINITE) & np.isfinite(counts).all(axis=1)
@@ -78,7 +79,7 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
                 starts[i], floats[i] = inside, moving[i]
         again = np.flatnonzero(floats.any(axis=1))
         if again.size:
-            more = _from_inside(repair, analysis, starts, data, floats, empty)
+            more = _from_inside(partial(repair, lanes=lanes), analysis, starts, data, floats, empty)
             for old, new in zip(found, more, strict=True):
                 old[again] = new[again]
         return found
@@ -102,7 +103,7 @@ def _from_inside(
     for epsilon in _EPSILON:
         counts[:, :n][empty] = epsilon
         begin = minima[-1].vector if minima else starts
-        found = repair(begin, data._replace(counts=counts), moving, 0)
+        found = repair(begin, data._replace(counts=counts), moving)
         minima.append(Minimum(*(np.array(x) for x in found)))
     followed, near = minima[_FOLLOWED], np.array(_EPSILON[_FOLLOWED])
     others = [np.delete(near, i) for i in range(len(near))]
@@ -119,7 +120,8 @@ def _from_inside(
 
 def _rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
     """Return the expected counts (fits, counts) at vectors (fits, size)."""
-    return np.asarray(rates_of_many(analysis)(vectors))[:, : analysis.outcomes.n_counts]
+    found = np.asarray(rates_of_many(analysis)(filled(vectors)))
+    return found[: len(vectors), : analysis.outcomes.n_counts]
 
 
 def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarray) -> np.ndarray:
@@ -132,7 +134,8 @@ def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarr
 
     program = analysis.programs.get("-log L of many", None, lambda: jax.vmap(value))
     possible = np.where(empty, _rates(analysis, vectors), 0.0).min(axis=1) >= -ROUNDING
-    return np.where(possible, np.asarray(program(vectors, data)), np.inf)
+    found = program(filled(vectors), Data(*(filled(np.asarray(x)) for x in data)))
+    return np.where(possible, np.asarray(found)[: len(vectors)], np.inf)
 
 
 def _inside(

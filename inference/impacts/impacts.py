@@ -23,7 +23,7 @@ import numpy as np
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
-from bknn.inference.fits.fit import compiled, fit, worth_holding
+from bknn.inference.fits.fit import compiled, fit
 from bknn.inference.fits.newton import CONVERGED
 from bknn.inference.fits.result import FitResult, _hessian
 from bknn.inference.impacts.groups import STATISTICAL, grouped, members_of, together
@@ -221,7 +221,7 @@ def _remarks(analysis: Analysis, poi: str, result: FitResult) -> dict[str, str]:
 
 def _flat(analysis: Analysis, result: FitResult) -> str:
     """Name the parameters that make up the direction of least curvature."""
-    hessian = np.asarray(_hessian(analysis, result.data is not None)(result.vector, result.data))
+    hessian = _hessian(analysis, result.vector, result.data)
     free = np.flatnonzero(result.moving & ~result._at_bound(result.vector))
     block = hessian[np.ix_(free, free)]
     scale = np.sqrt(np.abs(np.diag(block)))
@@ -275,7 +275,7 @@ def _refit(
         starts[k, j] = value
         moving[k, j] = False
     found, _ = many.run(
-        compiled(analysis, held=worth_holding(analysis, moving, len(tasks))),
+        compiled(analysis),
         starts[:, None, :],
         analysis.data if result.data is None else result.data,
         moving,

@@ -14,7 +14,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import throw
 from bknn.inference.fits import many
-from bknn.inference.fits.fit import checked_data, compiled, starting_points, worth_holding
+from bknn.inference.fits.fit import checked_data, compiled, starting_points
 from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.parameters import real
@@ -109,9 +109,7 @@ class Conditional:
         self._held, self._held_moving, _ = starting_points(analysis, {**held, poi: start}, {})
         self.n = max((len(v) for v in self.grid.values()), default=1)
         self.each, self.rows = rows, rows * self.n
-        self._program = compiled(
-            analysis, held=worth_holding(analysis, self._free_moving, self.each)
-        )
+        self._program = compiled(analysis)
 
     def floats(self, name: str) -> bool:
         """Whether a parameter floats where the parameter of interest is held."""
@@ -194,7 +192,6 @@ class Conditional:
             data,
             moving,
             fill=self.rows * n_starts,
-            stragglers=False,
             progress=self.progress,
         )
         ok = (best.outcome == CONVERGED) & np.isfinite(best.value)

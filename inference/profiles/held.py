@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
-from bknn.inference.fits.fit import checked_data, compiled, starting_points, stayed, worth_holding
+from bknn.inference.fits.fit import checked_data, compiled, starting_points, stayed
 from bknn.inference.fits.newton import CONVERGED, NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
@@ -362,15 +362,13 @@ def _minimise(
     if not len(starts):
         none = np.zeros(starts.shape[:2])
         return Minimum(starts, none, none, none.astype(int), none.astype(int))
-    # Neighbouring points need about the same number of steps: there are no stragglers.
     found, _ = many.run(
-        compiled(analysis, held=worth_holding(analysis, moving, len(starts) * starts.shape[1])),
+        compiled(analysis),
         starts,
         data,
         moving,
         chunk=chunk,
         fill=LANES,
-        stragglers=False,
         every=True,
         progress=progress,
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
-from bknn.inference.fits.fit import compiled, starting_points, worth_holding
+from bknn.inference.fits.fit import compiled, starting_points
 from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries, scattered
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.whitening import Linearise, climb, linearisation
@@ -142,7 +142,7 @@ def _fitted(
     start itself: to climb from there is as good as a fit."""
     if starts.shape[1] == 1:
         return coordinates.standard(starts[0], _REACH)
-    program = compiled(analysis, held=worth_holding(analysis, moving, starts.shape[1]))
+    program = compiled(analysis)
     found, _ = many.run(program, starts, observed, moving, every=True)
     # A fit may end where the prior has nothing; if all do, the nearest ends are where to begin.
     allowed = np.array([coordinates.allows(v) for v in found.vector[0]])

@@ -24,7 +24,8 @@ FLOORS = (
     "standard_model",
     "prediction derived",
     "analysis",
-    "models inference.estimate inference.pieces inference.slopes",
+    "models inference.estimate inference.pieces inference.sharing inference.slopes "
+    "inference.tangent",
     "inference.datasets inference.few_events",
     "inference.fits",
     "inference.impacts inference.profiles inference.limits inference.toys inference.samplers",

@@ -291,7 +291,7 @@ def test_memory_does_not_grow(monkeypatch, one):
     assert max(held) == 501
     assert found.found.vector.shape == (0, one.size)
     assert sum(steps) == 20_000
-    assert len(steps) == 160
+    assert len(steps) == 80
     assert found.repaired == 0
 
 

@@ -1,0 +1,121 @@
+"""Many fits on a few lanes of one program: where a fit ends, the next one begins.
+
+The lanes go in step, as many as the processor's cache likes. Were they filled once, all would wait
+for the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, Minimum, Problem, State
+from bknn.inference.sharing import placed
+
+#: -log L of a start that is given up is higher than the lowest by more than this.
+_ABOVE = 1.0
+
+#: One lane in so many has to be free before others begin: beginning costs a matrix for all.
+_FREE = 6
+
+
+#: (problem, state) -> State: one step of all fits.
+Onward = Callable[[Problem, State], State]
+
+
+class Steps(NamedTuple):
+    """What fits are made of.
+
+    Attributes:
+        empty: lanes -> State.
+        begin: (state, fresh, start, problem) -> State.
+        onward: (start) -> (problem, state) -> State, one step further.
+    """
+
+    empty: Callable[[int], State]
+    begin: Callable[..., State]
+    onward: Callable[[Any], Onward]
+
+
+def run(
+    steps: Steps,
+    starts: np.ndarray,
+    problem: Problem,
+    *,
+    lanes: int,
+    each: int,
+    max_steps: int,
+) -> Minimum:
+    """Minimise from all starts (fits, size).
+
+    A start is given up, EXHAUSTED, where it is far from converged and another one of its fit ended
+    much lower.
+
+    Args:
+        steps: what fits are made of.
+        starts: where to begin.
+        problem: of all fits; what has fits as leading axis is dealt out to the lanes.
+        lanes: fits that go in step.
+        each: this many starts, one after the other, belong to one fit; the lowest counts.
+        max_steps: evaluations of a fit, at most.
+    """
+    n = len(starts)
+    found = Minimum(
+        np.array(starts),
+        np.full(n, np.inf),
+        np.zeros(n),
+        np.zeros(n, int),
+        np.full(n, EXHAUSTED),
+    )
+    state: Any = placed(steps.empty(lanes), lanes)
+    own: Any = None
+    onward: Any = None
+    lowest = np.full(-(-n // each), np.inf)
+    waiting, fit = 0, np.full(lanes, -1)
+    age, going = np.zeros(lanes, int), np.zeros(lanes, bool)
+
+    def harvest() -> None:
+        ended = np.flatnonzero((fit >= 0) & ~going)
+        for whole, part in zip(found, state.at, strict=True):
+            whole[fit[ended]] = np.asarray(part)[ended]
+        fit[ended] = -1
+
+    while True:
+        free = np.flatnonzero(~going)
+        if waiting < n and (waiting == 0 or _FREE * len(free) >= lanes):
+            if waiting:
+                harvest()
+            chosen = free[: n - waiting]
+            fit[chosen] = np.arange(waiting, waiting + len(chosen))
+            waiting += len(chosen)
+            age[chosen], going[chosen] = 0, True
+            begin, own = taken(starts, problem, np.maximum(fit, 0))
+            # Nothing moves on lanes without a fit.
+            own = own._replace(moving=own.moving & (fit >= 0)[:, None])
+            fresh = np.isin(np.arange(lanes), chosen)
+            begin, own, fresh = placed((begin, own, fresh), lanes)
+            state = steps.begin(state, fresh, begin, own)
+            onward = steps.onward(begin)
+        state = onward(own, state)
+        outcome, value, decrement = jax.device_get(
+            (state.at.outcome, state.at.value, state.at.decrement)
+        )
+        age += 1
+        arrived = going & (outcome == CONVERGED)
+        np.minimum.at(lowest, fit[arrived] // each, value[arrived])
+        # Even ten times its expected decrease leaves it above one that has converged.
+        hopeless = value - 10 * decrement > lowest[np.maximum(fit, 0) // each] + _ABOVE
+        going &= (outcome == EXHAUSTED) & (age <= max_steps) & ~(hopeless & (age > 1))
+        if not going.any() and waiting == n:
+            harvest()
+            return found
+
+
+def taken(starts: np.ndarray, problem: Problem, fit: np.ndarray) -> tuple[np.ndarray, Problem]:
+    """Return the starts and the problem of some fits (lanes,)."""
+    data = type(problem.data)(*(x[fit] for x in problem.data))
+    own = problem._replace(data=data, moving=problem.moving[fit], centre=problem.centre[fit])
+    return starts[fit], own

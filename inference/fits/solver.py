@@ -1,0 +1,368 @@
+"""One minimiser for all models of the same measurements.
+
+Compiling the steps of a fit takes longer than most fits, and a model enters them only through its
+signal. So the steps are compiled once for a set of measurements, for parameters of a model filled
+up to 1, 4, 16, 64, ...; a model is a small program of its own that says what the signal is at a
+point, with derivatives (`bknn.inference.tangent`). The two are called in turn until all have ended.
+An analysis that is fitted again and again, one fit at a time, gets a program of its own in the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.counts import Part
+from bknn.analysis.log_density import LogDensity
+from bknn.analysis.results import Results
+from bknn.analysis.vector import Vector
+from bknn.inference.fits import fisher, newton
+from bknn.inference.fits.lanes import Onward, Steps, run, taken
+from bknn.inference.fits.newton import Minimum, Problem, State
+from bknn.inference.sharing import shared
+from bknn.inference.tangent import Local, Tangent, extent, local
+from bknn.likelihood.terms import auxiliary_norm, normal_norm
+from bknn.parameters import Parameter
+from bknn.programs import Programs
+
+#: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
+#: calling it.
+_OFTEN = 100
+
+#: Solvers that are kept; the one that was not used for longest goes.
+_KEPT = 16
+
+
+class Solver:
+    """The programs of fits to some measurements, whatever the model.
+
+    Attributes:
+        density: the log density where the signal is known near a point; its vector has room for the
+            parameters of a model, and all nuisances of the measurements after them.
+        where: how these enter.
+        programs: `begin`, `measure` and `step` of `newton`, and the Hessian, compiled.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], results: Results, room: int) -> None:
+        places = tuple(Parameter(f"parameter_{i}", 0.0) for i in range(room))
+        vector = Vector.of(None, places, {}, parts, uses_template=True, bounds={})
+
+        def density(at: Local) -> LogDensity:
+            return LogDensity(vector, Tangent(parts, results, at))
+
+        n = extent(parts, len(results))
+        nothing = Local(np.zeros(room), np.zeros(n), np.zeros((n, room)))
+        example = density(nothing)
+
+        def curved(vector: Array, signal: Local, data: Data, weight: Array) -> Array:
+            # The centres of the constraints do not matter.
+            tied = 0.5 * jnp.sum(weight * (vector[:room] - signal.physics) ** 2)
+            return tied - density(signal).log_shape(vector, data)
+
+        self.density, self.example, self.room = density, example, room
+        self.where = fisher.layout(example)
+        self.empty = partial(newton.empty, self.where, example, nothing)
+        self.programs = Programs()
+        self._curved = curved
+
+    def begin(self, *arguments: Any) -> Any:
+        """`newton.begin`, compiled."""
+        return self._shared("begin fits", partial(newton.begin, self.where))(*arguments)
+
+    def measure(self, *arguments: Any) -> Any:
+        """`newton.measure`, compiled."""
+        one = partial(newton.measure, self.density, self.where)
+        return self._shared("Fisher matrix", one)(*arguments)
+
+    def step(self, *arguments: Any) -> Any:
+        """`newton.step`, compiled."""
+        one = partial(newton.step, self.density, self.where)
+        return self._shared("step of fits", one)(*arguments)
+
+    def _shared(self, purpose: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return self.programs.keep(purpose, None, lambda: shared(function))
+
+    def hessian(self, *arguments: Any) -> Any:
+        """Return the Hessian of -log likelihood at a vector, where a signal (`Local`) is known, of
+        a data set, with the curvatures of the constraints of a model's parameters."""
+        make = lambda: jax.hessian(self._curved)  # noqa: E731
+        return self.programs.get("Hessian", None, make, once=True)(*arguments)
+
+
+class Fits:
+    """Fits of one analysis: its place in the vectors of a solver, and its signal.
+
+    Attributes:
+        density: what is fitted.
+        programs: the home of those of the model.
+        solver: shared with other analyses of the same measurements.
+    """
+
+    def __init__(self, analysis: Analysis) -> None:
+        n = len(analysis.parameters)
+        parts = tuple(_with_new_signal(part) for part in analysis.parts)
+        self.density, self.programs = analysis.density, analysis.programs
+        self.solver = solver = _solver(parts, analysis.results, _room(n))
+        #: Where each entry of the analysis stands with the solver.
+        self.place = np.arange(analysis.size)
+        for own, there in zip(analysis.vector.sources, solver.example.vector.sources, strict=True):
+            self.place[own[own >= 0]] = there[own >= 0]
+        index, _, width = analysis.normal
+        tied = index < n
+        self._weight = np.zeros(solver.room)
+        self._weight[index[tied]] = 1 / width[tied] ** 2
+        self._tied = np.flatnonzero(tied), index[tied]
+        self._normal = _positions(analysis.normal[0], solver.example.normal[0], self.place)
+        self._poisson = _positions(analysis.poisson[0], solver.example.poisson[0], self.place)
+        self._signal = analysis.signal
+        self._alone = 0
+
+    def minimise(
+        self,
+        starts: np.ndarray,
+        data: Data,
+        moving: np.ndarray,
+        each: int = 1,
+        *,
+        lanes: int,
+        tolerance: float = 1e-16,
+        max_steps: int = 200,
+    ) -> Minimum:
+        """Minimise -log likelihood from each start, within the bounds, never uphill.
+
+        Args:
+            starts: flat vectors (fits, size); entries that do not move keep their value.
+            data: counts and auxiliary data of each fit, (fits, n).
+            moving: which entries may move, (fits, size) of bool.
+            each: so many starts, one after the other, belong to one fit (`lanes.run`).
+            lanes: fits that go in step.
+            tolerance: stop when the next step promises less than this decrease of -log likelihood.
+            max_steps: give up after this many evaluations.
+        """
+        data, moving = Data(*(np.asarray(x, float) for x in data)), np.asarray(moving)
+        begin = idle_at_best(self.density, np.array(starts, float), data, moving)
+        held = not moving[:, self._signal.thresholds].any()
+        vectors, problem = self._vectors(begin), self._problem(data, moving, tolerance)
+        self._alone += lanes == 1
+        if lanes == 1 and self._alone > _OFTEN:
+            found = self._one_by_one(vectors, problem, held, max_steps)
+        else:
+            steps = Steps(self.solver.empty, self.solver.begin, partial(self._onward, held))
+            found = run(steps, vectors, problem, lanes=lanes, each=each, max_steps=max_steps)
+        vector = np.where(moving, found.vector[:, self.place], begin)
+        return found._replace(vector=vector, value=found.value + self._norm(data))
+
+    def hessian(self, vector: np.ndarray, data: Data) -> np.ndarray:
+        """Return the second derivatives of -log likelihood at a vector (size,), (size, size)."""
+        one = self._vectors(np.asarray(vector, float)[None])
+        own = Data(*(np.asarray(x, float)[None] for x in data))
+        there = Data(*(x[0] for x in self._data(own)))
+        n, room, signal = len(self._signal.parameters), self.solver.room, self._signal
+        bent = self.programs.get(
+            "signal, twice differentiated",
+            room,
+            lambda: lambda vector: local(signal, vector[:n], room, bend=True),
+            once=True,
+        )
+        found = np.asarray(self.solver.hessian(one[0], bent(one[0]), there, self._weight))
+        return found[np.ix_(self.place, self.place)]
+
+    def _one_by_one(
+        self, starts: np.ndarray, problem: Problem, held: bool, max_steps: int
+    ) -> Minimum:
+        """Fit one after the other by one program of this model."""
+        before, after = self._stages(held)
+        solver = self.solver
+
+        def whole(start: Array, problem: Problem, max_steps: Array) -> Minimum:
+            signal = partial(jax.vmap(after), jax.vmap(before)(start))
+            room = solver.empty(1)
+            known = solver.density, solver.where, signal, room
+            return newton.minimise(*known, start, problem, max_steps)
+
+        program = self.programs.get("fits, one at a time", held, lambda: whole)
+        found = []
+        for i in range(len(starts)):
+            start, own = taken(starts, problem, np.array([i]))
+            found.append(jax.device_get(program(start, own, max_steps)))
+        return Minimum(*(np.concatenate(x) for x in zip(*found, strict=True)))
+
+    def _onward(self, held: bool, start: Any) -> Onward:
+        """Return what asks for the signal and takes a step, in turn, after a start (lanes, size) of
+        the solver; `held`: no threshold moves."""
+        signal, solver = self._signal_from(start, held), self.solver
+        metric: Any = None
+
+        def onward(problem: Problem, state: State) -> State:
+            nonlocal metric
+            there = signal(state.trial)
+            if state.stale:
+                metric = solver.measure(problem, there, state)
+            return solver.step(problem, there, metric, state)
+
+        return onward
+
+    def _signal_from(self, start: Any, held: bool) -> Callable[[Any], Local]:
+        """Return the compiled function of vectors (lanes, size) of the solver that says what the
+        signal is there."""
+        held = held and self._signal.thresholds.size > 0
+
+        def program(purpose: str, stage: int) -> Callable[..., Any]:
+            make = lambda: shared(jax.vmap(self._stages(held)[stage]))  # noqa: E731
+            return self.programs.keep(purpose, (self.solver.room, held), make)
+
+        before = program("what stays of a signal", 0)(start) if held else ()
+        return partial(program("signal", 1), before)
+
+    def _stages(self, held: bool) -> tuple[Callable[..., Any], Callable[..., Local]]:
+        """Return what to compute once at a start (size,) of the solver, and how that and a vector
+        (size,) give the signal; `held`: no threshold moves, so their continua are folded once."""
+        n, room, signal = len(self._signal.parameters), self.solver.room, self._signal
+        if not held or not signal.thresholds.size:
+            return (lambda start: ()), (lambda _, vector: local(signal, vector[:n], room))
+        fold, then = signal.in_two_stages()
+        return (
+            lambda start: fold(start[:n]),
+            lambda found, vector: local(then(found), vector[:n], room),
+        )
+
+    def _vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors (n, size) as the solver has them."""
+        there = np.tile(self.solver.example.vector.init, (len(vectors), 1))
+        there[:, : self.solver.room] = 0.0
+        there[:, self.place] = vectors
+        return there
+
+    def _data(self, data: Data) -> Data:
+        """Return data sets (n, ...) as the solver has them."""
+        normal = np.tile(self.solver.example.normal[1], (len(data.counts), 1))
+        poisson = np.tile(self.solver.example.poisson[1], (len(data.counts), 1))
+        (own, there), (own_counts, there_counts) = self._normal, self._poisson
+        normal[:, there] = data.normal[:, own]
+        poisson[:, there_counts] = data.poisson[:, own_counts]
+        return Data(data.counts, normal, poisson)
+
+    def _problem(self, data: Data, moving: np.ndarray, tolerance: float) -> Problem:
+        n, size = len(moving), self.solver.example.size
+        floats = np.zeros((n, size), bool)
+        floats[:, self.place] = moving
+        lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+        lower[self.place], upper[self.place] = self.density.bounds.T
+        centre = np.zeros((n, self.solver.room))
+        centre[:, self._tied[1]] = data.normal[:, self._tied[0]]
+        return Problem(self._data(data), floats, lower, upper, centre, self._weight, tolerance)
+
+    def _norm(self, data: Data) -> np.ndarray:
+        """Return what of -log likelihood no parameter changes, (n,)."""
+        observed = np.asarray(self.density.outcomes.norm(data.counts))
+        poisson = np.asarray(auxiliary_norm(data.poisson)).sum(axis=-1)
+        return np.asarray(observed + poisson + normal_norm(self.density.normal[2]))
+
+
+def idle_at_best(
+    density: LogDensity, vectors: np.ndarray, data: Data, moving: np.ndarray
+) -> np.ndarray:
+    """Put the nuisances that act on nothing where their constraints have them, in vectors (n,
+    size): no step sees them."""
+    for (index, _, width), measured, counted in (
+        (density.normal, data.normal, False),
+        (density.poisson, data.poisson, True),
+    ):
+        at = np.flatnonzero(np.isin(index, density.idle))
+        if at.size:
+            which = index[at]
+            centre = measured[:, at] / (width[at] if counted else 1.0)
+            centre = np.clip(centre, *density.bounds[which].T)
+            vectors[:, which] = np.where(moving[:, which], centre, vectors[:, which])
+    return vectors
+
+
+def fits_of(analysis: Analysis) -> Fits:
+    """Return the fits of an analysis, made once."""
+    with _lock:
+        if analysis not in _known:
+            _known[analysis] = Fits(analysis)
+        return _known[analysis]
+
+
+def _with_new_signal(part: Part) -> Part:
+    """Return a measurement with room for a signal that is not the standard model's."""
+    if part.has_new or not part.responses:
+        return part
+    measurement = part.measurement
+    pdf = Part.compiled(measurement).with_signal(
+        measurement.signal, new=True, without=measurement.form_factor_modifiers
+    )
+    return replace(part, pdf=pdf, has_new=True)
+
+
+def _room(n: int) -> int:
+    """Return to how many the parameters of a model are filled up."""
+    room = 1
+    while room < n:
+        room *= 4
+    return room
+
+
+def _positions(
+    own: np.ndarray, there: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which constraints of an analysis the solver has, and where."""
+    known = {int(entry): i for i, entry in enumerate(there)}
+    found = [(i, known[int(place[e])]) for i, e in enumerate(own) if int(place[e]) in known]
+    pairs = np.array(found, int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+_known: weakref.WeakKeyDictionary[Analysis, Fits] = weakref.WeakKeyDictionary()
+_solvers: OrderedDict[str, Solver] = OrderedDict()
+_lock = threading.RLock()
+
+
+def _solver(parts: tuple[Part, ...], results: Results, room: int) -> Solver:
+    """Return the solver of measurements of this content, made once."""
+    key = _digest(parts, results, room)
+    with _lock:
+        if key not in _solvers:
+            _solvers[key] = Solver(parts, results, room)
+        _solvers.move_to_end(key)
+        while len(_solvers) > _KEPT:
+            _solvers.popitem(last=False)
+        return _solvers[key]
+
+
+def _digest(parts: tuple[Part, ...], results: Results, room: int) -> str:
+    """Return what tells solvers apart: all that is a constant of their programs."""
+    text = hashlib.sha256(f"{room} {jax.device_count()} {jax.default_backend()}".encode())
+
+    def add(x: Any) -> None:
+        if isinstance(x, np.ndarray):
+            text.update(f"{x.dtype}{x.shape}".encode() + x.tobytes())
+        else:
+            text.update(repr(x).encode())
+
+    add(results.below)
+    add(results.above)
+    for part in parts:
+        pdf = part.pdf
+        add((bool(part.responses), len(part.template), pdf.n_scales, pdf.signal_strength))
+        add((pdf.interpolation, pdf.parameter_names, pdf.slices, pdf.n_bins))
+        add(pdf.scale)
+        for value in vars(pdf.cells).values():
+            add(value)
+        for sets in pdf.parameter_sets.values():
+            for value in vars(sets).values():
+                add(value)
+    return text.hexdigest()

@@ -1,0 +1,48 @@
+"""Programs of fits side by side: shared among devices, and compiled well or fast."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+#: Fewer fits a device are not worth the sharing.
+_WORTH = 8
+
+
+#: This many calls for one fit are worth a program that is compiled well.
+_OFTEN = 2000
+
+
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of trees of arrays, most of them with the fits as leading axis.
+
+    For one fit it is compiled fast rather than well, as most programs for one run a few times only.
+    """
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    well, fast = jax.jit(function), jax.jit(function, compiler_options=options)
+    calls = itertools.count()
+
+    def run(*arguments: Any) -> Any:
+        # The first vectors have the fits as leading axis.
+        n = next(len(x) for x in jax.tree.leaves(arguments) if np.ndim(x) == 2)
+        return (fast if n == 1 and next(calls) < _OFTEN else well)(*arguments)
+
+    return run
+
+
+def placed(tree: Any, fits: int) -> Any:
+    """Put arrays on the devices there are: what has so many fits as leading axis in equal shares,
+    the rest whole; all on one device where a share would be small."""
+    devices = np.array(jax.devices())
+    if len(devices) == 1 or fits % len(devices) or fits < _WORTH * len(devices):
+        return jax.device_put(tree)
+    mesh = Mesh(devices, ("fits",))
+    whole, shares = NamedSharding(mesh, P()), NamedSharding(mesh, P("fits"))
+    at = jax.tree.map(lambda x: shares if np.shape(x)[:1] == (fits,) else whole, tree)
+    return jax.device_put(tree, at)
