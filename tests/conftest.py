@@ -10,12 +10,22 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 # XLA reads this once, when JAX makes its first array; so it stands before every other import.
-DEVICES = "--xla_force_host_platform_device_count"
-if DEVICES not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=2".strip()
+# Most of the time goes into compiling: fast rather than well halves it. What is given comes first.
+OPTIONS = {
+    "force_host_platform_device_count": 2,
+    "backend_optimization_level": 0,
+    "cpu_parallel_codegen_split_count": 1,
+}
+if version("jaxlib").startswith("0.10."):  # later ones do not know it
+    OPTIONS["cpu_use_fusion_emitters"] = "false"
+given = os.environ.get("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] = " ".join(
+    [given, *(f"--xla_{name}={x}" for name, x in OPTIONS.items() if f"--xla_{name}" not in given)]
+).strip()
 os.environ.setdefault("MPLBACKEND", "Agg")
 # What one worker or module has compiled the others need not compile again. Kept for one run only:
 # a run from nothing must work from nothing.
@@ -56,9 +66,7 @@ def _pieces_of_memory() -> float:
 
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
-    """Compile fast rather than well: for tests of what programs compute, where most of the time
-    goes into compiling. The numbers that are published are tested as users compute them.
-    """
+    """Compile without LLVM's expensive passes, too: where most of the time goes into compiling."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

@@ -72,7 +72,7 @@ def test_log_pdf_of_belle2_with_a_signal_put_in(name, belle2):
     assert reference.init[poi] == 1.0
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(case=cases())
 def test_round_trip_of_generated_workspaces(case):
     """Read by bknn, written, read by pyhf: parameters, data and log pdf stay what they were."""

@@ -73,7 +73,6 @@ def at_zero(model):
     return {p.name: 0.0 for p in model.parameters}
 
 
-@pytest.mark.slow
 def test_inputs():
     """Our numbers are what flavio computes with."""
     peer, own = flavio_reference.inputs(), inputs.FLAVIO_2_7_1

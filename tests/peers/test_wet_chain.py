@@ -143,6 +143,7 @@ def test_fit(name):
     np.testing.assert_allclose(got, expected["coefficients"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_where_minuit_stops():
     """The numbers of the chain as its authors run it, and what is left to the minimum."""
     minuit = stored()["minuit"]

@@ -122,6 +122,7 @@ def test_resonance_with_width(belle2):
     assert 5.8e-6 < float(best.params["branching_ratio"]) < 11.0e-6
 
 
+@pytest.mark.slow
 def test_profile_gradient_in_the_mass(resonance):
     """Across an edge of the true-q2 bins: no jump, and right against finite differences."""
     edge = np.linspace(0, 22.885, 101)[19]

@@ -106,6 +106,7 @@ def test_shapes_fold_to_what_the_spectrum_folds_to(name, mode):
 # ---------------------------------------------------------------- analyses
 
 
+@pytest.mark.slow
 def test_an_analysis_with_thresholds_held_is_the_same():
     target = analysis("belle-2017")  # branching fractions that are integrals, too
     before, then = target.holding_thresholds()
@@ -125,6 +126,7 @@ def test_nothing_of_a_continuum_is_left_to_do():
     assert max(x.shape[0] for x in found) < 30
 
 
+@pytest.mark.slow
 def test_derivatives_in_both_stages():
     """Against forward derivatives of the rates, the mass included."""
     target = analysis()
@@ -163,6 +165,7 @@ def test_fits_at_fixed_masses_are_those_of_masses_that_move():
         assert inference.fit(narrow).twice_nll == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_slopes_at_fixed_masses():
     """Of a profile over a coupling, against differences of its values."""
     target = bknn.Analysis(models.load("scalar-pair"), bknn.data.load("belle2-2025"))

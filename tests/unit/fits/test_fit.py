@@ -254,9 +254,20 @@ def test_a_single_fit_has_no_batch(best):
 # ---------------------------------------------------------------- never uphill
 
 
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_never_uphill(whole, best, data):
+    never_uphill(whole, best, data)
+
+
+@pytest.mark.nightly
+@settings(max_examples=100)
+@given(data=st.data())
+def test_never_uphill_from_many_places(whole, best, data):
+    never_uphill(whole, best, data)
+
+
+def never_uphill(whole, best, data):
     """From anywhere, three fits at once."""
     low, high = whole.bounds.T
     low, high = np.maximum(low, -3.0), np.minimum(high, 5.0)

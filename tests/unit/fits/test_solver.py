@@ -79,6 +79,7 @@ def test_models_share_a_solver(analyses):
     assert steps.compilations == before
 
 
+@pytest.mark.slow
 def test_constraints_of_a_model_against_gradients():
     """A parameter that other measurements constrain, thrown off its centre."""
 
@@ -96,6 +97,7 @@ def test_constraints_of_a_model_against_gradients():
     np.testing.assert_allclose(newton.vector, other.vector, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_more_fits_than_lanes(analyses):
     """Where a fit ends the next begins; each is what it would be alone."""
     target = analyses["signal-strength"]

@@ -98,6 +98,7 @@ def test_the_best_fit_is_where_the_expected_count_vanishes(one, method):
     assert "at an edge" in fit_table(best, best)
 
 
+@pytest.mark.slow
 def test_coverage_of_likelihood_intervals_by_exact_sums(one):
     """That of the method itself: t <= 1 and 3.84 on the allowed region, summed over all counts."""
     n = np.arange(40.0)

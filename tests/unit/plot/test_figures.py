@@ -615,6 +615,7 @@ def test_new_signal_comes_on_top_of_the_standard_model(result, wet):
         assert "ff_K" not in figure.texts[-1].get_text()
 
 
+@pytest.mark.slow
 def test_signal_that_interferes_is_one(result, wet):
     found = made_up(result, wet, C_VL=1.0, C_SL=0.0, C_TL=4.0)
     drawn, (counts,) = curves(found), fitted(found)

@@ -86,6 +86,7 @@ def test_regions_of_a_normal_distribution():
 # ---------------------------------------------------------------- corner
 
 
+@pytest.mark.slow
 def test_corner(posterior):
     figure = plot.corner(posterior, marks={"a paper": {"mass": 2.2, "branching_ratio": 9.2e-6}})
     axes = figure.axes

@@ -476,6 +476,7 @@ def test_trajectories_alone_are_lost_in_a_funnel_and_say_so(funnel):
     assert "effective ones in the tail" in alone.status
 
 
+@pytest.mark.slow
 def test_a_bound_at_zero(one_bin):
     """Fewer counts than background: the density of mu is highest at 0, and ends there."""
     data = one_bin.data._replace(counts=np.array([4.0]))

@@ -60,6 +60,7 @@ def data(folder: Path) -> list[bknn.Measurement]:
     return [bknn.data.load(folder / "set"), bknn.data.load(folder / "limit.toml")]
 
 
+@pytest.mark.slow
 def test_rivals_have_what_the_model_derives(data):
     """In the standard model nothing mixes: the limit is the same factor in all their evidences."""
     found = studies.hypotheses(PORTAL, data, fixed={"mass": 1.5})

@@ -301,7 +301,7 @@ def test_fixed_and_freed_parameters(folder):
     assert again["null"]["twice_nll"] == pytest.approx(content["null"]["twice_nll"], abs=1e-8)
 
 
-@pytest.mark.parametrize("method", ["newton", "lbfgs"])
+@pytest.mark.parametrize("method", [pytest.param("newton", marks=pytest.mark.slow), "lbfgs"])
 def test_plain_workspace_and_methods(folder, tmp_path, method):
     """12 counts where 4 mu + 8 are expected."""
     words = ("--method", method, "--init", "mu=3", "--out", tmp_path, "--no-figures")

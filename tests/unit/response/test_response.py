@@ -978,6 +978,7 @@ def test_a_threshold_that_is_not_a_number_shows(bumpy):
 # ---------------------------------------------------------------- transformations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [pytest.param(0.0, marks=pytest.mark.slow), 0.08])
 def test_a_batch_is_the_same_one_by_one(real, width):
     def counts(scale, mass, branching_ratio, width):

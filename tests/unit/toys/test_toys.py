@@ -252,6 +252,7 @@ def test_a_scan_is_made_only_where_it_can_be(one, whole, bump):
 # ---------------------------------------------------------------- jobs
 
 
+@pytest.mark.slow
 def test_toys_do_not_depend_on_the_pieces(whole, monkeypatch):
     arguments = {"seed": 9, "hypotheses": {"one": {"mu": 1.0}}}
     done: list[int] = []
@@ -519,6 +520,7 @@ def test_goodness_without_degrees_of_freedom(one):
     assert math.isnan(found.asymptotic_p)
 
 
+@pytest.mark.slow
 def test_goodness_of_other_data(whole):
     data = throw(whole, whole.init, 1, seed=11)
     own = Data(*(x[0] for x in data))
