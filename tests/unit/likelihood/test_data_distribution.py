@@ -80,6 +80,7 @@ def limit(value: float, width: float, channel: str = "B0 -> K*0", **more) -> Mea
     return Measurement("limit", "", {}, results=(result,))
 
 
+@pytest.mark.slow
 def test_fit_of_correlated_results_is_the_least_of_chi2():
     """Branching fractions are a + b h_V^2, a' + b' h_V^2, so that chi2 is a polynomial."""
     model, channels = models.load("vector"), ("B+ -> K+", "B0 -> K*0")

@@ -108,6 +108,7 @@ def test_exact_ends(three: bknn.Analysis, half: bknn.Analysis, b: float, n: int)
     assert found.status == f"all {len(found.grid)} values have an answer."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [pytest.param(0.5, marks=pytest.mark.slow), 3.0])
 def test_coverage(three: bknn.Analysis, half: bknn.Analysis, b: float) -> None:
     """The probability of counts whose interval holds the truth is at least the level."""
@@ -134,6 +135,7 @@ def test_coverage(three: bknn.Analysis, half: bknn.Analysis, b: float) -> None:
 # ------------------------------------------------------------------------------------ toys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1, 8))])
 def test_toys_of_one_count(three: bknn.Analysis, n: int) -> None:
     grid = np.array([0.0, 0.5, 0.8, 1.2, 2.0, 5.2, 5.5, 5.8, 7.0, 14.0])

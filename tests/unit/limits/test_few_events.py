@@ -123,6 +123,7 @@ def test_grids_say_so() -> None:
     assert found.status.startswith("all 2 limits found; at 1 of them few events, the first is b ")
 
 
+@pytest.mark.slow
 def test_enough_events_say_nothing() -> None:
     analysis = bins(([1.0], [MU]), ([8.0], []), n=12.0)
     assert inference.limit(analysis, "mu").remarks == ("found",)

@@ -177,6 +177,7 @@ def test_toys_of_one_count(one: bknn.Analysis, n: int) -> None:
     assert found.failed[0] == 0
 
 
+@pytest.mark.slow
 def test_toys_are_the_same_every_time(one: bknn.Analysis) -> None:
     first, again, other = (
         limit(one, "mu", method="toys", toys=200, seed=s).observed[0] for s in (1, 1, 2)
@@ -187,6 +188,7 @@ def test_toys_are_the_same_every_time(one: bknn.Analysis) -> None:
 # --------------------------------------------------------------------------- many parameters, grids
 
 
+@pytest.mark.slow
 def test_cls_at_the_limit(whole: bknn.Analysis) -> None:
     """From single fits, one after the other."""
     found = limit(whole, "mu")

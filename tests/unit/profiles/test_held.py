@@ -147,6 +147,7 @@ def test_a_fit_finds_the_sign():
 # ---------------------------------------------------------------- the new state alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "given"),
     [

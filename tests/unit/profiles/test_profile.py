@@ -139,6 +139,7 @@ def test_every_point_is_what_scipy_finds(whole):
         assert found == pytest.approx(by_scipy(whole, {"mu": mu}, whole.init_vector), abs=2e-7)
 
 
+@pytest.mark.slow
 def test_a_plane_is_what_scipy_finds(whole):
     plane = profile(whole, {"norm_b": [-1.0, 0.5], "mu": [0.0, 2.0, 3.0]})
     assert plane.shape == (2, 3)
@@ -149,6 +150,7 @@ def test_a_plane_is_what_scipy_finds(whole):
         assert plane.twice_nll[i, j] == pytest.approx(expected, abs=2e-7)
 
 
+@pytest.mark.slow
 def test_batched_is_one_by_one(whole):
     grid = np.linspace(-2.0, 6.0, 9)
     curve = profile(whole, {"mu": grid})
