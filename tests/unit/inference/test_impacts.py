@@ -358,6 +358,7 @@ def test_what_is_not_determined_is_named(absent):
     assert totals == pytest.approx([alone.hessian, alone.total, alone.expected_total], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_parameters_at_bounds_are_named(absent):
     result = inference.fit(absent, fixed={"mass": 2.0})
     found = impacts(absent, "sm_normalisation", result=result, refits=False)

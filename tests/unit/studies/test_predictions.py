@@ -46,6 +46,7 @@ def found(best) -> Predictions:
     return studies.predictions(best, QUANTITIES, method="hessian")
 
 
+@pytest.mark.slow
 def test_values_are_those_of_predict(quick_compilation):
     model = models.load("vector")
     point = {p.name: p.init for p in model.parameters}
