@@ -137,7 +137,9 @@ def test_generated_gradient_and_hessian_against_pyhf(seed: int) -> None:
     assert_same_derivatives(pdf, reference, points)
 
 
-@pytest.mark.parametrize("alpha", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize(
+    "alpha", [0.0, *(pytest.param(a, marks=pytest.mark.slow) for a in (-1.0, 1.0))]
+)
 @pytest.mark.parametrize("histosys", ["code0", "code4p"])
 @pytest.mark.parametrize("normsys", ["code1", "code4"])
 def test_derivatives_at_the_joints_are_numbers(alpha: float, normsys: str, histosys: str) -> None:

@@ -193,6 +193,7 @@ def test_integrals_of_all_models(name, channel):
         assert_finite(gradients(name, channel, integrals("f_l", channel, *bins)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_slopes_are_those_of_finite_differences(name):
     """Somewhere inside, in all directions at once: q2, parameters, form factors, inputs."""

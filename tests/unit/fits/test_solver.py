@@ -116,6 +116,7 @@ def test_more_fits_than_lanes(analyses):
     np.testing.assert_array_equal(found.vector[::3, 0], starts[::3, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [{}, {"mass": 2.0}])
 def test_fits_that_come_often(fixed, analyses, monkeypatch):
     """One at a time, they get a program of their own in the end."""

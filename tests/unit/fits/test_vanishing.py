@@ -116,6 +116,7 @@ def test_coverage_of_likelihood_intervals_by_exact_sums(one):
                 assert weights[found <= height].sum() == weights[t(n, mu, b) <= height].sum()
 
 
+@pytest.mark.slow
 def test_intervals_end_where_the_likelihood_does(one):
     found = inference.intervals(one)
     for level, high in ((0.68, 0.0), (0.95, chi2.ppf(0.95, 1) / 2 - 0.5)):

@@ -33,7 +33,15 @@ def matrix(pdf: HistFactory, vector, scales=None):
 
 
 @pytest.mark.parametrize(
-    "path", [*WORKSPACES, FIXTURES / "workspaces" / "shapesys_24_bins.json"], ids=lambda p: p.stem
+    "path",
+    [
+        *(
+            pytest.param(p, marks=[pytest.mark.slow] * (i % 4 > 0))
+            for i, p in enumerate(WORKSPACES)
+        ),
+        FIXTURES / "workspaces" / "shapesys_24_bins.json",
+    ],
+    ids=lambda p: p.stem,
 )
 def test_published_workspaces(path):
     pdf = HistFactory.from_workspace(path)

@@ -150,6 +150,7 @@ def test_counts_far_below_the_background(one: bknn.Analysis) -> None:
     assert 0.2 < limit(one, "mu", data=count(1.0)).observed[0] < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [pytest.param(0, marks=pytest.mark.slow), 14])
 def test_toys_of_one_count(one: bknn.Analysis, n: int) -> None:
     """q~ falls with the count, so tail probabilities are sums of Poisson probabilities."""

@@ -548,6 +548,7 @@ def test_refused_intervals(one):
 # ---------------------------------------------------------------- contours
 
 
+@pytest.mark.slow
 def test_vertices_are_on_the_contour(whole):
     found = contours(whole, {"mu": np.linspace(-2, 7, 10), "norm_b": np.linspace(-3, 3, 8)})
     assert found.levels[1] == pytest.approx(2.2957, abs=1e-4)

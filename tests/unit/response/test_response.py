@@ -264,6 +264,7 @@ def reconstruction_error(n, name):
     return np.max(np.abs(response.efficiency(q2)[:, 0] - true_efficiency(q2))) / 1e6
 
 
+@pytest.mark.slow
 def test_a_smooth_truth_is_found_again_to_fourth_order():
     """Fourth order for a flat null: every doubling of the bins divides the error by 16."""
     errors = np.array([reconstruction_error(n, "flat") for n in (25, 50, 100, 200)])
@@ -319,6 +320,7 @@ def test_a_narrow_line_is_the_curve_at_its_place(smooth):
         np.testing.assert_allclose(counts, 9.2e-6 * curve(mass**2), rtol=1e-12, atol=1e-18)
 
 
+@pytest.mark.slow
 def test_lines_add_up(real):
     lines = (Line(1.2, 3e-6), Line(2.2, 4e-6), Line(3.2, 5e-6, 0.2))
     apart = sum(real.fold(Spectrum(lines=(line,))) for line in lines)

@@ -78,6 +78,7 @@ def test_density_is_that_of_the_priors(coordinates):
         np.testing.assert_allclose(coordinates.standard(np.array([mu, h])), z, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_gradients_are_differences(coordinates):
     """Also by the nuisance, which moves the wall."""
     slopes = Slopes(coordinates.chart)

@@ -87,6 +87,7 @@ def test_what_is_measured_comes_back(found):
     assert found.values[4] == found.uncertainties[4] == 0.0  # no Bs -> phi at tree level
 
 
+@pytest.mark.slow
 def test_chiral_couplings_tie_kstar_to_k(found, best):
     """Against draws: of the measured number, of form factors, of the normalisation."""
     analysis = best.target
