@@ -161,6 +161,7 @@ def test_savage_dickey(posterior, brute, value):
     assert found.value == pytest.approx(_log_ratio(brute, value), abs=4 * found.error + 1e-3)
 
 
+@pytest.mark.slow
 def test_savage_dickey_errors(posterior):
     with pytest.raises(errors.ParameterError, match="is no parameter of the model"):
         savage_dickey(posterior, "k_b", 1.0)
@@ -168,6 +169,7 @@ def test_savage_dickey_errors(posterior):
         savage_dickey(posterior, "mu", 6.0)
 
 
+@pytest.mark.slow
 def test_savage_dickey_knows_when_few_draws_decide():
     """Without a rate, a mass means nothing: nearly all of the density there is at masses that the
     draws hardly have."""
@@ -228,6 +230,7 @@ def test_laplace_of_nothing_is_the_likelihood():
     assert found.log_evidence == pytest.approx(exact, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_laplace_errors(analysis, grid):
     with pytest.raises(errors.ParameterError, match="no parameter was given"):
         marginal(analysis, {})

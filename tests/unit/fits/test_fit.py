@@ -185,6 +185,7 @@ def assert_equal_fits(a: inference.FitResult, b: inference.FitResult, sigma: np.
     np.testing.assert_allclose((a.vector - b.vector) / sigma, 0.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_batches_of_fixed_values_equal_single_fits(whole, best):
     values = [0.0, 2.5, 2.5]
     many = inference.fit(whole, fixed={"mu": values}).check()

@@ -321,6 +321,7 @@ def analysis(**given: object) -> bknn.Analysis:
     return bknn.Analysis(models.load("resonance"), small.measurement(), priors=given)
 
 
+@pytest.mark.slow
 def test_priors_of_an_analysis():
     plain = analysis()
     changed = analysis(mass="uniform(1.5, 3.0)", branching_ratio=dist.Normal(0.0, 20e-6))

@@ -31,6 +31,7 @@ LONG = (
     "bknn.inference.posteriors.marginal:marginal",
     "bknn.inference.profiles.contours:contours",
     "bknn.inference.profiles.intervals:intervals",
+    "bknn.inference.profiles.profile:profile",
     "bknn.inference.toys.coverage:coverage",
     "bknn.inference.toys.goodness:goodness_of_fit",
     "bknn.inference.toys.significance:significance",

@@ -111,6 +111,7 @@ def test_toys_of_the_small_measurement_spread_by_the_expected_total(whole, best,
 # ------------------------------------------------------------------------------ brute force
 
 
+@pytest.mark.slow
 def test_derivatives_by_the_data_against_fits_of_shifted_data(whole, best, found):
     spread = Data(
         np.sqrt(np.asarray(whole.rates(best.vector))), whole.normal[2], np.sqrt(whole.poisson[1])

@@ -151,6 +151,7 @@ def by_toys(analysis: bknn.Analysis, b: float, counts: Iterable[int], toys: int)
         assert found.observed_error[0] < 0.1 * exact
 
 
+@pytest.mark.slow
 def test_asymptotic_cls_is_flagged(three: bknn.Analysis) -> None:
     """Every limit on a background of 3 is; those of few counts are wrong by more than a tenth."""
     ratio = []

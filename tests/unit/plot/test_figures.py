@@ -738,6 +738,7 @@ def test_threshold_is_resolved():
     assert np.diff(new[found.q2 < 3]).max() < 0.05 * new.max()
 
 
+@pytest.mark.slow
 def test_standard_model_stands_alone(tmp_path):
     channels = ["B+ -> K+", "Bs -> invisible", "B+ -> K+"]
     paths = plot.prediction_figures(models.load("sm"), {}, channels, tmp_path / "new")

@@ -33,6 +33,7 @@ def number(model, *words, **options):
 # ---------------------------------------------------------------- what is not named is off
 
 
+@pytest.mark.slow
 def test_couplings_that_are_not_named_are_off():
     """The dipole alone, as an independent formula has it, not with what h_V starts at."""
     given = {"mass": 2.1, "h_T": 4.8e-9}

@@ -98,6 +98,7 @@ def probability(mu: Any, h: Any) -> Any:
     return np.where(r0 >= 0, found, 0.0) * stats.norm.pdf(h)
 
 
+@pytest.mark.slow
 def test_the_mean_over_normal_numbers(empty, coordinates):
     """Of the probability and of moments is that over the priors."""
     z = np.linspace(-6, 6, 241)

@@ -87,6 +87,7 @@ def test_one_seed_gives_the_same_toys_on_every_machine(whole):
     )
 
 
+@pytest.mark.slow
 def test_counts_are_poisson_and_auxiliary_data_too(whole):
     data = throw(whole, whole.init_vector, 20000, seed=1)
     rates = np.asarray(whole.rates(whole.init_vector))
