@@ -20,7 +20,7 @@ from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.log_density import LogDensity
-from bknn.likelihood.sparse import padded
+from bknn.likelihood.sparse import collect, spread, take
 
 #: Rounds in which factors may reach their bounds or leave them.
 _ROUNDS = 2
@@ -50,42 +50,34 @@ def settler(
     measured = np.array([position[int(p)] for p in local])
     variance = widths[measured] ** 2
     lower, upper = bounds or analysis.bounds.T
-    # One row a bin, padded; the last entry of each list stands for "none".
-    table = padded(structure.local_bin[which], analysis.n_bins)
-    # And back: where each entry of the vector stands in [table, vector].
-    back = table.size + np.arange(analysis.size)
-    filled = np.flatnonzero(table.reshape(-1) < len(local))
-    back[local[table.reshape(-1)[filled]]] = filled
-
-    def by_bin(values: np.ndarray) -> np.ndarray:
-        return np.append(values, 0.0)[table]
-
-    v, of_slopes, of_vector = by_bin(variance), by_bin(which).astype(int), by_bin(local).astype(int)
-    low, high = jnp.asarray(lower)[of_vector], jnp.asarray(upper)[of_vector]
-    of_data, present = by_bin(measured).astype(int), by_bin(np.ones(len(local)))
+    low, high = (take(jnp.asarray(x), local) for x in (lower, upper))
+    bins, n_bins = structure.local_bin[which], analysis.n_bins
+    # Where each entry of the vector stands in [those settled, vector].
+    back = len(local) + np.arange(analysis.size)
+    back[local] = np.arange(len(local))
 
     def settle(vector: Array, data: Data, moving: Array) -> Array:
         rates, slopes = analysis.local_derivatives(vector)
-        c, now = slopes[of_slopes] * present, vector[of_vector]
-        a = jnp.asarray(data.normal)[of_data]
-        n = jnp.asarray(data.counts)[:, None]
-        floats = moving[of_vector]
-        r = rates[:, None] - jnp.sum(c * now, axis=1, keepdims=True)
+        c, now = take(slopes, which), take(vector, local)
+        a = take(jnp.asarray(data.normal), measured)
+        n = jnp.asarray(data.counts)
+        floats = take(moving, local)
+        r = rates - collect(c * now, bins, n_bins)
         # Where they were, as a guess of which are at their bounds.
         free = floats & (now > low) & (now < high)
         value = jnp.where(floats, jnp.clip(now, low, high), now)
         for _ in range(_ROUNDS):
-            spread = jnp.sum(jnp.where(free, c**2 * v, 0.0), axis=1, keepdims=True)
-            # rate^2 - b rate - spread n = 0
-            b = r - spread + jnp.sum(c * jnp.where(free, a, value), axis=1, keepdims=True)
-            root = jnp.sqrt(b**2 + 4 * spread * n)
+            spreads = collect(jnp.where(free, c**2 * variance, 0.0), bins, n_bins)
+            # rate^2 - b rate - spreads n = 0
+            b = r - spreads + collect(c * jnp.where(free, a, value), bins, n_bins)
+            root = jnp.sqrt(b**2 + 4 * spreads * n)
             # The larger root, without cancellation.
-            rate = jnp.where(b >= 0, 0.5 * (b + root), _ratio(2 * spread * n, root - b))
+            rate = jnp.where(b >= 0, 0.5 * (b + root), _ratio(2 * spreads * n, root - b))
             u = jnp.where(n == 0, 1.0, 1.0 - _ratio(n, rate))
-            wanted = a - v * c * u
+            wanted = a - variance * c * spread(u, bins)
             value = jnp.where(floats, jnp.clip(wanted, low, high), now)
             free = floats & (wanted == value)
-        return jnp.concatenate([value.reshape(-1), vector])[back]
+        return take(jnp.concatenate([value, vector]), back)
 
     return settle
 

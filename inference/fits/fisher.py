@@ -91,6 +91,13 @@ class Metric(NamedTuple):
     size: Any
 
 
+def empty(where: Layout, fits: int, n_bins: int) -> Metric:
+    """Return room for the matrices of some fits."""
+    n, tied = len(where.rest), where.tied
+    shapes = ((tied,), (n_bins, n_bins), (n_bins, tied), (n_bins, n - tied), (n - tied,), (n,))
+    return Metric(*(np.ones((fits, *shape)) for shape in shapes))
+
+
 def measure(
     analysis: LogDensity, where: Layout, vector: Array, data: Data, moving: Array, weight: Array
 ) -> Metric:

@@ -6,8 +6,7 @@ for the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -22,26 +21,19 @@ _ABOVE = 1.0
 _FREE = 6
 
 
-#: (problem, state) -> State: one step of all fits.
-Onward = Callable[[Problem, State], State]
+class Going(Protocol):
+    """Fits under way, side by side."""
 
+    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
+        """Let the fresh ones (lanes,) begin at their starts (lanes, size); what the problem of the
+        others is has not changed."""
 
-class Steps(NamedTuple):
-    """What fits are made of.
-
-    Attributes:
-        empty: lanes -> State.
-        begin: (state, fresh, start, problem) -> State.
-        onward: (start) -> (problem, state) -> State, one step further.
-    """
-
-    empty: Callable[[int], State]
-    begin: Callable[..., State]
-    onward: Callable[[Any], Onward]
+    def step(self) -> State:
+        """Go one step further, and return the state."""
 
 
 def run(
-    steps: Steps,
+    going: Going,
     starts: np.ndarray,
     problem: Problem,
     *,
@@ -55,7 +47,7 @@ def run(
     much lower.
 
     Args:
-        steps: what fits are made of.
+        going: the lanes.
         starts: where to begin.
         problem: of all fits; what has fits as leading axis is dealt out to the lanes.
         lanes: fits that go in step.
@@ -70,46 +62,42 @@ def run(
         np.zeros(n, int),
         np.full(n, EXHAUSTED),
     )
-    state: Any = placed(steps.empty(lanes), lanes)
-    own: Any = None
-    onward: Any = None
+    state: Any = None
     lowest = np.full(-(-n // each), np.inf)
     waiting, fit = 0, np.full(lanes, -1)
-    age, going = np.zeros(lanes, int), np.zeros(lanes, bool)
+    age, busy = np.zeros(lanes, int), np.zeros(lanes, bool)
 
     def harvest() -> None:
-        ended = np.flatnonzero((fit >= 0) & ~going)
+        ended = np.flatnonzero((fit >= 0) & ~busy)
         for whole, part in zip(found, state.at, strict=True):
             whole[fit[ended]] = np.asarray(part)[ended]
         fit[ended] = -1
 
     while True:
-        free = np.flatnonzero(~going)
+        free = np.flatnonzero(~busy)
         if waiting < n and (waiting == 0 or _FREE * len(free) >= lanes):
             if waiting:
                 harvest()
             chosen = free[: n - waiting]
             fit[chosen] = np.arange(waiting, waiting + len(chosen))
             waiting += len(chosen)
-            age[chosen], going[chosen] = 0, True
+            age[chosen], busy[chosen] = 0, True
             begin, own = taken(starts, problem, np.maximum(fit, 0))
             # Nothing moves on lanes without a fit.
             own = own._replace(moving=own.moving & (fit >= 0)[:, None])
             fresh = np.isin(np.arange(lanes), chosen)
-            begin, own, fresh = placed((begin, own, fresh), lanes)
-            state = steps.begin(state, fresh, begin, own)
-            onward = steps.onward(begin)
-        state = onward(own, state)
+            going.begin(*placed((fresh, begin, own), lanes))
+        state = going.step()
         outcome, value, decrement = jax.device_get(
             (state.at.outcome, state.at.value, state.at.decrement)
         )
         age += 1
-        arrived = going & (outcome == CONVERGED)
+        arrived = busy & (outcome == CONVERGED)
         np.minimum.at(lowest, fit[arrived] // each, value[arrived])
         # Even ten times its expected decrease leaves it above one that has converged.
         hopeless = value - 10 * decrement > lowest[np.maximum(fit, 0) // each] + _ABOVE
-        going &= (outcome == EXHAUSTED) & (age <= max_steps) & ~(hopeless & (age > 1))
-        if not going.any() and waiting == n:
+        busy &= (outcome == EXHAUSTED) & (age <= max_steps) & ~(hopeless & (age > 1))
+        if not busy.any() and waiting == n:
             harvest()
             return found
 

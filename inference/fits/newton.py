@@ -30,6 +30,7 @@ from bknn.inference.fits import fisher
 from bknn.inference.fits.barlow_beeston import settler
 from bknn.inference.fits.fisher import Layout, Metric
 from bknn.inference.tangent import Local
+from bknn.likelihood.sparse import take, take_columns
 
 #: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.
 CONVERGED, STALLED, EXHAUSTED, NOT_FINITE, UNDETERMINED = range(5)
@@ -83,8 +84,8 @@ class State(NamedTuple):
         length: of the step, in units of the direction.
         moves, turns: the last few moves, and changes of the gradient (fits, memory, rest).
         failures: how often in a row no length of the step went downhill.
-        age: evaluations since the Fisher matrix was computed, of all fits ().
-        stale: whether it has to be computed anew before the next step ().
+        age: moves since the Fisher matrix was computed.
+        stale: whether it has to be computed anew before the next step.
     """
 
     at: Minimum
@@ -118,18 +119,13 @@ def begin(where: Layout, state: State, fresh: Array, start: Array, problem: Prob
         problem: as for `step`.
     """
     inside = jnp.clip(start, problem.lower[None], problem.upper[None])
-    vector = start.at[:, where.rest].set(jnp.where(problem.moving, inside, start)[:, where.rest])
+    vector = _with_rest(where, start, _rest(where, jnp.where(problem.moving, inside, start)))
     nothing = jax.tree.map(jnp.zeros_like, state)
     at = nothing.at._replace(
         vector=vector, value=nothing.slope + jnp.inf, outcome=nothing.failures + EXHAUSTED
     )
-    new = nothing._replace(
-        at=at,
-        trial=vector,
-        length=jnp.ones_like(nothing.length),
-    )
-    alone = [s._replace(age=None, stale=None) for s in (new, state)]
-    return _where(fresh, *alone)._replace(age=state.age, stale=jnp.ones_like(state.stale))
+    new = nothing._replace(at=at, trial=vector, length=jnp.ones_like(nothing.length), stale=fresh)
+    return _where(fresh, new, state)
 
 
 def empty(where: Layout, example: LogDensity, signal: Local, fits: int) -> State:
@@ -141,20 +137,39 @@ def empty(where: Layout, example: LogDensity, signal: Local, fits: int) -> State
         Minimum(vector, one, one, none, none),
         vector,
         jax.tree.map(lambda x: np.zeros((fits, *np.shape(x))), signal),
-        *(rest, rest, one, one, past, past, none),
-        np.zeros((), int),
-        np.ones((), bool),
+        *(rest, rest, one, one, past, past, none, none),
+        np.zeros(fits, bool),
     )
 
 
-def measure(given: Given, where: Layout, problem: Problem, signal: Local, s: State) -> Metric:
-    """Compute the Fisher matrix of every fit at its lowest point; arguments as for `step`."""
+def measure(
+    given: Given,
+    where: Layout,
+    problem: Problem,
+    signal: Local,
+    s: State,
+    metric: Metric,
+    some: Array,
+) -> Metric:
+    """Compute the Fisher matrix of some fits anew, at their lowest points.
+
+    Args:
+        given: the density of the measurements.
+        where: how the parameters enter.
+        problem: what stays the same.
+        signal: of the model at the trial vectors, which fits that begin have not left.
+        s: the state.
+        metric: of all fits, as it was.
+        some: which are computed (k,).
+    """
+    known = _where(_fresh(s), signal, s.signal)
+    of_some = s.at.vector, problem.data, problem.moving, known
 
     def one(vector: Array, data: Data, moving: Array, signal: Local) -> Metric:
         return fisher.measure(given(signal), where, vector, data, moving, problem.weight)
 
-    known = _where(_fresh(s), signal, s.signal)
-    return jax.vmap(one)(s.at.vector, problem.data, problem.moving, known)
+    new = jax.vmap(one)(*jax.tree.map(lambda x: x[some], of_some))
+    return jax.tree.map(lambda old, x: old.at[some].set(x), metric, new)
 
 
 def _fresh(s: State) -> Array:
@@ -181,15 +196,14 @@ def step(
         metric: the Fisher matrix, as it was computed last.
         s: the state before.
     """
-    rest = where.rest
-    free = problem.moving[:, rest]
-    lower, upper = problem.lower[None, rest], problem.upper[None, rest]
+    free = _rest(where, problem.moving)
+    lower, upper = problem.lower[None, where.rest], problem.upper[None, where.rest]
     at = s.at
     going = at.outcome == EXHAUSTED
     fresh = _fresh(s)
     known = _where(fresh, signal, s.signal)
     new, value, gradient = _evaluate(given, where, problem, signal, s.trial)
-    new_x, x = new[:, rest], at.vector[:, rest]
+    new_x, x = _rest(where, new), _rest(where, at.vector)
 
     # Where full steps were too long the past misleads; all but the last of it is forgotten.
     full = jnp.where(s.length < 1, 0.0, 1.0)[:, None, None]
@@ -228,15 +242,15 @@ def step(
     vector, value, gradient, known = _where(
         ok, (new, value, gradient, signal), (at.vector, at.value, s.gradient, known)
     )
-    next_x = vector[:, rest] + length[:, None] * direction
-    next_x = jnp.where(free, jnp.clip(next_x, lower, upper), vector[:, rest])
-    age = jnp.where(s.stale, 1, s.age + 1)
-    # Also when it misleads: many steps were too long, or a fit begins anew.
-    still = outcome == EXHAUSTED
-    misled = still & ((length < 1) | (slope == 0))
+    now_x = _rest(where, vector)
+    next_x = jnp.clip(now_x + length[:, None] * direction, lower, upper)
+    # Computed anew, too, where it misled: a step was too long, or a fit begins once more.
+    age = jnp.where(s.stale, 0, s.age) + (ok & ~fresh)
+    misled = (length < 1) | (slope == 0)
+    stale = (outcome == EXHAUSTED) & ((age >= _REFRESH) | (misled & (age > 0)))
     return State(
         Minimum(vector, value, decrement, at.steps + (going & (s.slope > 0)), outcome),
-        vector.at[:, rest].set(next_x),
+        _with_rest(where, vector, jnp.where(free, next_x, now_x)),
         known,
         gradient,
         direction,
@@ -246,7 +260,7 @@ def step(
         turns,
         failures,
         age,
-        (age >= _REFRESH) | (4 * jnp.sum(misled) >= jnp.sum(still)),
+        stale,
     )
 
 
@@ -255,6 +269,7 @@ def minimise(
     where: Layout,
     signal: Callable[[Array], Local],
     room: State,
+    metric: Metric,
     start: Array,
     problem: Problem,
     max_steps: int | Array,
@@ -265,17 +280,19 @@ def minimise(
         given: the density of the measurements.
         where: how the parameters enter.
         signal: what the signal is at vectors (fits, size).
-        room: for the state of the fits (`empty`).
+        room, metric: for the state of the fits and their Fisher matrices (`empty`).
         start: where (fits, size).
         problem: what stays the same.
         max_steps: evaluations, at most.
     """
 
+    every = np.arange(len(start))
+
     def further(carry: tuple[State, Metric, Array]) -> tuple[State, Metric, Array]:
         s, metric, taken = carry
         there = signal(s.trial)
-        new = lambda: measure(given, where, problem, there, s)  # noqa: E731
-        metric = jax.lax.cond(s.stale, new, lambda: metric)
+        new = lambda: measure(given, where, problem, there, s, metric, every)  # noqa: E731
+        metric = jax.lax.cond(jnp.any(s.stale), new, lambda: metric)
         return step(given, where, problem, there, metric, s), metric, taken + 1
 
     def more(carry: tuple[State, Metric, Array]) -> Array:
@@ -283,9 +300,7 @@ def minimise(
         return (taken < max_steps) & jnp.any(s.at.outcome == EXHAUSTED)
 
     s = begin(where, room, jnp.ones(len(start), bool), start, problem)
-    shapes = jax.eval_shape(lambda: measure(given, where, problem, signal(s.trial), s))
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    s, *_ = jax.lax.while_loop(more, further, (s, nothing, jnp.zeros((), int)))
+    s, *_ = jax.lax.while_loop(more, further, (s, metric, jnp.zeros((), int)))
     return s.at
 
 
@@ -304,7 +319,7 @@ def _evaluate(
             return tied - density.log_shape(x, data, beyond=True)
 
         value, gradient = jax.value_and_grad(objective)(vector)
-        return vector, value, gradient[where.rest]
+        return vector, value, take(gradient, where.rest)
 
     found: tuple[Array, Array, Array] = jax.vmap(one)(
         vector, problem.data, problem.moving, signal, problem.centre
@@ -364,7 +379,7 @@ def _aim(
     return direction, slope
 
 
-#: After how many steps the metric is computed anew.
+#: After how many moves the Fisher matrix is computed anew.
 _REFRESH = 6
 
 #: How many moves the memory holds.
@@ -372,6 +387,18 @@ _MEMORY = 5
 
 #: Below this promised decrease gradients decide whether a step helped, values no longer.
 _NEAR = 1e-8
+
+
+def _rest(where: Layout, vectors: Array) -> Array:
+    """Return the rest of the parameters of vectors (fits, size)."""
+    return take_columns(vectors, where.rest)
+
+
+def _with_rest(where: Layout, vectors: Array, rest: Array) -> Array:
+    """Return vectors (fits, size) with the rest of the parameters in place of what they have."""
+    back = len(where.rest) + np.arange(vectors.shape[1])
+    back[where.rest] = np.arange(len(where.rest))
+    return take_columns(jnp.concatenate([rest, vectors], axis=1), back)
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -2,7 +2,7 @@
 
 Compiling the steps of a fit takes longer than most fits, and a model enters them only through its
 signal. So the steps are compiled once for a set of measurements, for parameters of a model filled
-up to 1, 4, 16, 64, ...; a model is a small program of its own that says what the signal is at a
+up to 1, 4, 12, 36, ...; a model is a small program of its own that says what the signal is at a
 point, with derivatives (`bknn.inference.tangent`). The two are called in turn until all have ended.
 An analysis that is fitted again and again, one fit at a time, gets a program of its own in the end.
 """
@@ -29,9 +29,10 @@ from bknn.analysis.log_density import LogDensity
 from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
 from bknn.inference.fits import fisher, newton
-from bknn.inference.fits.lanes import Onward, Steps, run, taken
+from bknn.inference.fits.fisher import Metric
+from bknn.inference.fits.lanes import run, taken
 from bknn.inference.fits.newton import Minimum, Problem, State
-from bknn.inference.sharing import shared
+from bknn.inference.sharing import placed, shared
 from bknn.inference.tangent import Local, Tangent, extent, local
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
 from bknn.parameters import Parameter
@@ -73,9 +74,14 @@ class Solver:
 
         self.density, self.example, self.room = density, example, room
         self.where = fisher.layout(example)
-        self.empty = partial(newton.empty, self.where, example, nothing)
+        self._nothing = nothing
         self.programs = Programs()
         self._curved = curved
+
+    def empty(self, fits: int) -> tuple[State, Metric]:
+        """Return room for the state of some fits, and for their Fisher matrices."""
+        state = newton.empty(self.where, self.example, self._nothing, fits)
+        return state, fisher.empty(self.where, fits, self.example.n_bins)
 
     def begin(self, *arguments: Any) -> Any:
         """`newton.begin`, compiled."""
@@ -159,8 +165,8 @@ class Fits:
         if lanes == 1 and self._alone > _OFTEN:
             found = self._one_by_one(vectors, problem, held, max_steps)
         else:
-            steps = Steps(self.solver.empty, self.solver.begin, partial(self._onward, held))
-            found = run(steps, vectors, problem, lanes=lanes, each=each, max_steps=max_steps)
+            going = _Going(self, held, lanes)
+            found = run(going, vectors, problem, lanes=lanes, each=each, max_steps=max_steps)
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
@@ -188,8 +194,7 @@ class Fits:
 
         def whole(start: Array, problem: Problem, max_steps: Array) -> Minimum:
             signal = partial(jax.vmap(after), jax.vmap(before)(start))
-            room = solver.empty(1)
-            known = solver.density, solver.where, signal, room
+            known = solver.density, solver.where, signal, *solver.empty(1)
             return newton.minimise(*known, start, problem, max_steps)
 
         program = self.programs.get("fits, one at a time", held, lambda: whole)
@@ -199,22 +204,7 @@ class Fits:
             found.append(jax.device_get(program(start, own, max_steps)))
         return Minimum(*(np.concatenate(x) for x in zip(*found, strict=True)))
 
-    def _onward(self, held: bool, start: Any) -> Onward:
-        """Return what asks for the signal and takes a step, in turn, after a start (lanes, size) of
-        the solver; `held`: no threshold moves."""
-        signal, solver = self._signal_from(start, held), self.solver
-        metric: Any = None
-
-        def onward(problem: Problem, state: State) -> State:
-            nonlocal metric
-            there = signal(state.trial)
-            if state.stale:
-                metric = solver.measure(problem, there, state)
-            return solver.step(problem, there, metric, state)
-
-        return onward
-
-    def _signal_from(self, start: Any, held: bool) -> Callable[[Any], Local]:
+    def signal_from(self, start: Any, held: bool) -> Callable[[Any], Local]:
         """Return the compiled function of vectors (lanes, size) of the solver that says what the
         signal is there."""
         held = held and self._signal.thresholds.size > 0
@@ -271,6 +261,34 @@ class Fits:
         return np.asarray(observed + poisson + normal_norm(self.density.normal[2]))
 
 
+class _Going:
+    """Fits of one analysis under way (`lanes.Going`): the signal, the matrices, the step."""
+
+    def __init__(self, fits: Fits, held: bool, lanes: int) -> None:
+        self._fits, self._solver, self._held = fits, fits.solver, held
+        self._state, self._metric = placed(self._solver.empty(lanes), lanes)
+        self._signal: Any = None
+        self._problem: Any = None
+
+    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
+        self._problem = problem
+        self._state = self._solver.begin(self._state, fresh, start, problem)
+        self._signal = self._fits.signal_from(start, self._held)
+
+    def step(self) -> State:
+        there = self._signal(self._state.trial)
+        stale = np.flatnonzero(self._state.stale)
+        # A few at a time: most go on with the matrix they have.
+        lanes = len(self._state.stale)
+        few = lanes // 4 if lanes > 32 else lanes
+        for first in range(0, len(stale), few):
+            some = np.resize(stale[first : first + few], few)
+            known = self._problem, there, self._state, self._metric, some
+            self._metric = self._solver.measure(*known)
+        self._state = self._solver.step(self._problem, there, self._metric, self._state)
+        return self._state
+
+
 def idle_at_best(
     density: LogDensity, vectors: np.ndarray, data: Data, moving: np.ndarray
 ) -> np.ndarray:
@@ -310,10 +328,7 @@ def _with_new_signal(part: Part) -> Part:
 
 def _room(n: int) -> int:
     """Return to how many the parameters of a model are filled up."""
-    room = 1
-    while room < n:
-        room *= 4
-    return room
+    return next(room for room in (1, *(4 * 3**i for i in range(20))) if room >= n)
 
 
 def _positions(

@@ -65,7 +65,7 @@ def test_the_hessian_is_that_of_the_model(name, analyses):
 
 
 def test_models_share_a_solver(analyses):
-    """Those of five to sixteen parameters; what changes the counts alone is another data set."""
+    """Those of five to twelve parameters; what changes the counts alone is another data set."""
     one, two, more = (fits_of(analyses[name]).solver for name in MODELS)
     line = bknn.Analysis(models.load("scalar"), small.measurement())
     assert fits_of(line).solver is more
