@@ -63,7 +63,8 @@ bench: $(VENV)/.installed-test ## measure the numbers that we claim, beside the 
 	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit; done
 
 nightly: $(VENV)/.installed-test ## the long tests, with fresh random examples
-	BKNN_PEERS_REQUIRED=1 $(BIN)/pytest $(PYTEST) -m "nightly or slow" --hypothesis-profile=nightly
+	BKNN_PEERS_REQUIRED=1 XLA_FLAGS=--xla_backend_optimization_level=3 \
+		$(BIN)/pytest $(PYTEST) -m "nightly or slow" --hypothesis-profile=nightly
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) build dist demo bknn.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,6 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 # XLA reads this once, when JAX makes its first array; so it stands before every other import.
@@ -20,8 +19,6 @@ OPTIONS = {
     "backend_optimization_level": 0,
     "cpu_parallel_codegen_split_count": 1,
 }
-if version("jaxlib").startswith("0.10."):  # later ones do not know it
-    OPTIONS["cpu_use_fusion_emitters"] = "false"
 given = os.environ.get("XLA_FLAGS", "")
 os.environ["XLA_FLAGS"] = " ".join(
     [given, *(f"--xla_{name}={x}" for name, x in OPTIONS.items() if f"--xla_{name}" not in given)]

@@ -75,7 +75,19 @@ def test_log_pdf_of_belle2_with_a_signal_put_in(name, belle2):
 @settings(max_examples=20)
 @given(case=cases())
 def test_round_trip_of_generated_workspaces(case):
-    """Read by bknn, written, read by pyhf: parameters, data and log pdf stay what they were."""
+    """Parameters, data and log pdf stay what they were."""
+    round_trip(case)
+
+
+@pytest.mark.nightly
+@settings(max_examples=1000)
+@given(case=cases())
+def test_round_trip_of_a_thousand_workspaces(case):
+    round_trip(case)
+
+
+def round_trip(case):
+    """Read by bknn, written, read by pyhf."""
     original = Reference(case.workspace, case.measurement, case.interpolation)
     pdf = bknn.HistFactory.from_workspace(
         case.workspace, measurement=case.measurement, interpolation=case.interpolation

@@ -131,15 +131,23 @@ def test_bytes_that_are_read(tmp_path):
 _LETTERS = st.characters(codec="utf-8")
 
 
-@settings(max_examples=10)
-@given(
-    st.recursive(
-        st.booleans() | st.floats(allow_nan=False) | st.text(_LETTERS),
-        lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(_LETTERS), x, max_size=4),
-        max_leaves=12,
-    )
+_VALUES = st.recursive(
+    st.booleans() | st.floats(allow_nan=False) | st.text(_LETTERS),
+    lambda x: st.lists(x, max_size=4) | st.dictionaries(st.text(_LETTERS), x, max_size=4),
+    max_leaves=12,
 )
+
+
+@settings(max_examples=10)
+@given(_VALUES)
 def test_what_is_well_formed_is_read(value):
+    assert user_files.from_json(json.dumps(value).encode(), "a") == value
+
+
+@pytest.mark.nightly
+@settings(max_examples=1000)
+@given(_VALUES)
+def test_what_is_well_formed_is_read_at_night(value):
     assert user_files.from_json(json.dumps(value).encode(), "a") == value
 
 
