@@ -286,7 +286,7 @@ def minimise(
         max_steps: evaluations, at most.
     """
 
-    every = np.arange(len(start))
+    every = jnp.arange(len(start))
 
     def further(carry: tuple[State, Metric, Array]) -> tuple[State, Metric, Array]:
         s, metric, taken = carry
