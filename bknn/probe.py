@@ -7,6 +7,7 @@ said in a sentence that names the model, the q2 and what to write instead.
 
 from __future__ import annotations
 
+import linecache
 import traceback
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,8 @@ _POINTS = 200
 #: What was looked at and found in order.
 _seen: WeakKeyDictionary[Any, set[Any]] = WeakKeyDictionary()
 
-_PACKAGES = tuple(str(Path(str(m.__file__)).parent) for m in (jax, np, errors))
+#: Whose lines are not the user's own.
+_PACKAGES = ("bknn", "jax", "jaxlib", "numpy", "equinox", "contextlib", "functools")
 
 
 def look_at(model: Any, channel: str, end: float, free: Container[str] = ()) -> None:
@@ -187,13 +189,15 @@ def _explained(
 def _line(error: Exception) -> str:
     """Where in the user's own file it happened."""
     own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((*_PACKAGES, "<")) and "/bknn/" not in frame.filename
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _PACKAGES
     ]
-    if not own or not own[-1].line:
+    if not own:
         return ""
-    return f" in line {own[-1].lineno} of {Path(own[-1].filename).name} (`{own[-1].line.strip()}`)"
+    (frame, number), path = own[-1], own[-1][0].f_code.co_filename
+    text = linecache.getline(path, number, frame.f_globals).strip()
+    return f" in line {number} of {Path(path).name} (`{text}`)" if text else ""
 
 
 def _compute(

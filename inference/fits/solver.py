@@ -15,7 +15,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -30,6 +30,7 @@ from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
 from bknn.inference.fits import fisher, newton
 from bknn.inference.fits.fisher import Metric
+from bknn.inference.fits.flat_edges import FlatEdge, onward
 from bknn.inference.fits.lanes import run, taken
 from bknn.inference.fits.newton import Minimum, Problem, State
 from bknn.inference.sharing import placed, shared
@@ -41,6 +42,9 @@ from bknn.programs import Programs
 #: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
 #: calling it.
 _OFTEN = 100
+
+#: How far inside of a flat edge a fit is looked at, in units of where it starts.
+_INSIDE = 0.01
 
 #: Solvers that are kept; the one that was not used for longest goes.
 _KEPT = 16
@@ -162,11 +166,20 @@ class Fits:
         held = not moving[:, self._signal.thresholds].any()
         vectors, problem = self._vectors(begin), self._problem(data, moving, tolerance)
         self._alone += lanes == 1
-        if lanes == 1 and self._alone > _OFTEN:
-            found = self._one_by_one(vectors, problem, held, max_steps)
-        else:
+
+        def fit(
+            starts: np.ndarray, problem: Problem, most: int | None = None, each: int = 1
+        ) -> Minimum:
+            most = most or max_steps
+            if lanes == 1 and self._alone > _OFTEN:
+                return self._one_by_one(starts, problem, held, most)
             going = _Going(self, held, lanes)
-            found = run(going, vectors, problem, lanes=lanes, each=each, max_steps=max_steps)
+            return run(going, starts, problem, lanes=lanes, each=each, max_steps=most)
+
+        found = fit(vectors, problem, each=each)
+        n = len(self._signal.parameters)
+        if (found.vector[:, :n] == problem.lower[:n]).any():
+            found = onward(fit, found, problem, self.flat_edges)
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
@@ -184,6 +197,23 @@ class Fits:
         )
         found = np.asarray(self.solver.hessian(one[0], bent(one[0]), there, self._weight))
         return found[np.ix_(self.place, self.place)]
+
+    @cached_property
+    def flat_edges(self) -> list[FlatEdge]:
+        """Lower bounds of the model's parameters at which its signal has no slope."""
+        start = self._vectors(self.density.vector.init[None])
+        found = []
+        for i, parameter in enumerate(self._signal.parameters):
+            low, init = parameter.bounds[0], parameter.init
+            if not np.isfinite(low) or self.density.vector.fixed[i]:
+                continue
+            there = start.copy()
+            there[0, i] = low
+            slope = np.asarray(self.signal_from(there, False)(there).slope)[0, :, i]
+            if not slope.any():
+                inside = low + _INSIDE * ((init - low) or 1.0)
+                found.append(FlatEdge(i, low, inside))
+        return found
 
     def _one_by_one(
         self, starts: np.ndarray, problem: Problem, held: bool, max_steps: int

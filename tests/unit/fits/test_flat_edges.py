@@ -1,0 +1,51 @@
+"""A coupling that counts by its square has no slope at zero; a fit that gets there goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bknn
+from bknn import inference, models
+from bknn.inference.fits.solver import fits_of
+
+from .. import small
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module")
+def target():
+    model = models.from_spectrum(
+        lambda q2, a, b: (a**2 + 0.05 * b**2 * q2) * 1e-7,
+        {"a": (1.0, 0.0, 50.0), "b": (1.0, 0.0, 50.0)},
+    )
+    return bknn.Analysis(model, small.measurement())
+
+
+def test_which_edges_are_flat(target):
+    assert [(edge.entry, edge.at) for edge in fits_of(target).flat_edges] == [(0, 0.0), (1, 0.0)]
+    line = bknn.Analysis(models.load("signal-strength"), small.measurement())
+    assert fits_of(line).flat_edges == []
+
+
+@pytest.mark.parametrize("start", [{"a": 0.0}, {"b": 0.0}, {"a": 0.0, "b": 0.0}])
+def test_no_fit_stays_where_it_is_not_at_a_minimum(start, target):
+    """Data with more of both than the fit begins with, so that neither square is best at zero."""
+    vector = np.array(target.init_vector)
+    vector[[target.index("a"), target.index("b")]] = 6.0, 8.0
+    data = inference.asimov(target, vector)
+    best, found = (inference.fit(target, data=data, init=init) for init in ({}, start))
+    assert found.twice_nll == pytest.approx(float(best.twice_nll), abs=1e-7)
+    assert min(found.params["a"], found.params["b"]) > 1.0
+
+
+def test_a_minimum_at_zero_stays(target):
+    vector = np.array(target.init_vector)
+    vector[[target.index("a"), target.index("b")]] = 6.0, 0.0
+    data = inference.asimov(target, vector)
+    counts = np.array(data.counts)
+    counts[-1] *= 0.7  # fewer at high q2 than without b
+    found = inference.fit(target, data=data._replace(counts=counts))
+    assert found.params["b"] == 0.0
+    assert found.converged
