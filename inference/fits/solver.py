@@ -30,8 +30,7 @@ from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
 from bknn.inference.fits import fisher, newton
 from bknn.inference.fits.fisher import Metric
-from bknn.inference.fits.flat_edges import FlatEdge, onward
-from bknn.inference.fits.lanes import run, taken
+from bknn.inference.fits.lanes import FlatEdge, onward, run, taken
 from bknn.inference.fits.newton import Minimum, Problem, State
 from bknn.inference.sharing import placed, shared
 from bknn.inference.tangent import Local, Tangent, extent, local
