@@ -151,7 +151,7 @@ def _absent(found: Profile) -> list[str]:
 
 def _words(outcome: np.ndarray) -> Any:
     """How the fit of a point ended, in a word or two."""
-    from bknn.inference.fits import newton
+    from bknn.inference.minimiser import newton
 
     words = {
         newton.CONVERGED: "converged",

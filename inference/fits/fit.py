@@ -17,11 +17,11 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import translated
 from bknn.inference.fits import gradient, many
-from bknn.inference.fits.newton import NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
-from bknn.inference.fits.solver import fits_of
 from bknn.inference.fits.vanishing import within
+from bknn.inference.minimiser.newton import NOT_FINITE, UNDETERMINED, Minimum
+from bknn.inference.minimiser.solver import fits_of
 from bknn.inference.pieces import Progress
 from bknn.inference.slopes import slopes
 from bknn.parameters import real

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, Minimum
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, Minimum
 
 
 def scales(init: np.ndarray, bounds: np.ndarray, widths: np.ndarray | None = None) -> np.ndarray:

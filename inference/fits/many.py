@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 
 from bknn.analysis.analysis import Data
-from bknn.inference.fits.newton import Minimum
+from bknn.inference.minimiser.newton import Minimum
 from bknn.inference.pieces import Progress
 from bknn.inference.sharing import placed, shared
 

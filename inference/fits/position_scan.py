@@ -25,7 +25,7 @@ from jax import Array
 from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.datasets import taken
-from bknn.inference.fits.fisher import inverse
+from bknn.inference.minimiser.fisher import inverse
 from bknn.inference.slopes import rates
 from bknn.likelihood.sparse import take
 from bknn.parameters import Parameter

@@ -17,8 +17,8 @@ from bknn.answers.digits import with_error
 from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import BATCH, Coordinate, piece
 from bknn.inference.fits import vanishing
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
-from bknn.inference.fits.solver import fits_of
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
+from bknn.inference.minimiser.solver import fits_of
 
 piece(Data)
 
@@ -36,7 +36,7 @@ class FitResult(Answer):
         twice_nll: -2 log likelihood there, constants included (...,).
         decrement: the decrease of -2 log likelihood that one more step would promise (...,).
         steps: how many steps it took (...,).
-        outcome: code of `bknn.inference.fits.newton`; `status` says it in words (...,).
+        outcome: code of `bknn.inference.minimiser.newton`; `status` says it in words (...,).
         moving: which parameters floated (size,).
         minima: -2 log likelihood found from every start (..., starts).
         data: what was fitted, None for the observation.

@@ -25,9 +25,9 @@ from jax import Array
 from scipy.optimize import least_squares
 
 from bknn.analysis.analysis import Analysis, Data
-from bknn.inference.fits.fisher import FEW
 from bknn.inference.fits.many import Minimise, filled
-from bknn.inference.fits.newton import NOT_FINITE, Minimum
+from bknn.inference.minimiser.fisher import FEW
+from bknn.inference.minimiser.newton import NOT_FINITE, Minimum
 from bknn.inference.slopes import rates_of_many, slopes
 
 #: What stands for no counts, one fit after the other. Minima at those that are `_FOLLOWED` are

@@ -24,10 +24,10 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import compiled, fit
-from bknn.inference.fits.newton import CONVERGED
 from bknn.inference.fits.result import FitResult, _hessian
 from bknn.inference.impacts.groups import STATISTICAL, grouped, members_of, together
 from bknn.inference.impacts.result import Impacts, contribution_of
+from bknn.inference.minimiser.newton import CONVERGED
 from bknn.inference.pieces import Progress
 from bknn.inference.slopes import rates_and_slopes
 

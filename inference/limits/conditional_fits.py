@@ -15,7 +15,7 @@ from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import throw
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import checked_data, compiled, starting_points
-from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
+from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.parameters import real
 from bknn.programs import Program

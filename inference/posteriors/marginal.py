@@ -24,8 +24,8 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis.analysis import Analysis
 from bknn.inference.fits import many
-from bknn.inference.fits.fisher import inverse
 from bknn.inference.fits.fit import starting_points
+from bknn.inference.minimiser.fisher import inverse
 from bknn.inference.pieces import Progress
 from bknn.inference.posteriors.on_grid import _MOST, Marginal
 from bknn.inference.samplers.chart import Chart, Values

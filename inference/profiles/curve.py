@@ -9,7 +9,7 @@ import numpy as np
 
 from bknn.answers.packing import piece
 from bknn.inference.fits import vanishing
-from bknn.inference.fits.newton import NOT_FINITE
+from bknn.inference.minimiser.newton import NOT_FINITE
 from bknn.inference.profiles.crossings import crossings, cubic
 from bknn.inference.profiles.held import Found, Points
 from bknn.inference.profiles.profile import scan

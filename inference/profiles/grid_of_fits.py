@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bknn.inference.fits.newton import CONVERGED
+from bknn.inference.minimiser.newton import CONVERGED
 from bknn.inference.profiles.held import DISTINCT, Found, Points
 
 #: Neighbours whose difference in -2 log L their slopes do not explain are looked at: by so much,

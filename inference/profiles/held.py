@@ -14,10 +14,10 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import checked_data, compiled, starting_points, stayed
-from bknn.inference.fits.newton import CONVERGED, NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries, scattered
+from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.pieces import Progress, Work
 from bknn.programs import Program
 
@@ -42,7 +42,7 @@ class Found(NamedTuple):
         vector: (n, size).
         twice_nll: -2 log L (n,).
         slope: its derivatives with respect to the held parameters, all others refitted (n, held).
-        outcome: code of `bknn.inference.fits.newton` (n,).
+        outcome: code of `bknn.inference.minimiser.newton` (n,).
         second: -2 log L of the next higher minimum that was found, NaN if none was (n,).
     """
 

@@ -15,8 +15,8 @@ from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import span
 from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import Coordinate
-from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.fits.result import FitResult
+from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.profiles.grid_of_fits import LOWER, GridOfFits, kept_values
 from bknn.inference.profiles.held import Found, Points
@@ -33,7 +33,7 @@ class Profile(Answer):
         twice_nll: -2 log L, constants included, of the shape of the grid; at a point that did not
             converge it is an upper bound.
         slope: its derivatives with respect to the parameters (*grid, parameters).
-        outcome: code of `bknn.inference.fits.newton` (*grid).
+        outcome: code of `bknn.inference.minimiser.newton` (*grid).
         second: -2 log L of the next higher minimum that was found at a point, NaN if none was.
         values: {name: value at the minimum (*grid)} of the model's other floating parameters; its
             nuisances (form factors) are left out.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bknn.answers.packing import piece
-from bknn.inference.fits.newton import EXHAUSTED, NOT_FINITE, STALLED
+from bknn.inference.minimiser.newton import EXHAUSTED, NOT_FINITE, STALLED
 
 
 @piece

@@ -12,8 +12,8 @@ from bknn.inference.datasets import taken
 from bknn.inference.estimate import EXACT
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import compiled, starting_points
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, NOT_FINITE, Minimum
 from bknn.inference.fits.position_scan import PEAKS, Scan
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, NOT_FINITE, Minimum
 
 #: Numbers in memory at once for the starts of the fits, at most.
 _NUMBERS = 2**22

@@ -17,8 +17,8 @@ from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import identity, subject
 from bknn.inference.datasets import saturated, taken, throw
-from bknn.inference.fits.fisher import inverse
-from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
+from bknn.inference.minimiser.fisher import inverse
+from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.toys.failures import CAUSES, Failures
 from bknn.inference.toys.lowest_minima import Search
@@ -269,7 +269,8 @@ class Toys(Answer):
         twice_nll: -2 log L of the free fit (n,).
         hypothesis_twice_nll: {label: (n,)}.
         saturated: -2 log L_sat (n,), see `bknn.inference.datasets.saturated`.
-        outcome: code of `bknn.inference.fits.newton` (n,), of the first fit of the toy that failed.
+        outcome: code of `bknn.inference.minimiser.newton` (n,), of the first fit of the toy that
+            failed.
     """
 
     analysis: str

@@ -13,8 +13,8 @@ from scipy.stats import chi2, poisson
 import bknn
 from bknn import inference, models
 from bknn.analysis.analysis import Data
-from bknn.inference.fits.newton import CONVERGED, NOT_FINITE
 from bknn.inference.limits.roots import EDGE, crossings
+from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE
 from bknn.likelihood import HistFactory
 from bknn.questions.fit import fit_table
 

@@ -20,7 +20,7 @@ from bknn import inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import compiled, starting_points
-from bknn.inference.fits.newton import CONVERGED, STALLED, Minimum
+from bknn.inference.minimiser.newton import CONVERGED, STALLED, Minimum
 from bknn.inference.sharing import placed
 
 #: An odd number of fits, in chunks of eight a device, the fewest that are shared.

@@ -14,9 +14,9 @@ import pytest
 import bknn
 from bknn import errors, inference, models
 from bknn.analysis.analysis import Data
-from bknn.inference.fits.newton import EXHAUSTED
 from bknn.inference.impacts.impacts import constraints, impacts
 from bknn.inference.impacts.result import COLUMNS, Impacts
+from bknn.inference.minimiser.newton import EXHAUSTED
 from bknn.plot.fits.ranking import DOWN, UP, ranking
 
 from .. import small

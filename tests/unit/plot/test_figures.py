@@ -19,7 +19,7 @@ from PIL import Image
 
 import bknn
 from bknn import errors, inference, models, plot, standard_model
-from bknn.inference.fits.newton import EXHAUSTED
+from bknn.inference.minimiser.newton import EXHAUSTED
 from bknn.models.resonance import SM_UNCERTAINTY
 from bknn.plot.drawing import labels
 from bknn.plot.drawing.layout import Layout

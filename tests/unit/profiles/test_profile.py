@@ -21,7 +21,7 @@ import bknn
 from bknn import errors, inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.estimate import ONE_SIGMA
-from bknn.inference.fits.newton import STALLED
+from bknn.inference.minimiser.newton import STALLED
 from bknn.inference.profiles.contours import contours
 from bknn.inference.profiles.grid_of_fits import GridOfFits
 from bknn.inference.profiles.held import Points

@@ -169,7 +169,7 @@ def test_profile_of_two_parameters(folder):
 def test_a_profile_with_a_failed_point_has_code_1(folder, monkeypatch):
     def broken(*args: Any, **options: Any) -> Any:
         found = profile(*args, **options)
-        found.outcome[1] = inference.fits.newton.STALLED
+        found.outcome[1] = inference.minimiser.newton.STALLED
         return found
 
     # The function has the name of its module.

@@ -15,7 +15,7 @@ import bknn
 from bknn import errors, inference, models, plot
 from bknn.analysis.analysis import Data
 from bknn.inference.datasets import throw
-from bknn.inference.fits.newton import EXHAUSTED
+from bknn.inference.minimiser.newton import EXHAUSTED
 from bknn.inference.toys.goodness import goodness_of_fit
 from bknn.inference.toys.significance import Significance, best_fit, significance
 from bknn.inference.toys.toys import Toys, toys

@@ -23,7 +23,7 @@ from bknn.analysis.analysis import Data
 from bknn.inference.datasets import asimov, saturated, throw
 from bknn.inference.estimate import exceeding
 from bknn.inference.fits import position_scan
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED
 from bknn.inference.toys import coverage, goodness
 from bknn.inference.toys.toys import Toys, toys
 from bknn.likelihood.data_distribution import poisson

@@ -11,8 +11,8 @@ from scipy import optimize
 import bknn
 from bknn import inference, models
 from bknn.analysis.analysis import Data
-from bknn.inference.fits import fisher
-from bknn.inference.fits.barlow_beeston import settled, settler
+from bknn.inference.minimiser import fisher
+from bknn.inference.minimiser.barlow_beeston import settled, settler
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -11,7 +11,7 @@ arrays of many small matrices keep the processor busy, and what is computed only
 matrix) is computed for all of them at once.
 
 A step is told what the signal is at the point that it tries, with its derivatives there
-(`bknn.inference.tangent`); it knows no model. `solver` says who calls it.
+(`bknn.inference.minimiser.tangent`); it knows no model. `solver` says who calls it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from jax import Array
 
 from bknn.analysis.analysis import Data
 from bknn.analysis.log_density import LogDensity
-from bknn.inference.fits import fisher
-from bknn.inference.fits.barlow_beeston import settler
-from bknn.inference.fits.fisher import Layout, Metric
-from bknn.inference.tangent import Local
+from bknn.inference.minimiser import fisher
+from bknn.inference.minimiser.barlow_beeston import settler
+from bknn.inference.minimiser.fisher import Layout, Metric
+from bknn.inference.minimiser.tangent import Local
 from bknn.likelihood.sparse import take, take_columns
 
 #: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.

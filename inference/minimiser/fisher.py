@@ -21,7 +21,7 @@ from jax import Array
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.log_density import LogDensity
-from bknn.inference.fits.barlow_beeston import settled
+from bknn.inference.minimiser.barlow_beeston import settled
 from bknn.likelihood.sparse import collect, take, take_columns
 
 #: Counts up to this number stand for none (`vanishing`), or are as good as none.

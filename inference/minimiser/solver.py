@@ -3,7 +3,7 @@
 Compiling the steps of a fit takes longer than most fits, and a model enters them only through its
 signal. So the steps are compiled once for a set of measurements, for parameters of a model filled
 up to 1, 4, 12, 36, ...; a model is a small program of its own that says what the signal is at a
-point, with derivatives (`bknn.inference.tangent`). The two are called in turn until all have ended.
+point, with derivatives (`tangent`). The two are called in turn until all have ended.
 An analysis that is fitted again and again, one fit at a time, gets a program of its own in the end.
 """
 
@@ -28,12 +28,13 @@ from bknn.analysis.counts import Part
 from bknn.analysis.log_density import LogDensity
 from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
-from bknn.inference.fits import fisher, newton
-from bknn.inference.fits.fisher import Metric
-from bknn.inference.fits.lanes import FlatEdge, onward, run, taken
-from bknn.inference.fits.newton import Minimum, Problem, State
+from bknn.inference.minimiser import fisher, newton
+from bknn.inference.minimiser.fisher import Metric
+from bknn.inference.minimiser.flat_edges import FlatEdge, onward
+from bknn.inference.minimiser.lanes import run, taken
+from bknn.inference.minimiser.newton import Minimum, Problem, State
+from bknn.inference.minimiser.tangent import Local, Tangent, extent, local
 from bknn.inference.sharing import placed, shared
-from bknn.inference.tangent import Local, Tangent, extent, local
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
 from bknn.parameters import Parameter
 from bknn.programs import Programs

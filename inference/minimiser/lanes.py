@@ -2,27 +2,22 @@
 
 The lanes go in step, as many as the processor's cache likes. Were they filled once, all would wait
 for the last of them.
-
-A fit may end where it is not at a minimum: where a coupling that counts by its square vanishes,
-nothing changes with it, and a step that led there finds no way on. A little inside of such an edge
--log L is looked at once more, and where it is lower the fit goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from bknn.inference.fits.newton import CONVERGED, EXHAUSTED, Minimum, Problem, State
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, Minimum, Problem, State
 from bknn.inference.sharing import placed
 
 #: -log L of a start that is given up is higher than the lowest by more than this.
 _ABOVE = 1.0
 
-#: One lane in so many has to be free before others begin: beginning costs a matrix for all.
+#: One lane in so many has to be free before others begin: beginning costs a call for all.
 _FREE = 6
 
 
@@ -112,57 +107,3 @@ def taken(starts: np.ndarray, problem: Problem, fit: np.ndarray) -> tuple[np.nda
     data = type(problem.data)(*(x[fit] for x in problem.data))
     own = problem._replace(data=data, moving=problem.moving[fit], centre=problem.centre[fit])
     return starts[fit], own
-
-
-#: A difference of -log L that is more than rounding.
-_LOWER = 1e-9
-
-
-class FlatEdge(NamedTuple):
-    """A bound at which nothing changes with a parameter.
-
-    Attributes:
-        entry: of the vector.
-        at: the bound.
-        inside: a value near it.
-    """
-
-    entry: int
-    at: float
-    inside: float
-
-
-#: (starts (fits, size), problem, evaluations at most; None: as many as it takes) -> Minimum
-Fit = Callable[[np.ndarray, Problem, int | None], Minimum]
-
-
-def onward(fit: Fit, found: Minimum, problem: Problem, edges: Sequence[FlatEdge]) -> Minimum:
-    """Return minima (fits, ...), those at flat edges that are none replaced by where they lead.
-
-    Args:
-        fit: fits on the same lanes.
-        found: where fits ended; NumPy arrays, which are changed.
-        problem: of all fits.
-        edges: known ones.
-    """
-    for _ in edges:  # each may hold a fit once
-        better = False
-        for edge in edges:
-            there = (found.outcome == CONVERGED) & problem.moving[:, edge.entry]
-            rows = np.flatnonzero(there & (found.vector[:, edge.entry] == edge.at))
-            if not rows.size:
-                continue
-            starts, own = taken(found.vector, problem, rows)
-            starts[:, edge.entry] = edge.inside
-            lower = fit(starts, own, 1).value < found.value[rows] - _LOWER
-            if not lower.any():
-                continue
-            rows = rows[lower]
-            more = fit(starts[lower], taken(found.vector, problem, rows)[1], None)
-            lower = more.value < found.value[rows] - _LOWER
-            better |= bool(lower.any())
-            for old, new in zip(found, more, strict=True):
-                old[rows[lower]] = new[lower]
-        if not better:
-            break
-    return found
