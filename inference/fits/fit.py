@@ -108,7 +108,7 @@ def fit(
         tolerance: stop when one more step promises less than this decrease of -log likelihood;
             1e-16 for newton, 1e-10 otherwise.
         max_steps: give up after this many; 200 for newton, 2000 otherwise.
-        chunk: in a batch, how many fits run together on one device (128 on a CPU, 8192 on a GPU).
+        chunk: in a batch, how many fits run together on one device (64 on a CPU, 8192 on a GPU).
         progress: is called with the number of fits that have been done since the last call.
 
     Values in `fixed` and `init` may be arrays (n,), and the fields of `data` may have a leading

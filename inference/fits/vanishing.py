@@ -53,8 +53,10 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         repair: fits with Newton steps, for those that ended beyond an edge; may be the same.
     """
 
-    def run(starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1) -> Minimum:
-        found = program(starts, data, moving, each, lanes=lanes)
+    def run(
+        starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1, above: float = 1.0
+    ) -> Minimum:
+        found = program(starts, data, moving, each, lanes=lanes, above=above)
         counts = np.asarray(data.counts)[:, : analysis.outcomes.n_counts]
         empty = (counts == 0) & ~analysis.empty_bins[: counts.shape[1]]
         lost = (np.asarray(found.outcome) == NOT_FINITE) & np.isfinite(counts).all(axis=1)

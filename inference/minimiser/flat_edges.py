@@ -7,12 +7,12 @@ once more a little inside of such an edge, and where it is lower the fit goes on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from bknn.inference.minimiser.lanes import taken
+from bknn.inference.minimiser.lanes import Rivals, taken
 from bknn.inference.minimiser.newton import CONVERGED, Minimum, Problem
 
 #: A difference of -log L that is more than rounding.
@@ -33,33 +33,42 @@ class FlatEdge(NamedTuple):
     inside: float
 
 
-#: (starts (fits, size), problem, evaluations at most; None: as many as it takes) -> Minimum
-Fit = Callable[[np.ndarray, Problem, int | None], Minimum]
+class Fit(Protocol):
+    """Fits from starts (fits, size), with so many evaluations at most."""
+
+    def __call__(
+        self, starts: np.ndarray, problem: Problem, rivals: Rivals, most: int = ...
+    ) -> Minimum: ...
 
 
-def onward(fit: Fit, found: Minimum, problem: Problem, edges: Sequence[FlatEdge]) -> Minimum:
+def onward(
+    fit: Fit, found: Minimum, problem: Problem, rivals: Rivals, edges: Sequence[FlatEdge]
+) -> Minimum:
     """Return minima (fits, ...), those at flat edges that are none replaced by where they lead.
 
     Args:
         fit: fits on the same lanes.
         found: where fits ended; NumPy arrays, which are changed.
         problem: of all fits.
+        rivals: which of them are starts of the same fit; those far above its lowest stay.
         edges: known ones.
     """
     for _ in edges:  # each may hold a fit once
         better = False
         for edge in edges:
             there = (found.outcome == CONVERGED) & problem.moving[:, edge.entry]
+            there &= rivals.near(found.value, rivals.fit)
             rows = np.flatnonzero(there & (found.vector[:, edge.entry] == edge.at))
             if not rows.size:
                 continue
             starts, own = taken(found.vector, problem, rows)
             starts[:, edge.entry] = edge.inside
-            lower = fit(starts, own, 1).value < found.value[rows] - _LOWER
+            looked = fit(starts, own, rivals.of(rows), 1)
+            lower = looked.value < found.value[rows] - _LOWER
             if not lower.any():
                 continue
             rows = rows[lower]
-            more = fit(starts[lower], taken(found.vector, problem, rows)[1], None)
+            more = fit(starts[lower], taken(found.vector, problem, rows)[1], rivals.of(rows))
             lower = more.value < found.value[rows] - _LOWER
             better |= bool(lower.any())
             for old, new in zip(found, more, strict=True):

@@ -6,7 +6,7 @@ for the last of them.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -14,11 +14,30 @@ import numpy as np
 from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, Minimum, Problem, State
 from bknn.inference.sharing import placed
 
-#: -log L of a start that is given up is higher than the lowest by more than this.
-_ABOVE = 1.0
-
 #: One lane in so many has to be free before others begin: beginning costs a call for all.
 _FREE = 6
+
+
+class Rivals(NamedTuple):
+    """Starts of the same fit, of which the lowest minimum counts.
+
+    Attributes:
+        fit: which fit a start belongs to (starts,).
+        lowest: -log L of the lowest minimum of each fit so far (fits,); kept up to date.
+        above: a start is given up where its -log L stays higher than the lowest by more than this.
+    """
+
+    fit: np.ndarray
+    lowest: np.ndarray
+    above: float
+
+    def of(self, rows: np.ndarray) -> Rivals:
+        """Return some of the starts."""
+        return self._replace(fit=self.fit[rows])
+
+    def near(self, value: np.ndarray, fit: np.ndarray) -> np.ndarray:
+        """Whether values of -log L of some fits are not far above the lowest."""
+        return value <= self.lowest[fit] + self.above
 
 
 class Going(Protocol):
@@ -36,9 +55,9 @@ def run(
     going: Going,
     starts: np.ndarray,
     problem: Problem,
+    rivals: Rivals,
     *,
     lanes: int,
-    each: int,
     max_steps: int,
 ) -> Minimum:
     """Minimise from all starts (fits, size).
@@ -50,8 +69,8 @@ def run(
         going: the lanes.
         starts: where to begin.
         problem: of all fits; what has fits as leading axis is dealt out to the lanes.
+        rivals: which starts belong to the same fit.
         lanes: fits that go in step.
-        each: this many starts, one after the other, belong to one fit; the lowest counts.
         max_steps: evaluations of a fit, at most.
     """
     n = len(starts)
@@ -63,7 +82,6 @@ def run(
         np.full(n, EXHAUSTED),
     )
     state: Any = None
-    lowest = np.full(-(-n // each), np.inf)
     waiting, fit = 0, np.full(lanes, -1)
     age, busy = np.zeros(lanes, int), np.zeros(lanes, bool)
 
@@ -93,9 +111,9 @@ def run(
         )
         age += 1
         arrived = busy & (outcome == CONVERGED)
-        np.minimum.at(lowest, fit[arrived] // each, value[arrived])
+        np.minimum.at(rivals.lowest, rivals.fit[fit[arrived]], value[arrived])
         # Even ten times its expected decrease leaves it above one that has converged.
-        hopeless = value - 10 * decrement > lowest[np.maximum(fit, 0) // each] + _ABOVE
+        hopeless = ~rivals.near(value - 10 * decrement, rivals.fit[np.maximum(fit, 0)])
         busy &= (outcome == EXHAUSTED) & (age <= max_steps) & ~(hopeless & (age > 1))
         if not busy.any() and waiting == n:
             harvest()

@@ -31,7 +31,7 @@ from bknn.analysis.vector import Vector
 from bknn.inference.minimiser import fisher, newton
 from bknn.inference.minimiser.fisher import Metric
 from bknn.inference.minimiser.flat_edges import FlatEdge, onward
-from bknn.inference.minimiser.lanes import run, taken
+from bknn.inference.minimiser.lanes import Rivals, run, taken
 from bknn.inference.minimiser.newton import Minimum, Problem, State
 from bknn.inference.minimiser.tangent import Local, Tangent, extent, local
 from bknn.inference.sharing import placed, shared
@@ -147,6 +147,7 @@ class Fits:
         each: int = 1,
         *,
         lanes: int,
+        above: float = np.inf,
         tolerance: float = 1e-16,
         max_steps: int = 200,
     ) -> Minimum:
@@ -156,8 +157,9 @@ class Fits:
             starts: flat vectors (fits, size); entries that do not move keep their value.
             data: counts and auxiliary data of each fit, (fits, n).
             moving: which entries may move, (fits, size) of bool.
-            each: so many starts, one after the other, belong to one fit (`lanes.run`).
+            each: so many starts, one after the other, belong to one fit.
             lanes: fits that go in step.
+            above: a start is given up where another one of its fit ended this much lower.
             tolerance: stop when the next step promises less than this decrease of -log likelihood.
             max_steps: give up after this many evaluations.
         """
@@ -168,18 +170,19 @@ class Fits:
         self._alone += lanes == 1
 
         def fit(
-            starts: np.ndarray, problem: Problem, most: int | None = None, each: int = 1
+            starts: np.ndarray, problem: Problem, rivals: Rivals, most: int = max_steps
         ) -> Minimum:
-            most = most or max_steps
             if lanes == 1 and self._alone > _OFTEN:
                 return self._one_by_one(starts, problem, held, most)
             going = _Going(self, held, lanes)
-            return run(going, starts, problem, lanes=lanes, each=each, max_steps=most)
+            return run(going, starts, problem, rivals, lanes=lanes, max_steps=most)
 
-        found = fit(vectors, problem, each=each)
+        which = np.arange(len(starts)) // each
+        rivals = Rivals(which, np.full(len(starts), np.inf), above)
+        found = fit(vectors, problem, rivals)
         n = len(self._signal.parameters)
         if (found.vector[:, :n] == problem.lower[:n]).any():
-            found = onward(fit, found, problem, self.flat_edges)
+            found = onward(fit, found, problem, rivals, self.flat_edges)
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
@@ -310,7 +313,7 @@ class _Going:
         stale = np.flatnonzero(self._state.stale)
         # A few at a time: most go on with the matrix they have.
         lanes = len(self._state.stale)
-        few = lanes // 4 if lanes > 32 else lanes
+        few = max(lanes // 4, 1)
         for first in range(0, len(stale), few):
             some = np.resize(stale[first : first + few], few)
             known = self._problem, there, self._state, self._metric, some

@@ -21,9 +21,6 @@ from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE, UNDETERMINED,
 from bknn.inference.pieces import Progress, Work
 from bknn.programs import Program
 
-#: Fewer fits than this are filled up to it, so that they share the program of many.
-LANES = 128
-
 #: Minima whose -2 log L differ by less are the same minimum.
 DISTINCT = 1e-4
 
@@ -162,7 +159,9 @@ class Points:
 
     def fit(self, starts: np.ndarray) -> FitResult:
         """Return the fit with everything floating, from the starts (starts, size)."""
-        found = _minimise(self.analysis, self.data, starts[None], self._floating, self.chunk)
+        found = _minimise(
+            self.analysis, self.data, starts[None], self._floating, self.chunk, above=1.0
+        )
         k = int(_lowest(found)[0])
         best = Minimum(*(np.array(x[:, k]) for x in found))
         unmoved = stayed(self.analysis, starts[None], best, self._floating)
@@ -218,9 +217,11 @@ class Points:
         """
         if not own.size:
             return np.zeros((0, self.analysis.size)), np.zeros(0, bool)
-        found = _minimise(self.analysis, self.data, begin[:, None], self._floating, self.chunk)
-        vectors, twice = found.vector[:, 0], 2 * found.value[:, 0]
-        ok = (found.outcome[:, 0] == CONVERGED) & np.isfinite(twice)
+        found = _minimise(
+            self.analysis, self.data, begin[None], self._floating, self.chunk, above=height / 2
+        )
+        vectors, twice = found.vector[0], 2 * found.value[0]
+        ok = (found.outcome[0] == CONVERGED) & np.isfinite(twice)
         ok &= twice < min(twice.min(initial=np.inf, where=ok), float(self.best.twice_nll)) + height
         new = np.arange(len(begin)) >= known
         order = [i for i in np.lexsort((twice, new)) if ok[i]]
@@ -357,8 +358,10 @@ def _minimise(
     moving: np.ndarray,
     chunk: int,
     progress: Progress | None = None,
+    above: float = np.inf,
 ) -> Minimum:
-    """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...)."""
+    """Fit from all starts (n, starts, size); the fields of the result are (n, starts, ...).
+    `above`: as for `many.run`."""
     if not len(starts):
         none = np.zeros(starts.shape[:2])
         return Minimum(starts, none, none, none.astype(int), none.astype(int))
@@ -368,8 +371,9 @@ def _minimise(
         data,
         moving,
         chunk=chunk,
-        fill=LANES,
+        fill=many.FEW,
         every=True,
+        above=above,
         progress=progress,
     )
     return found
@@ -379,12 +383,11 @@ def _slopes(analysis: Analysis, data: Data, held: np.ndarray, vectors: np.ndarra
     thresholds = analysis.thresholds
     program = _slope(analysis, bool(thresholds.size) and not np.isin(thresholds, held).any())
     result = np.zeros((len(vectors), len(held)))
-    for first in range(0, len(vectors), LANES):
-        part = vectors[first : first + LANES]
-        missing = LANES - len(part)
-        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+    for first in range(0, len(vectors), many.FEW):
+        part = vectors[first : first + many.FEW]
+        filled = np.concatenate([part, np.repeat(part[-1:], many.FEW - len(part), axis=0)])
         found = program(filled, data, held)
-        result[first : first + LANES] = np.asarray(found)[: len(part)]
+        result[first : first + many.FEW] = np.asarray(found)[: len(part)]
     return result
 
 

@@ -143,7 +143,7 @@ def _fitted(
     if starts.shape[1] == 1:
         return coordinates.standard(starts[0], _REACH)
     program = compiled(analysis)
-    found, _ = many.run(program, starts, observed, moving, every=True)
+    found, _ = many.run(program, starts, observed, moving, every=True, above=np.inf)
     # A fit may end where the prior has nothing; if all do, the nearest ends are where to begin.
     allowed = np.array([coordinates.allows(v) for v in found.vector[0]])
     chosen = allowed if allowed.any() else ~allowed

@@ -18,9 +18,6 @@ from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, NOT_FINITE, Mi
 #: Numbers in memory at once for the starts of the fits, at most.
 _NUMBERS = 2**22
 
-#: Fewer fits than this are filled up to it, so that they share the program of many.
-_LANES = 128
-
 #: Toys in memory at once, at most.
 _BLOCK = 4096
 
@@ -182,7 +179,7 @@ class Search:
         if len(row):
             begin = np.ascontiguousarray(starts)[row, column][:, None]
             program, own_data = compiled(self.analysis), taken(data, row)
-            found, _ = many.run(program, begin, own_data, moving, fill=_LANES)
+            found, _ = many.run(program, begin, own_data, moving, fill=many.FEW)
             for whole, own in zip(result, found, strict=True):
                 whole[row, column] = own
         return result

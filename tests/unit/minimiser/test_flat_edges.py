@@ -49,3 +49,22 @@ def test_a_minimum_at_zero_stays(target):
     found = inference.fit(target, data=data._replace(counts=counts))
     assert found.params["b"] == 0.0
     assert found.converged
+
+
+def test_a_start_far_above_another_of_its_fit_is_left_at_its_edge(target):
+    vector = np.array(target.init_vector)
+    vector[[target.index("a"), target.index("b")]] = 6.0, 8.0
+    data = inference.asimov(target, vector)
+    starts = np.tile(target.init_vector, (2, 1))
+    starts[1, target.index("a")] = 0.0
+    both = type(data)(*(np.tile(x, (2, 1)) for x in data))
+    moving = np.ones_like(starts, bool)
+
+    def ends(**limits):
+        found = fits_of(target).minimise(starts, both, moving, 2, lanes=2, **limits)
+        return found.value[1] - found.value[0], found.vector[1, target.index("a")]
+
+    assert ends() == (pytest.approx(0.0, abs=1e-6), pytest.approx(6.0, rel=0.1))
+    above, a = ends(above=1.0)
+    assert above > 1.0
+    assert a == 0.0
