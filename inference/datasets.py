@@ -57,13 +57,13 @@ def _thrower(density: LogDensity) -> Callable[..., Data]:
         normal = vector[index] + sigma * jax.random.normal(of_normal, (len(index),))
         index, _, factor = density.poisson
         return Data(
-            density.outcomes.throw(of_counts, rates),
+            density.data_distribution.throw(of_counts, rates),
             normal,
             poisson(of_poisson, vector[index] * factor),
         )
 
     def run(seed: Array, numbers: Array, vector: Array) -> Data:
-        rates = density.outcomes.possible(density.rates(vector))
+        rates = density.data_distribution.possible(density.rates(vector))
         keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(numbers)
         return jax.vmap(one, in_axes=(0, None, None))(keys, rates, vector)
 
@@ -88,7 +88,7 @@ def asimov(analysis: Analysis, params: Parameters) -> Data:
     vectors = np.asarray(analysis.flatten(params) if isinstance(params, Mapping) else params, float)
     many = vectors.ndim == 2
     vectors = vectors if many else np.asarray(analysis.flatten(vectors))[None]
-    rates = np.asarray(analysis.outcomes.possible(rates_of_many(analysis)(vectors)))
+    rates = np.asarray(analysis.data_distribution.possible(rates_of_many(analysis)(vectors)))
     of_poisson, _, factor = analysis.poisson
     data = Data(rates, vectors[:, analysis.normal[0]], vectors[:, of_poisson] * factor)
     return data if many else taken(data, 0)
@@ -102,7 +102,7 @@ def expected_rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
         # One size, one program.
         filled = np.concatenate([chunk, np.repeat(chunk[-1:], _TOGETHER - len(chunk), axis=0)])
         found.append(np.asarray(program(filled))[: len(chunk)])
-    return np.asarray(analysis.outcomes.possible(np.concatenate(found)))
+    return np.asarray(analysis.data_distribution.possible(np.concatenate(found)))
 
 
 def saturated(
@@ -133,7 +133,7 @@ def saturated(
     index, _, factor = analysis.poisson
     rates = np.where(moving[index], counts, vector[index] * factor)
     result = np.sum(xlogy(counts, rates) - rates - gammaln(counts + 1), axis=-1)
-    result = result + analysis.outcomes.saturated(data.counts)
+    result = result + analysis.data_distribution.saturated(data.counts)
     index, _, sigma = analysis.normal
     pulls = np.where(moving[index], 0.0, (np.asarray(data.normal) - vector[index]) / sigma)
     return -2 * (result - np.sum(np.log(np.sqrt(2 * np.pi) * sigma) + pulls**2 / 2, axis=-1))

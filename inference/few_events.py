@@ -63,7 +63,7 @@ def events(
     >>> min(found) > 5
     True
     """
-    n = analysis.outcomes.n_counts
+    n = analysis.data_distribution.n_counts
     if not n or np.min(np.asarray(data.counts)[:n]) >= _MANY:
         return np.inf, np.inf
     both = np.stack([here, there])
@@ -81,7 +81,7 @@ def events(
     slope = np.concatenate([by_counts, unit[of_normal], unit[of_poisson] * factor[:, None]])
     variance = np.concatenate(
         [
-            np.stack([analysis.outcomes.spread(m) for m in means]),
+            np.stack([analysis.data_distribution.spread(m) for m in means]),
             np.tile(sigma**2, (2, 1)),
             both[:, of_poisson] * factor,
         ],

@@ -119,9 +119,9 @@ class Interface:
         return self.density.n_bins
 
     @property
-    def outcomes(self) -> DataDistribution:
+    def data_distribution(self) -> DataDistribution:
         """The distribution of the data, given their expectations."""
-        return self.density.outcomes
+        return self.density.data_distribution
 
     @property
     def data(self) -> Data:

@@ -74,7 +74,7 @@ class LogDensity:
     @property
     def n_bins(self) -> int:
         """How many numbers were observed: bins with counts, then other results."""
-        return self.outcomes.size
+        return self.data_distribution.size
 
     @property
     def bounds(self) -> np.ndarray:
@@ -92,7 +92,7 @@ class LogDensity:
         return self.vector.poisson
 
     @cached_property
-    def outcomes(self) -> DataDistribution:
+    def data_distribution(self) -> DataDistribution:
         """What the numbers that were observed are, and how likely others are."""
         results = self.signal.results
         n_counts = sum(p.pdf.n_bins for p in self.signal.parts)
@@ -227,9 +227,9 @@ class LogDensity:
         vector = jnp.asarray(vector)
         index, _, sigma = self.normal
         rates = self.rates(vector)
-        result = self.outcomes.shape(data.counts, rates)
+        result = self.data_distribution.shape(data.counts, rates)
         if not beyond:
-            result = result + self.outcomes.wall(data.counts, rates)
+            result = result + self.data_distribution.wall(data.counts, rates)
         result = result + normal_shape(vector, data.normal, index, sigma)
         index, _, factor = self.poisson
         if index.size:
@@ -239,7 +239,7 @@ class LogDensity:
 
     def log_norm(self, data: Data) -> Array | np.ndarray | float:
         """Return those terms: log Gamma functions of the counts, widths of the constraints."""
-        observed, poisson = self.outcomes.norm(data.counts), auxiliary_norm(data.poisson)
+        observed, poisson = self.data_distribution.norm(data.counts), auxiliary_norm(data.poisson)
         return observed + poisson.sum() + normal_norm(self.normal[2])
 
 

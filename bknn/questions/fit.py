@@ -127,17 +127,17 @@ def fit_table(result: FitResult, null: FitResult) -> str:
 
 def _results_table(analysis: Analysis, result: FitResult) -> str:
     """The results that are not counts: measured, expected, and the distance in widths."""
-    outcomes, n = analysis.outcomes, analysis.outcomes.n_counts
+    distribution, n = analysis.data_distribution, analysis.data_distribution.n_counts
     measured = np.asarray(analysis.data.counts if result.data is None else result.data.counts)[n:]
     expected = np.asarray(analysis.rates(result.vector))[n:]
-    width = np.where(expected < measured, outcomes.below, outcomes.above)
+    width = np.where(expected < measured, distribution.below, distribution.above)
     rows = [
         (name, f"{x:.4g} -{low:.3g} +{high:.3g}", f"{m:.4g}", f"{(m - x) / w:+.2f}")
         for name, x, low, high, m, w in zip(
             analysis.results.names,
             measured,
-            outcomes.below,
-            outcomes.above,
+            distribution.below,
+            distribution.above,
             expected,
             width,
             strict=True,

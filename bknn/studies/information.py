@@ -116,7 +116,7 @@ def outcome(
         given[own], given[:, own] = 0.0, 0.0
     return Outcome(
         rates,
-        analysis.outcomes.spread(rates),
+        analysis.data_distribution.spread(rates),
         slopes @ known @ slopes.T,
         slopes @ given @ slopes.T,
     )

@@ -163,8 +163,9 @@ def evidence(
     if not moving.any():
         counts = analysis.data.counts if data is None else data.counts
         rates = analysis.rates(vector)
-        shape = analysis.outcomes.shape(counts, rates) + analysis.outcomes.wall(counts, rates)
-        value = float(shape) - float(analysis.outcomes.norm(counts))
+        distribution = analysis.data_distribution
+        shape = distribution.shape(counts, rates) + distribution.wall(counts, rates)
+        value = float(shape) - float(distribution.norm(counts))
         return Evidence(analysis, held, (Estimate(float(value), 0.0, EXACT),))
     work = store if isinstance(store, Work) else Work(store)
     segments = -(-draws // SEGMENT)
@@ -365,8 +366,8 @@ def savage_dickey(
         z = jnp.zeros(len(others)).at[others].set(rest)
         vector, weight = chart.natural(z, values)
         rates = density.rates(vector.at[i].set(own))
-        counts = density.outcomes.shape(observed, rates)
-        counts = counts + density.outcomes.wall(observed, rates)
+        counts = density.data_distribution.shape(observed, rates)
+        counts = counts + density.data_distribution.wall(observed, rates)
         return counts + weight - 0.5 * jnp.sum(rest**2)
 
     grid = np.broadcast_to(x[None, :, None], (*shifted.shape[:2], 1))

@@ -339,7 +339,7 @@ def compiled(
         key = (method, tolerance, max_steps)
         make = lambda: many.program(_gradient(target, *key))  # noqa: E731
         program = target.programs.keep("fits by gradients", key, make)
-    if isinstance(target, Analysis) and target.outcomes.n_counts:
+    if isinstance(target, Analysis) and target.data_distribution.n_counts:
         return within(program, target, program if method == "newton" else compiled(target))
     return program
 

@@ -49,7 +49,8 @@ def minimise(
     """
     at, _, sigma = analysis.normal
     poisson_at, _, factor = analysis.poisson
-    counts, n = np.asarray(data.counts, float), analysis.outcomes.n_counts
+    distribution = analysis.data_distribution
+    counts, n = np.asarray(data.counts, float), distribution.n_counts
     free = np.flatnonzero(moving)
     vector = np.array(start, float)
     seen: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
@@ -61,9 +62,7 @@ def minimise(
             vector[free] = x
             rates, slopes = rates_and_slopes(analysis, vector)
             by_count, d_count = _roots(counts[:n], rates[:n])
-            widths = np.where(
-                rates[n:] < counts[n:], analysis.outcomes.below, analysis.outcomes.above
-            )
+            widths = np.where(rates[n:] < counts[n:], distribution.below, distribution.above)
             others = (rates[n:] - counts[n:]) / widths
             by_rate = np.concatenate([d_count, 1 / widths])
             auxiliary, d_auxiliary = _roots(

@@ -283,7 +283,7 @@ def _scores(
             return jnp.concatenate(found)
 
         shifts = jax.vmap(shift)(jnp.asarray(grid))
-        u = shifts @ density.outcomes.slope(data.counts, rates, _LEAST)
+        u = shifts @ density.data_distribution.slope(data.counts, rates, _LEAST)
         return u, jnp.sum((shifts @ project) * shifts, axis=1)
 
     return one
@@ -305,7 +305,7 @@ def _project(density: LogDensity, vector: Array, data: Data, moving: Array, rate
     """Return the inverse covariance of the counts (bins, bins), all that moves included."""
     _, dense, local = density.derivatives(vector)
     structure = density.structure
-    variance = density.outcomes.variance(data.counts, rates, _LEAST)
+    variance = density.data_distribution.variance(data.counts, rates, _LEAST)
     index, _, sigma = density.normal
     prior = np.zeros(density.size)
     prior[index] = sigma**2

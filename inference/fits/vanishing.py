@@ -57,7 +57,7 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
         starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1, above: float = 1.0
     ) -> Minimum:
         found = program(starts, data, moving, each, lanes=lanes, above=above)
-        counts = np.asarray(data.counts)[:, : analysis.outcomes.n_counts]
+        counts = np.asarray(data.counts)[:, : analysis.data_distribution.n_counts]
         empty = (counts == 0) & ~analysis.empty_bins[: counts.shape[1]]
         lost = (np.asarray(found.outcome) == NOT_FINITE) & np.isfinite(counts).all(axis=1)
         if not (empty.any() or lost.any()):
@@ -123,7 +123,7 @@ def _from_inside(
 def _rates(analysis: Analysis, vectors: np.ndarray) -> np.ndarray:
     """Return the expected counts (fits, counts) at vectors (fits, size)."""
     found = np.asarray(rates_of_many(analysis)(filled(vectors)))
-    return found[: len(vectors), : analysis.outcomes.n_counts]
+    return found[: len(vectors), : analysis.data_distribution.n_counts]
 
 
 def _values(analysis: Analysis, vectors: np.ndarray, data: Data, empty: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ def possible(
     """Return between which ends (2,) an entry of a vector (size,) may be, within those given,
     before the expected count of an empty bin becomes negative, if no other of the moving entries
     matters."""
-    n = analysis.outcomes.n_counts
+    n = analysis.data_distribution.n_counts
     empty = np.equal(np.asarray(data.counts)[:n], 0) & ~analysis.empty_bins[:n]
     others = np.setdiff1d(moving, [i])
     if not empty.any() or slopes(analysis, vector, others)[:n][empty].any():
@@ -225,7 +225,7 @@ def edges(
     """Return the empty bins whose expected counts vanish at a best fit (size,) and would be
     negative but for their likelihood, and the slopes of -log L across these edges, (edges,) each.
     """
-    n = analysis.outcomes.n_counts
+    n = analysis.data_distribution.n_counts
     counts = np.asarray(data.counts)[:n]
     if not ((counts == 0) & ~analysis.empty_bins[:n]).any():
         return np.zeros(0, int), np.zeros(0)
@@ -253,7 +253,7 @@ def edges(
 
 def empty(analysis: Analysis, vector: np.ndarray, data: Data) -> list[str]:
     """Return the names of the empty bins that expect next to nothing at a vector (size,)."""
-    counts = np.asarray(data.counts)[: analysis.outcomes.n_counts]
+    counts = np.asarray(data.counts)[: analysis.data_distribution.n_counts]
     rates = _rates(analysis, np.asarray(vector)[None])[0]
     known = bin_names(analysis)
     return [known[b] for b in np.flatnonzero((counts == 0) & (rates < _SMALL))]

@@ -35,7 +35,7 @@ def grouped(
     variances[index] = (derivative.normal * sigma) ** 2
     index, _, factor = analysis.poisson
     variances[index] = derivative.poisson**2 * vector[index] * factor
-    variances[analysis.size :] = derivative.counts**2 * analysis.outcomes.spread(rates)
+    variances[analysis.size :] = derivative.counts**2 * analysis.data_distribution.spread(rates)
     return {label: float(np.sqrt(variances[own].sum())) for label, own in members.items()}
 
 

@@ -67,7 +67,9 @@ def every_outcome(
         observed: one data set, of which everything else is taken.
         most: data sets, at most.
     """
-    if analysis.outcomes.n_counts < analysis.outcomes.size or floating[analysis.normal[0]].any():
+    distribution = analysis.data_distribution
+    only_counts = distribution.n_counts == distribution.size
+    if not only_counts or floating[analysis.normal[0]].any():
         return None
     constrained = np.flatnonzero(floating[analysis.poisson[0]])
     means = _means(analysis, vectors, constrained)

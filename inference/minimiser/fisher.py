@@ -108,10 +108,10 @@ def measure(
     """
     n_bins, n = analysis.n_bins, where.tied
     rates, dense, local = analysis.derivatives(vector)
-    variance = analysis.outcomes.variance(data.counts, rates, 1e-4)
+    variance = analysis.data_distribution.variance(data.counts, rates, 1e-4)
     # Hardly any counts, as at an edge: the next step ends before it rather than beyond.
     few = (jnp.asarray(data.counts) > 0) & (jnp.asarray(data.counts) <= FEW)
-    few &= np.arange(n_bins) < analysis.outcomes.n_counts
+    few &= np.arange(n_bins) < analysis.data_distribution.n_counts
     variance = jnp.where(few, jnp.maximum(rates, FEW**10), variance)
     index, _, sigma = analysis.normal
     widths = np.zeros(analysis.size)

@@ -289,7 +289,7 @@ class Fits:
 
     def _norm(self, data: Data) -> np.ndarray:
         """Return what of -log likelihood no parameter changes, (n,)."""
-        observed = np.asarray(self.density.outcomes.norm(data.counts))
+        observed = np.asarray(self.density.data_distribution.norm(data.counts))
         poisson = np.asarray(auxiliary_norm(data.poisson)).sum(axis=-1)
         return np.asarray(observed + poisson + normal_norm(self.density.normal[2]))
 

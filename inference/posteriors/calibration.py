@@ -319,7 +319,8 @@ class _Simulator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return how many draws lie below the truth, and their correlations (size,)."""
         random = np.random.default_rng((seed, 1, number))
-        data = self.analysis.data._replace(counts=self.analysis.outcomes.drawn(random, rates))
+        counts = self.analysis.data_distribution.drawn(random, rates)
+        data = self.analysis.data._replace(counts=counts)
         target = Target(self.coordinates, self.start, data=data, loose=self.loose)
         key = jax.random.fold_in(jax.random.PRNGKey(seed), number)
         begin = random.standard_normal((_CHAINS, target.size))

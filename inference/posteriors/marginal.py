@@ -132,7 +132,7 @@ def marginal(
         np.concatenate([results[k][field] for k in order])[: len(points)].reshape(shape)
         for field in (0, 1)
     )
-    logs = logs - float(analysis.outcomes.norm(np.asarray(analysis.data.counts)))
+    logs = logs - float(analysis.data_distribution.norm(np.asarray(analysis.data.counts)))
     prior = np.zeros(shape)
     for axis, (i, x) in enumerate(zip(index, grid.values(), strict=True)):
         distribution = analysis.parameters[i].distribution
@@ -216,11 +216,11 @@ def _program(chart: Chart, own: np.ndarray) -> Callable[..., Any]:
         )
         _, s = jax.lax.while_loop(going, step, (jnp.zeros((), int), state))
         # The observed information, not the expected one.
-        outcomes = density.outcomes
+        distribution = density.data_distribution
         ratio = jax.vmap(
             lambda rates: (
-                jnp.sqrt(outcomes.information(counts, rates, 1e-12))
-                * outcomes.resolution(rates, 1e-12)
+                jnp.sqrt(distribution.information(counts, rates, 1e-12))
+                * distribution.resolution(rates, 1e-12)
             )
         )(s.rates)
         matrix = jax.vmap(slopes.squared)(

@@ -85,7 +85,7 @@ class Predictive(Answer):
         in units of their covariance.
         """
         if self.kind == "posterior":
-            deviance = self.analysis.outcomes.deviance
+            deviance = self.analysis.data_distribution.deviance
             return deviance(self.observed, self.rates), deviance(self.counts, self.rates)
         centre = self.counts.mean(axis=0)
         covariance = np.atleast_2d(np.cov(self.counts.T))
@@ -202,7 +202,8 @@ def _thrown(
     analysis: Analysis, kind: str, vectors: np.ndarray, generator: np.random.Generator, seed: int
 ) -> Predictive:
     rates = expected_rates(analysis, vectors)
-    return Predictive(analysis, kind, rates, analysis.outcomes.drawn(generator, rates), seed)
+    counts = analysis.data_distribution.drawn(generator, rates)
+    return Predictive(analysis, kind, rates, counts, seed)
 
 
 def draw_prior(

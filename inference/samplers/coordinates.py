@@ -151,7 +151,7 @@ class Coordinates:
         )
         narrow = {f.narrow for f in found}
         even = {k: ends for k, ends in allowed.items() if k not in narrow}
-        if even and (np.asarray(data.counts)[: analysis.outcomes.n_counts] == 0).any():
+        if even and (np.asarray(data.counts)[: analysis.data_distribution.n_counts] == 0).any():
             z = np.random.default_rng(0).standard_normal((_POINTS, len(self.index)))
             points = np.array([self.natural(jnp.asarray(row))[0] for row in z])
             self.chart = replace(self.chart, wall=wall(analysis, data, points, even, self.index))

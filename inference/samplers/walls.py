@@ -80,7 +80,7 @@ def wall(
         allowed: {position: ends} of uniform parameters.
         entries: of the vector, of all that move (n,).
     """
-    n = analysis.outcomes.n_counts
+    n = analysis.data_distribution.n_counts
     empty = np.flatnonzero((np.asarray(data.counts)[:n] == 0) & ~analysis.empty_bins[:n])
     if not empty.size:
         return None

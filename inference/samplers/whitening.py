@@ -107,7 +107,7 @@ class Target:
         self.coordinates = coordinates
         self.analysis: Analysis = coordinates.analysis
         self.data = self.analysis.data if data is None else data
-        n = self.analysis.outcomes.n_counts
+        n = self.analysis.data_distribution.n_counts
         #: Whether negative expected counts are a matter: a bin is empty.
         self.walled = bool((np.asarray(self.data.counts)[:n] == 0).any())
         loose = np.zeros(0, int) if loose is None else loose
@@ -154,7 +154,7 @@ class Target:
         """What `weight` needs of the data."""
         counts = np.asarray(self.data.counts, float)
         constant = float(
-            np.sum(np.log(self.shrink)) - self.coordinates.analysis.outcomes.norm(counts)
+            np.sum(np.log(self.shrink)) - self.coordinates.analysis.data_distribution.norm(counts)
         )
         return Frame(
             counts, self.centre, self.basis, self.shrink, constant, self.coordinates.values
@@ -195,9 +195,9 @@ def _weigher(chart: Chart, walled: bool) -> Callable[[Array, Frame], Array]:
         z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
         vector, weight = chart.natural(z, f.values)
         rates = density.rates(vector)
-        counts = density.outcomes.shape(f.counts, rates)
+        counts = density.data_distribution.shape(f.counts, rates)
         if walled:
-            counts = counts + density.outcomes.wall(f.counts, rates)
+            counts = counts + density.data_distribution.wall(f.counts, rates)
         return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
     return weight
@@ -299,8 +299,8 @@ class Slopes:
         if wall is not None:
             own = self._stretch(lambda x: values(x)[0], z, walled)
             stretch = jnp.where(walled, own, stretch)
-        outcomes = self.density.outcomes
-        root = 1 / outcomes.resolution(rates, _FLOOR)
+        distribution = self.density.data_distribution
+        root = 1 / distribution.resolution(rates, _FLOOR)
         columns = dense[:, self._columns] * stretch[self.shared][None, :] * root[:, None]
         for f in funnels:
             narrow, decides = (int(self._column[k]) for k in (f.narrow, f.decides))
@@ -308,16 +308,16 @@ class Slopes:
             columns = columns.at[:, decides].add(by_other)
         local = local[self._own] * stretch[self.local] * root[self.bin]
         weight, slope = jax.value_and_grad(lambda x: values(x)[1])(z)
-        value = 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
-        value = value - outcomes.wall(counts, rates)
-        excess = outcomes.slope(counts, rates, _FLOOR) / root
+        value = 0.5 * jnp.sum(z**2) - weight - distribution.shape(counts, rates)
+        value = value - distribution.wall(counts, rates)
+        excess = distribution.slope(counts, rates, _FLOOR) / root
         gradient = z - slope - self.back(columns, local, excess)
         if wall is not None:
 
             def falls(z: Array) -> Array:
                 vector, weight = natural(z)
                 rates = self.density.rates(vector)
-                return 0.5 * jnp.sum(z**2) - weight - outcomes.shape(counts, rates)
+                return 0.5 * jnp.sum(z**2) - weight - distribution.shape(counts, rates)
 
             gradient = jax.grad(falls)(z)
         return value, gradient, columns, local, rates

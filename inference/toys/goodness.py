@@ -141,7 +141,7 @@ def goodness_of_fit(
     return GoodnessOfFit(
         statistic=float(best.twice_nll) - float(settled),
         dof=degrees(analysis, vector, best.moving),
-        expected=float(rates[: analysis.outcomes.n_counts].min(initial=np.inf)),
+        expected=float(rates[: analysis.data_distribution.n_counts].min(initial=np.inf)),
         toys=toys(
             analysis,
             best.vector,
@@ -162,7 +162,8 @@ def degrees(analysis: Analysis, vector: np.ndarray, moving: np.ndarray) -> int:
     free = np.array(moving)
     free[analysis.normal[0]] = free[analysis.poisson[0]] = False
     columns = slopes(analysis, vector, np.flatnonzero(free))
-    columns /= np.asarray(analysis.outcomes.resolution(analysis.rates(vector), 1e-10))[:, None]
+    distribution = analysis.data_distribution
+    columns /= np.asarray(distribution.resolution(analysis.rates(vector), 1e-10))[:, None]
     size = np.linalg.norm(columns, axis=0)
     some = size > 0
     rank = np.linalg.matrix_rank(columns[:, some] / size[some], 1e-9) if some.any() else 0

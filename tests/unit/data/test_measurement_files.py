@@ -196,7 +196,7 @@ def test_two_results_of_one_fit():
             for m, r in zip(x, found.results, strict=True)
         ]
         expected = analysis.results.expected(model, {}, [np.asarray(m) for m in x])
-        shape = analysis.outcomes.shape(analysis.data.counts, expected)
+        shape = analysis.data_distribution.shape(analysis.data.counts, expected)
         assert -2.0 * float(shape) == pytest.approx(np.array(pulls) @ inverse @ pulls, rel=1e-12)
 
 
