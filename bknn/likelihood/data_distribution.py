@@ -94,7 +94,10 @@ class DataDistribution:
         """Return the inverse of the information, for counts within a factor of 2 of their
         expectations (size,): the metric of the steps of a fit."""
         n = self.n_counts
-        safe = jnp.maximum(expected[:n], least)
+        # -log L of an empty bin goes on straight where nothing is expected: steps are as long as
+        # the way already gone.
+        size = jnp.where(observed[:n] > 0, expected[:n], jnp.abs(expected[:n]))
+        safe = jnp.maximum(size, least)
         counts = safe / jnp.clip(observed[:n] / safe, 0.5, 2.0)
         if not self.below.size:
             return counts

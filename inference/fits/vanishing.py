@@ -81,9 +81,11 @@ def within(program: Minimise, analysis: Analysis, repair: Minimise) -> Minimise:
                 starts[i], floats[i] = inside, moving[i]
         again = np.flatnonzero(floats.any(axis=1))
         if again.size:
-            more = _from_inside(partial(repair, lanes=lanes), analysis, starts, data, floats, empty)
+            own_data = Data(*(np.asarray(x)[again] for x in data))
+            known = starts[again], own_data, floats[again], empty[again]
+            more = _from_inside(partial(repair, lanes=lanes), analysis, *known)
             for old, new in zip(found, more, strict=True):
-                old[again] = new[again]
+                old[again] = new
         return found
 
     return run
