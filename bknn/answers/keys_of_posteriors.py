@@ -135,7 +135,8 @@ STUDIED = record(
         "log_ratio": of(
             optional(record({"value": NUMBER, "error": NUMBER})),
             "natural logarithm of the evidence with these priors over that with the given ones, "
-            "from the weights",
+            "from weights of the draws of one of the two; null for `given`, and where they do not "
+            "give it",
         ),
         "converged": of(YES_OR_NO, "whether to believe it"),
         "status": of(TEXT, "why; and why chains were run if weights would not do"),

@@ -182,6 +182,9 @@ class Packing:
         for dim, along in self.coordinates.items():
             if along.values is x:
                 return {"coordinate": dim, "dtype": str(x.dtype)}
+        for key, known in self.arrays.items():
+            if known.values is x:  # parts of a result share what is large, such as draws
+                return {"array": key, "dtype": str(x.dtype)}
         key, named = name.replace("/", "|"), list(dims)
         if named and named[0].endswith(BATCH):
             start = named.pop(0).removesuffix(BATCH)
@@ -214,6 +217,7 @@ class Unpacking:
 
     def __init__(self, read: Callable[[str, str], np.ndarray], analyses: Sequence[Any] = ()):
         self.read, self.analyses = read, analyses
+        self._arrays: dict[str, np.ndarray] = {}
 
     def outlines(self, packed: Sequence[Mapping[str, Any]]) -> list[Outline]:
         """Return what is kept of analyses."""
@@ -256,7 +260,9 @@ class Unpacking:
         if "shape" in x:
             return np.array(x["values"], x["dtype"]).reshape(x["shape"])
         ((how, name),) = ((k, v) for k, v in x.items() if k != "dtype")
-        return np.asarray(self.read(how, name)).astype(x["dtype"])
+        if name not in self._arrays:
+            self._arrays[name] = np.asarray(self.read(how, name)).astype(x["dtype"])
+        return self._arrays[name]
 
 
 for _kind in (Parameter, ModelOutline, DataOutline):

@@ -3,10 +3,11 @@
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `candidates` several, `prediction` a model;
 `profile`, `contours`, `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`,
 `ranking`, `scenarios`, `coupling_regions`, and of posteriors `corner`, `trace`, `ranks`, `forest`,
-`prior_posterior`, `predictive` and `marginal` take what the functions of `bknn.inference` return.
-Each returns a `matplotlib.figure.Figure`. `save` writes one as PDF and PNG, `fit_figures`,
-`prediction_figures` and `posterior_figures` make and write all. Nothing here touches pyplot or
-leaves global settings behind, so it works in scripts, notebooks and threads alike.
+`prior_posterior`, `prior_study`, `predictive` and `marginal` take what the functions of
+`bknn.inference` and `bknn.studies` return. Each returns a `matplotlib.figure.Figure`. `save` writes
+one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and write all.
+Nothing here touches pyplot or leaves global settings behind, so it works in scripts, notebooks and
+threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
 """
 
@@ -38,6 +39,7 @@ from bknn.plot.posteriors.marginal import marginal
 from bknn.plot.posteriors.posterior import posterior_figures
 from bknn.plot.posteriors.predictive import predictive
 from bknn.plot.posteriors.prior_posterior import prior_posterior
+from bknn.plot.posteriors.prior_study import prior_study
 
 __all__ = [
     "STYLE",
@@ -68,6 +70,7 @@ __all__ = [
     "prediction_figures",
     "predictive",
     "prior_posterior",
+    "prior_study",
     "profile",
     "ranking",
     "ranks",

@@ -23,6 +23,7 @@ from bknn.plot.posteriors import posterior as of_posterior
 from bknn.plot.posteriors.evidence import evidence
 from bknn.plot.posteriors.marginal import marginal
 from bknn.plot.posteriors.predictive import predictive
+from bknn.plot.posteriors.prior_study import prior_study
 from bknn.postfit.postfit import postfit
 
 Figures = dict[str, Figure]
@@ -85,6 +86,7 @@ DRAWN: dict[str, Callable[[Any, Asked], Figures]] = {
     "PredictedSpectra": lambda x, _: {x.stem: prediction(x)},
     "Predictions": lambda x, _: all_planes({x.analysis.model.name: x}, x.standard_model),
     "Predictive": lambda x, _: {f"{x.kind}_predictive": predictive(x)},
+    "PriorStudy": lambda x, _: {"prior_study": prior_study(x)},
     "Profile": _profile,
     "Regions": lambda x, _: {"regions": coupling_regions(x)},
     "Scenarios": lambda x, _: {"scenarios": scenarios(x)},

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bknn.answers.digits import short
+from bknn.answers.digits import in_digits, short
 from bknn.questions.sample import OfChains
 from bknn.questions.shared import build, output, progress
-from bknn.questions.shared.content import priors_json
 from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Alternatives
 from bknn.questions.shared.numbers import number
@@ -66,9 +65,8 @@ bknn prior-study signal-strength --alternative "narrow:mu=normal(1, 0.1)" \\
             output.write(
                 out,
                 prior_study_json(found.studied, settings=self.record()),
-                {},
-                False,
-                {"posterior": found.posterior},
+                {"prior_study": found},
+                desk.figures,
             )
         return 0 if found.converged else 1
 
@@ -93,12 +91,12 @@ def prior_study_json(
 def _json(x: Studied) -> dict[str, Any]:
     weights = x.weights
     return {
-        "priors": _priors(x),
+        "priors": x.priors,
         "method": "draws" if weights is None else "weights",
         "effective": None if weights is None else number(weights.effective),
         "log_ratio": None
-        if weights is None
-        else {"value": number(weights.log_ratio), "error": number(weights.log_ratio_error)},
+        if x.log_ratio is None
+        else {"value": number(x.log_ratio.value), "error": number(x.log_ratio.error)},
         "converged": x.converged,
         "status": x.status,
         "posterior": {
@@ -109,12 +107,6 @@ def _json(x: Studied) -> dict[str, Any]:
             for name in x.posterior.own
         },
     }
-
-
-def _priors(x: Studied) -> dict[str, str]:
-    new = {} if x.weights is None else x.weights.parameters
-    found = priors_json(x.posterior.analysis, x.posterior.moving)
-    return {**found, **{name: p.prior_text for name, p in new.items()}}
 
 
 def prior_study_table(found: Mapping[str, Studied]) -> str:
@@ -128,10 +120,17 @@ def prior_study_table(found: Mapping[str, Studied]) -> str:
             s = x.summary(name)
             ends = [f"{short(s[key][0])} ... {short(s[key][1])}" for key in ("hdi_68", "hdi_95")]
             how = "draws" if x.weights is None else f"weights, {x.weights.effective:.0f} effective"
-            rows.append((label, _priors(x)[name], short(s["mean"]), short(s["median"]), *ends, how))
+            rows.append((label, x.priors[name], short(s["mean"]), short(s["median"]), *ends, how))
         unit = f" / {units[name]}" if units.get(name) else ""
         head = (f"{name}{unit}", "prior", "mean", "median", "68%", "95%", "by")
         lines += [table(head, rows), ""]
+    factors = [
+        (f"{label}/{next(iter(found))}", *in_digits(factor.log10, factor.error))
+        for label, x in found.items()
+        if (factor := x.bayes_factor) is not None
+    ]
+    if factors:
+        lines += [table(("Bayes factor", "log10", "error"), factors), ""]
     for label, x in found.items():
         lines += textwrap.wrap(
             f"{label:<16} {x.status}", 95, subsequent_indent=" " * 17, break_long_words=False

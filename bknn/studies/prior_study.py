@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import span
+from bknn.inference.estimate import Estimate
+from bknn.inference.evidences.comparison import BayesFactor
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.posteriors.posterior import Posterior
 from bknn.inference.posteriors.reweight import Reweighted, reweight
@@ -28,11 +31,30 @@ class Studied(Answer):
         posterior: with these priors, or, with `weights`, with those of the analysis.
         weights: of its draws; None if chains were run with these priors.
         why: chains had to be run; empty if they had not.
+        log_ratio: natural logarithm of the evidence with these priors over that with those of the
+            analysis, from weights of the draws of one of the two; None if weights do not give it,
+            and for the priors of the analysis themselves.
     """
 
     posterior: Posterior
     weights: Reweighted | None = None
     why: str = ""
+    log_ratio: Estimate | None = None
+
+    @property
+    def priors(self) -> dict[str, str]:
+        """{parameter: its prior in words}, of the model's own parameters that were sampled."""
+        own = {p.name: p for p in self.posterior.analysis.parameters}
+        new = {} if self.weights is None else self.weights.parameters
+        return {n: new.get(n, own[n]).prior_with_range for n in self.posterior.own}
+
+    @property
+    def bayes_factor(self) -> BayesFactor | None:
+        """Against the priors of the analysis; None where the ratio of evidences is not known."""
+        if self.log_ratio is None:
+            return None
+        value, error, _ = self.log_ratio
+        return BayesFactor(value / math.log(10), error / math.log(10))
 
     @property
     def converged(self) -> bool:
@@ -70,6 +92,12 @@ class PriorStudy(Answer):
         return self.studied[GIVEN].posterior
 
     @property
+    def varied(self) -> tuple[str, ...]:
+        """Parameters whose prior is not always the same."""
+        several = [x.priors for x in self.studied.values()]
+        return tuple(n for n in self.posterior.own if len({x[n] for x in several}) > 1)
+
+    @property
     def converged(self) -> bool:
         """Whether all chains did."""
         return all(x.converged for x in self.studied.values())
@@ -86,7 +114,12 @@ class PriorStudy(Answer):
                 found = x.summary(name)
                 rows.append((label, name, f"{found['median']:.4g}", span(*found["hdi_68"])))
         head = ("priors", "parameter", "median", "68%")
-        return Shown("A posterior with several priors", head, rows, [self.status])
+        factors = [
+            f"log10 Bayes factor {label}/{GIVEN}: {x.bayes_factor}"
+            for label, x in self.studied.items()
+            if x.bayes_factor is not None
+        ]
+        return Shown("A posterior with several priors", head, rows, [*factors, self.status])
 
     def __getitem__(self, label: str) -> Studied:
         return self.studied[label]
@@ -104,7 +137,8 @@ def prior_study(
     """Return the posterior with the priors of an analysis and with others.
 
     Draws of the first get weights; chains are run with other priors only where the weights cannot
-    be trusted (`inference.reweight`).
+    be trusted (`inference.reweight`). The ratio of evidences comes from weights, too: where chains
+    had to be run, from weights that make their draws those of the first.
 
     Args:
         analysis: with the priors to begin with; the widest are the best, as weights need draws
@@ -151,7 +185,22 @@ def prior_study(
     for label, table in alternatives.items():
         weights = reweight(posterior, table)
         if weights.converged:
-            found[label] = Studied(posterior, weights)
+            found[label] = Studied(posterior, weights, log_ratio=_ratio(weights))
         else:
-            found[label] = Studied(drawn(others[label], label), why=weights.status)
+            own = drawn(others[label], label)
+            found[label] = Studied(own, why=weights.status, log_ratio=_back(own, analysis, table))
     return PriorStudy(found)
+
+
+def _ratio(weights: Reweighted, sign: float = 1.0) -> Estimate:
+    return Estimate(sign * weights.log_ratio, weights.log_ratio_error, "weights")
+
+
+def _back(own: Posterior, analysis: Analysis, table: Mapping[str, Any]) -> Estimate | None:
+    """The ratio of evidences from draws with other priors, which may be wider than the first."""
+    first = {name: analysis.parameters[analysis.index(name)].distribution for name in table}
+    try:
+        weights = reweight(own, first)
+    except errors.ParameterError:  # no draw is possible with the first priors
+        return None
+    return _ratio(weights, -1.0) if weights.converged else None

@@ -90,7 +90,8 @@ class Reweighted(Answer):
         """Standard deviation of `log_ratio` from the finite number of draws."""
         n = self._independent
         variance = len(self.weights) * float(np.sum(self.weights**2)) - 1.0
-        return math.sqrt(max(variance, 0.0) / n)
+        # Of equal weights only rounding is left.
+        return math.sqrt(variance / n) if variance > 1e-12 else 0.0
 
     @cached_property
     def _independent(self) -> float:

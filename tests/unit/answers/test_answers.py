@@ -388,7 +388,7 @@ def contents(figure: Figure) -> list[Any]:
 #: Results of which there is no figure.
 NOT_DRAWN = {
     *("FitResult", "Intervals", "Coverage", "Bias", "Pulls", "Calibration", "TwoSided"),
-    *("Reweighted", "Evidence", "Power", "Separation", "Studied", "PriorStudy", "Band"),
+    *("Reweighted", "Evidence", "Power", "Separation", "Studied", "Band"),
     "Prediction",
 }
 

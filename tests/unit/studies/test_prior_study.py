@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray
+from scipy.stats import norm
 
 import bknn
-from bknn import inference
+from bknn import inference, plot
 
 from .. import made_up, small
 from ..questions.test_shell import Run, run, strict_json
@@ -85,7 +88,42 @@ def test_documented(studied):
     assert set(written) == {*page, "format", "command", "model", "data", "answers", "provenance"}
     for label in ("given", "normal"):
         assert kinds(written["prior_study"][label]) == kinds(page["prior_study"][label])
-    assert {p.name for p in (folder / "prior_study").iterdir()} == {"posterior.nc", "result.json"}
+    names = {p.name for p in (folder / "prior_study").iterdir()}
+    assert names == {"result.json", *(f"prior_study.{end}" for end in ("nc", "pdf", "png"))}
+
+
+def test_bayes_factors(studied):
+    """From weights of the given draws or, where chains were run, of those of the chains."""
+    (_, out, _), folder = studied
+    found = strict_json(folder / "prior_study" / "result.json")["prior_study"]
+    assert found["given"]["log_ratio"] is None
+    # 10 times the integral of N(mu; 4, 1) over the normal prior, which the bound cuts in half.
+    exact = math.log(10 * norm.pdf(4, 0, 26**0.5) / (norm.cdf(2) - 0.5))
+    normal, wide = found["normal"]["log_ratio"], found["wide"]["log_ratio"]
+    assert normal["value"] == pytest.approx(exact, abs=4 * normal["error"])
+    # All that the data allow lies within the given prior, which is less wide by a third.
+    assert wide == {"value": pytest.approx(-math.log(1.5)), "error": 0.0}
+    assert re.search(r"^wide/given +-0\.176", out, re.M)
+
+
+def test_kept_and_drawn(studied):
+    """The file holds draws once, whoever shares them, and gives the figure again."""
+    _, folder = studied
+    file = folder / "prior_study" / "prior_study.nc"
+    found = bknn.load(file)
+    assert found.varied == ("mu",)
+    for kept in (xarray.load_dataset(file), found.to_dataset()):
+        assert sum(x.ndim == 3 for x in kept.variables.values()) == 2
+    (figure,) = plot.figures(found).values()
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert texts == [
+        *("given", "$\\mu$: uniform on [0, 10]"),
+        *("normal", "$\\mu$: normal 0 ± 5, within [0, 10]"),
+        *("wide", "$\\mu$: uniform on [−5, 10]"),
+    ]
+    points = [line.get_xdata()[0] for line in figure.axes[1].lines if line.get_marker() != "None"]
+    factors = [found[label].bayes_factor.log10 for label in ("normal", "wide")]
+    assert points == [0.0, *factors]
 
 
 def test_a_word_that_is_taken(tmp_path):
