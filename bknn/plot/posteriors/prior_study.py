@@ -73,7 +73,7 @@ def prior_study(found: PriorStudy) -> Figure:
                 _intervals(ax, found, name, rows.at)
             else:
                 _factors(ax, found, rows.at)
-            rows.write(ax, k % across == 0)
+            rows.write(ax, -0.08 / wide if k % across == 0 else None)
             ax.xaxis.set_major_locator(MaxNLocator(4))
         figure.legend(
             handles=_handles(found),
@@ -127,14 +127,12 @@ class _Rows:
         letters += [len(label) for label in self.labels]
         return 0.2 + min(max(0.56 * _SMALL / 72 * max(letters), 0.6), 2.8)
 
-    def write(self, ax: Axes, first: bool) -> None:
-        """Give an axis its rows, and their words if it is the first of its line."""
+    def write(self, ax: Axes, edge: float | None) -> None:
+        """Give an axis its rows, and their words, if there are to be any, up to an edge."""
         ax.set_ylim(self.tall, 0.0)
         ax.set_yticks([])
-        if not first:
+        if edge is None:
             return
-        _, _, wide, _ = ax.get_position().bounds
-        edge = -0.08 / (wide * float(ax.figure.get_figwidth()))
         for label, lines, y in zip(self.labels, self.texts, self.at, strict=True):
             look: dict[str, Any] = {"ha": "right", "transform": ax.get_yaxis_transform()}
             top = y - 0.5 * _LINE * len(lines)
