@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import betaincinv, ndtri
 
 from bknn.answers.digits import has_error, with_error
 from bknn.answers.packing import piece
@@ -76,21 +76,21 @@ class Fraction:
         if not self.n:
             return 0.0, 1.0
         tail = (1 - level) / 2
-        low = stats.beta.ppf(tail, self.k, self.n - self.k + 1) if self.k else 0.0
-        high = stats.beta.ppf(1 - tail, self.k + 1, self.n - self.k) if self.k < self.n else 1.0
+        low = betaincinv(self.k, self.n - self.k + 1, tail) if self.k else 0.0
+        high = betaincinv(self.k + 1, self.n - self.k, 1 - tail) if self.k < self.n else 1.0
         return float(low), float(high)
 
     def upper(self, level: float = 0.95) -> float:
         """Return the upper limit of the probability."""
         if self.k >= self.n:
             return 1.0
-        return float(stats.beta.ppf(level, self.k + 1, self.n - self.k))
+        return float(betaincinv(self.k + 1, self.n - self.k, level))
 
     def lower(self, level: float = 0.95) -> float:
         """Return the lower limit of the probability."""
         if not self.k:
             return 0.0
-        return float(stats.beta.ppf(1 - level, self.k, self.n - self.k + 1))
+        return float(betaincinv(self.k, self.n - self.k + 1, 1 - level))
 
     @property
     def z(self) -> float:
@@ -102,7 +102,7 @@ class Fraction:
         if not self.n:
             return math.nan
         p = self.lower() if self.k == self.n else self.value if self.k else self.upper()
-        return float(stats.norm.isf(p))
+        return float(-ndtri(p))
 
     @property
     def z_text(self) -> str:
@@ -120,7 +120,8 @@ class Fraction:
         """Error of z from the finite number of toys; NaN where z is a limit."""
         if not 0 < self.k < self.n:
             return math.nan
-        return float(self.error / stats.norm.pdf(self.z))
+        density = math.exp(-0.5 * self.z**2) / math.sqrt(2 * math.pi)
+        return self.error / density
 
     def __str__(self) -> str:
         if self.n and not self.k:

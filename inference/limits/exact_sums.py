@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, xlogy
-from scipy.stats import poisson
+from scipy.special import gammaln, pdtr, pdtrik, xlogy
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import expected_rates
@@ -75,8 +74,8 @@ def every_outcome(
     means = _means(analysis, vectors, constrained)
     if not np.isfinite(means).all():
         return None
-    low = poisson.ppf(_BEYOND, means.min(axis=0)).astype(int)
-    high = poisson.isf(_BEYOND, means.max(axis=0)).astype(int)
+    low = _quantile(_BEYOND, means.min(axis=0))
+    high = _quantile(1 - _BEYOND, means.max(axis=0))
     if np.sum(np.log(high - low + 1.0)) > np.log(most):
         return None
     axes = [np.arange(a, b + 1.0) for a, b in zip(low, high, strict=True)]
@@ -86,6 +85,13 @@ def every_outcome(
     others[:, constrained] = counts[:, bins:]
     data = Data(counts[:, :bins], np.tile(np.asarray(observed.normal, float), (n, 1)), others)
     return EveryOutcome(analysis, data, counts, constrained)
+
+
+def _quantile(p: float, means: np.ndarray) -> np.ndarray:
+    """Return the smallest counts (k,) that are not exceeded with a probability of at least p."""
+    counts = np.ceil(pdtrik(p, means))
+    less = np.maximum(counts - 1, 0)  # rounding may have made it one too many
+    return np.where(pdtr(less, means) >= p, less, counts).astype(int)
 
 
 def _means(analysis: Analysis, vectors: np.ndarray, constrained: np.ndarray) -> np.ndarray:

@@ -22,12 +22,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import subject
+from bknn.inference import chi_squared
 from bknn.inference.datasets import expected_rates
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
@@ -130,7 +130,13 @@ class Calibration(Answer):
         """{name: probability of a histogram at least as uneven as this one, chi2}."""
         if self.bins < 2:
             return dict.fromkeys(self.ranks, float("nan"))
-        return {name: float(stats.chisquare(self.histogram(name)).pvalue) for name in self.ranks}
+        expected = self.n / self.bins
+        return {
+            name: chi_squared.tail(
+                float(np.sum((self.histogram(name) - expected) ** 2 / expected)), self.bins - 1
+            )
+            for name in self.ranks
+        }
 
     @property
     def least(self) -> tuple[str, float]:

@@ -7,14 +7,13 @@ produce them. Both compare counts that were thrown at each draw with those that 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy.special import gammainc, gammaincinv, ndtr, ndtri
 
 from bknn import errors, priors
 from bknn.analysis.analysis import Analysis
@@ -235,11 +234,15 @@ def draw_prior(
     data = analysis.data
     index, _, width = analysis.normal
     for i, centre, sigma in zip(index, np.asarray(data.normal), width, strict=True):
-        vectors[:, i] = _cut(stats.norm(centre, sigma), u[:, i], lower[i], upper[i])
+        ends = (lower[i] - centre) / sigma, (upper[i] - centre) / sigma
+        vectors[:, i] = centre + sigma * _cut(ndtr, ndtri, u[:, i], *ends)
     index_too, _, factor = analysis.poisson
     for i, count, rate in zip(index_too, np.asarray(data.poisson), factor, strict=True):
-        gamma = stats.gamma(count + 1, scale=1 / rate)
-        vectors[:, i] = _cut(gamma, u[:, i], lower[i], upper[i])
+        gamma, scale = (partial(gammainc, count + 1), partial(gammaincinv, count + 1)), 1 / rate
+        ends = max(lower[i], 0.0) / scale, upper[i] / scale
+        vectors[:, i] = scale * _cut(*gamma, u[:, i], *ends)
+    for i in (*index, *index_too):
+        vectors[:, i] = np.clip(vectors[:, i], lower[i], upper[i])
     known[index] = known[index_too] = True
     held = {int(i): float(analysis.init_vector[i]) for i in np.flatnonzero(analysis.fixed)}
     held |= {analysis.index(name): float(value) for name, value in (fixed or {}).items()}
@@ -255,8 +258,7 @@ def draw_prior(
     return vectors
 
 
-def _cut(known: stats.rv_frozen, u: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Quantiles of a distribution that ends at bounds."""
-    least = known.cdf(low) if math.isfinite(low) else 0.0
-    most = known.cdf(high) if math.isfinite(high) else 1.0
-    return np.clip(known.ppf(least + u * (most - least)), low, high)
+def _cut(cdf: Callable, quantile: Callable, u: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Quantiles of a distribution that ends at bounds, which may be infinite."""
+    least, most = cdf(low), cdf(high)
+    return np.asarray(quantile(least + u * (most - least)))

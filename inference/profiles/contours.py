@@ -10,12 +10,12 @@ import contourpy
 import numpy as np
 from jax.typing import ArrayLike
 from scipy.special import erf
-from scipy.stats import chi2
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import subject
+from bknn.inference import chi_squared
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.profiles.crossings import crossings
@@ -142,7 +142,7 @@ def contours(
     keep = len(axes[0]) * len(axes[1]) <= _KEPT
     found = scan(points, axes, keep=keep, progress=progress)
     profile = of_scan(points, axes, found)
-    levels = {n: float(chi2.ppf(erf(n / np.sqrt(2)), 2)) for n in sigmas}
+    levels = {n: chi_squared.quantile(erf(n / np.sqrt(2)), 2) for n in sigmas}
     above = np.where(profile.excluded, 2 * max(levels.values()), profile.delta)
     height = np.ma.masked_where(~(profile.converged | profile.excluded), above)
     # On the grid of indices it is plain which edge a vertex lies on.

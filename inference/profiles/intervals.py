@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.stats import chi2, norm
+from scipy.special import ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import Coordinate
-from bknn.inference import few_events
+from bknn.inference import chi_squared, few_events
 from bknn.inference.estimate import ONE_SIGMA
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
@@ -192,7 +192,7 @@ def intervals(
     more: list[FitResult] = []
     if method == "likelihood":
         free = Points(analysis, (), best=best, **options)
-        more = [free.fit(x[None]) for x in free.others(float(chi2.ppf(max(levels), 1)))]
+        more = [free.fit(x[None]) for x in free.others(chi_squared.quantile(max(levels), 1))]
         best = free.best
     vectors = np.array([x.vector for x in more]).reshape(-1, analysis.size)
     while len(entries) < len(names) * len(levels):
@@ -236,7 +236,7 @@ def _from_hessian(points: Points, levels: tuple[float, ...]) -> list[Interval]:
     lower, upper = (float(x) for x in points.analysis.bounds[i])
     result = []
     for level in levels:
-        reach = float(norm.ppf(0.5 + 0.5 * level)) * sigma
+        reach = float(ndtri(0.5 + 0.5 * level)) * sigma
         status = CLOSED
         if not sigma > 0:
             reach = np.nan
@@ -264,7 +264,7 @@ def _from_likelihood(
     more: Sequence[FitResult] = (),
 ) -> list[Interval]:
     """Intervals from the crossings of the profile."""
-    heights = np.array([float(chi2.ppf(level, 1)) for level in levels])
+    heights = np.array([chi_squared.quantile(level, 1) for level in levels])
     curve = Curve(points, _first_points(points, heights.max(), grid, more))
     for side in (-1, 1):
         curve.outwards(side, heights.max())

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from bknn import errors
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import with_error
+from bknn.inference import chi_squared
 from bknn.inference.estimate import ONE_SIGMA, Fraction
 from bknn.inference.toys.failures import Failures, OfToys
 from bknn.inference.toys.toys import Toys
@@ -119,12 +120,12 @@ def coverage(
                 f"fit them with hypotheses={{'truth': {{{name!r}: {truth:g}}}}}."
             )
         t = toys.statistic(label)
-        inside = [t <= stats.chi2.ppf(level, 1) for level in levels]
+        inside = [t <= chi_squared.quantile(level, 1) for level in levels]
     else:
         sigma = _sigma(toys, name)
         distance = np.abs(estimate - truth)
         known = np.isfinite(sigma) & (sigma > 0)
-        inside = [known & (distance <= stats.norm.isf((1 - p) / 2) * sigma) for p in levels]
+        inside = [known & (distance <= -ndtri((1 - p) / 2) * sigma) for p in levels]
     fractions = tuple(Fraction(int(x.sum()), len(x)) for x in inside)
     return Coverage(name, truth, tuple(levels), fractions, method, toys.failed)
 

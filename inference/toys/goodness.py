@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import short
 from bknn.answers.outline import subject
+from bknn.inference import chi_squared
 from bknn.inference.datasets import saturated
 from bknn.inference.estimate import Fraction, exceeding
 from bknn.inference.fits.result import FitResult
@@ -69,7 +69,7 @@ class GoodnessOfFit(Answer):
     @property
     def asymptotic_p(self) -> float:
         """p if the statistic followed chi2 with `dof` degrees of freedom."""
-        return float(stats.chi2.sf(self.statistic, self.dof)) if self.dof > 0 else float("nan")
+        return chi_squared.tail(self.statistic, self.dof) if self.dof > 0 else float("nan")
 
     @property
     def converged(self) -> bool:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import short, with_error
 from bknn.answers.outline import identity, subject
-from bknn.inference import few_events
+from bknn.inference import chi_squared, few_events
 from bknn.inference.datasets import rows_of
 from bknn.inference.estimate import EXACT, Fraction, exceeding
 from bknn.inference.fits.fit import checked_data, fit
@@ -73,15 +73,15 @@ class Significance(Answer):
     def p(self) -> float:
         """Local p: one-sided for one parameter, by chi2 with `dof` degrees of freedom for more."""
         if self.dof == 1:
-            return float(stats.norm.sf(self.sign * math.sqrt(self.t)))
-        return float(stats.chi2.sf(self.t, self.dof))
+            return float(ndtr(-self.sign * math.sqrt(self.t)))
+        return chi_squared.tail(self.t, self.dof)
 
     @property
     def z(self) -> float:
         """Local significance in standard deviations: sqrt(t) with its sign for one parameter."""
         if self.dof == 1:
             return self.sign * math.sqrt(self.t)
-        return float(stats.norm.isf(self.p))
+        return float(-ndtri(self.p))
 
     @property
     def statistics(self) -> np.ndarray:

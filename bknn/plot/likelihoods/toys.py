@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy import stats
+from scipy.special import chdtr, chdtrc, ndtr
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
@@ -79,7 +79,7 @@ def significance(found: Significance) -> Figure:
         share = 0.5 if found.dof == 1 else 1.0
 
         def local(x: np.ndarray) -> np.ndarray:
-            return share * stats.chi2.sf(np.abs(x), found.dof)
+            return np.asarray(share * chdtrc(found.dof, np.abs(x)))
 
         def below(x: np.ndarray) -> np.ndarray:
             return np.where(x < 0, local(x), 1 - local(x)) if signed else 1 - local(x)
@@ -142,7 +142,7 @@ def goodness_of_fit(found: GoodnessOfFit) -> Figure:
             Patch(label=f"{len(values)} toys of the best fit", **_TOYS)
         ]
         if found.dof > 0:
-            _curve(ax, edges, lambda x: stats.chi2.cdf(x, found.dof), len(values), _CURVE)
+            _curve(ax, edges, lambda x: chdtr(found.dof, x), len(values), _CURVE)
             handles.append(Line2D([], [], label=f"$\\chi^2$, {found.dof} d.o.f.", **_CURVE))
         ax.axvline(found.statistic, ymax=_BELOW_LEGEND, **_DATA)
         handles.append(Line2D([], [], label=f"data, {_two(found.statistic)}", **_DATA))
@@ -197,7 +197,7 @@ def _parameter(ax: Axes, found: Toys, name: str) -> None:
         reach = max(4.0, min(8.0, float(np.abs(pull).max())))
         edges = _edges(-reach, reach, len(pull), 48)
         _histogram(ax, np.clip(pull, -reach, reach), edges)
-        _curve(ax, edges, stats.norm.cdf, len(pull), _CURVE)
+        _curve(ax, edges, ndtr, len(pull), _CURVE)
         ax.set_xlabel(f"pull of {symbol(name)}")
         spread = pulls(found, name)
         said = (

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy.stats import gaussian_kde
 
 from bknn.plot.drawing.files import save
 from bknn.plot.drawing.labels import quantity_label
@@ -211,6 +210,7 @@ def _ellipse(centre: np.ndarray, sigma: np.ndarray, correlation: float) -> np.nd
 def _highest(draws: np.ndarray) -> list[np.ndarray]:
     """Return the outlines of the region of highest density with 68% of draws (n, 2)."""
     import contourpy
+    from scipy.stats import gaussian_kde  # takes half a second
 
     some = draws[:: max(1, len(draws) // 2000)]
     spread = some.std(axis=0)

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from bknn import errors
 from bknn.inference.posteriors.calibration import Calibration
@@ -103,6 +102,8 @@ def _histogram(ax: Axes, found: Calibration, name: str) -> None:
     counts = found.histogram(name)
     edges = np.linspace(0, found.draws + 1, found.bins + 1)
     expected = found.n / found.bins
+    from scipy import stats  # takes half a second
+
     low, high = stats.binom.ppf([0.025, 0.975], found.n, 1 / found.bins)
     ax.axhspan(low, high, color=_BAND, linewidth=0, zorder=0)
     ax.stairs(counts, edges, fill=True, color=tint(BLUE, 0.45), linewidth=0, alpha=0.6, zorder=1)

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from bknn.plot.drawing.labels import parameter_label
 from bknn.plot.drawing.scale import Scale
@@ -175,6 +174,8 @@ def _trace(ax: Axes, posterior: Posterior, name: str, draws: np.ndarray) -> None
 
 def _ranks(ax: Axes, draws: np.ndarray) -> None:
     """Histograms of the ranks of each chain's draws, as steps about the expectation."""
+    from scipy import stats  # takes half a second
+
     chains, n = draws.shape
     bins = int(np.clip(n // 25, 5, 20))
     rank = stats.rankdata(draws, method="average").reshape(draws.shape) - 0.5

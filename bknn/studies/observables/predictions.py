@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from bknn import errors, prediction
 from bknn.analysis.analysis import Analysis
@@ -282,7 +282,7 @@ def _from_hessian(
 ) -> Predictions:
     values, covariance = push(best.target, quantities).of_fit(best)
     sigma = np.sqrt(np.diag(covariance))
-    reach = {float(p): float(norm.ppf(0.5 + 0.5 * p)) * sigma for p in levels}
+    reach = {float(p): float(ndtri(0.5 + 0.5 * p)) * sigma for p in levels}
     texts = [] if bool(best.converged) else ["the best fit did not converge."]
     if stuck := best.at_bounds:
         texts.append(f"{', '.join(stuck)} at a bound, taken as fixed.")

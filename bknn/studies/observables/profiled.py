@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from scipy.stats import chi2, norm
+from scipy.special import ndtr
 
 from bknn.analysis.analysis import Analysis
 from bknn.analysis.results import Use
+from bknn.inference import chi_squared
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.result import FitResult, single
 from bknn.inference.pieces import Progress
@@ -276,7 +277,7 @@ def _end(best: float, end: float, level: float) -> float:
     distance = end - best
     if not (np.isfinite(distance) and abs(distance) > _TIGHT):
         return end
-    return end - float(chi2.ppf(level, 1)) * _TIGHT**2 / (2 * distance)
+    return end - chi_squared.quantile(level, 1) * _TIGHT**2 / (2 * distance)
 
 
 def predicted_regions(
@@ -307,7 +308,7 @@ def predicted_regions(
     wanted = tuple(q.check(analysis.model) for q in (x, y))
     values, covariance = push(analysis, wanted).of_fit(result)
     found = beside(result, wanted, np.sqrt(np.diag(covariance)))
-    reach = np.sqrt(-2 * np.log(2 * norm.sf(max(sigmas)))) * 1.4
+    reach = np.sqrt(-2 * np.log(2 * ndtr(-max(sigmas)))) * 1.4
     axes = {}
     for i in range(2):
         lower, upper = found.best.target.bounds[found.best.target.index(target(i))]
