@@ -5,10 +5,9 @@ A differentiable, batched engine in JAX, from couplings and masses to likelihood
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bknn import faces
 from bknn.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,25 +48,19 @@ __all__ = [
     "studies",
 ]
 
-#: Where the names are that are loaded when they are first used: JAX alone takes a second.
-_PLACES = {
-    "Analysis": "analysis.analysis",
-    "Continuum": "spectrum",
-    "DerivedQuantity": "prediction",
-    "HistFactory": "likelihood",
-    "Line": "spectrum",
-    "Measurement": "data",
-    "Parameter": "parameters",
-    "Prediction": "prediction",
-    "SimplifiedLikelihood": "derived.simplified",
-    "Spectrum": "spectrum",
-    "enable_x64": "precision",
-    "predict": "prediction",
-}
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+faces.show(
+    __name__,
+    {
+        "analysis.analysis": "Analysis",
+        "data": "Measurement",
+        "derived.simplified": "SimplifiedLikelihood",
+        "likelihood": "HistFactory",
+        "parameters": "Parameter",
+        "precision": "enable_x64",
+        "prediction": "DerivedQuantity Prediction predict",
+        "spectrum": "Continuum Line Spectrum",
+    },
+)
 
 
 def load(path: str | Path, analysis: Analysis | None = None) -> Answer:
@@ -84,15 +77,4 @@ def load(path: str | Path, analysis: Analysis | None = None) -> Answer:
     """
     from bknn.answers.answer import read
 
-    for room in ("inference", "studies", "postfit.postfit"):
-        import_module(f"bknn.{room}")  # makes its results known
     return read(path, analysis)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        found = globals()[name] = getattr(import_module(f"bknn.{_PLACES[name]}"), name)
-        return found
-    if not name.startswith("_") and find_spec(f"bknn.{name}"):
-        return import_module(f"bknn.{name}")
-    raise AttributeError(f"module 'bknn' has no attribute {name!r}")

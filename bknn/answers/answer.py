@@ -13,7 +13,7 @@ import numpy as np
 
 from bknn import errors
 from bknn.answers import outline
-from bknn.answers.packing import KNOWN, Coordinate, Packing, Unpacking, piece
+from bknn.answers.packing import Coordinate, Packing, Unpacking, known, piece
 from bknn.storage.files import replacing
 from bknn.tables import table
 from bknn.version import VERSION
@@ -219,8 +219,8 @@ def read(path: str | Path, analysis: Any = None) -> Answer:
     import xarray
 
     path = Path(path)
-    if "Posterior" in KNOWN and _begins(path, _HDF5):
-        found: Answer = KNOWN["Posterior"].load(path, analysis)
+    if _begins(path, _HDF5):
+        found: Answer = known("Posterior").load(path, analysis)
         return found
     try:
         dataset = xarray.load_dataset(path, engine="scipy")

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import numpyro.distributions as dist
 
-from bknn import errors, priors
+from bknn import errors, faces, priors
 from bknn.answers.outline import DataOutline, ModelOutline, Outline, is_analysis
 from bknn.parameters import Parameter
 from bknn.priors.tabulated import Tabulated
@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 #: Classes that results are made of.
 KNOWN: dict[str, Any] = {}
+
+#: Where all results are made known; by name, since imports go down and these stand higher.
+_ROOMS = ("bknn.inference", "bknn.studies", "bknn.postfit.postfit")
 
 #: A dimension that stands for those of a batch of results, as many as there are.
 BATCH = "*"
@@ -43,6 +46,17 @@ def piece(kind: type[T]) -> type[T]:
     """Make a dataclass or a named tuple known, so that results may hold it."""
     KNOWN[kind.__name__] = kind
     return kind
+
+
+def known(name: str) -> Any:
+    """Return the class of this name that results are made of; None if there is none.
+
+    What nothing has used yet is loaded: a file may hold any result.
+    """
+    if name not in KNOWN:
+        for room in _ROOMS:
+            faces.load(room)
+    return KNOWN.get(name)
 
 
 @dataclass(frozen=True)
@@ -245,14 +259,15 @@ class Unpacking:
             case "prior":
                 name, *values = content
                 return _PRIORS[name](*map(self, values)) if name else Tabulated(*values)
-        if kind not in KNOWN:
+        made = known(kind)
+        if made is None:
             raise errors.DataError(
                 f"the file holds a {kind!r}, which this version of bknn does not know; read it "
                 "with the version that wrote it."
             )
         if isinstance(content, list):
-            return KNOWN[kind](*(self(v) for v in content))
-        found = KNOWN[kind](**{k: self(v) for k, v in content.items() if k != "kept"})
+            return made(*(self(v) for v in content))
+        found = made(**{k: self(v) for k, v in content.items() if k != "kept"})
         vars(found).update({k: self(v) for k, v in content.get("kept", {}).items()})
         return found
 

@@ -13,33 +13,38 @@ threads alike.
 
 from __future__ import annotations
 
-from bknn.plot.drawing.files import save
-from bknn.plot.drawing.style import STYLE
-from bknn.plot.fits.all_of_a_fit import fit_figures
-from bknn.plot.fits.bins import bins
-from bknn.plot.fits.candidates import candidates
-from bknn.plot.fits.nuisances import nuisances
-from bknn.plot.fits.ranking import ranking
-from bknn.plot.fits.spectrum import spectrum
-from bknn.plot.likelihoods.limits import acceptance, limits, scan
-from bknn.plot.likelihoods.outlook import exclusion, information, luminosity, outlook_figures
-from bknn.plot.likelihoods.profile import contours, profile
-from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
-from bknn.plot.likelihoods.toys import goodness_of_fit, significance, toys
-from bknn.plot.observables.comparison import comparison_figures, planes
-from bknn.plot.observables.over_q2 import over_q2
-from bknn.plot.observables.prediction import prediction, prediction_figures
-from bknn.plot.of_answers import figures
-from bknn.plot.posteriors.calibration import calibration
-from bknn.plot.posteriors.chains import ranks, trace
-from bknn.plot.posteriors.corner import corner
-from bknn.plot.posteriors.evidence import evidence
-from bknn.plot.posteriors.forest import forest
-from bknn.plot.posteriors.marginal import marginal
-from bknn.plot.posteriors.posterior import posterior_figures
-from bknn.plot.posteriors.predictive import predictive
-from bknn.plot.posteriors.prior_posterior import prior_posterior
-from bknn.plot.posteriors.prior_study import prior_study
+from typing import TYPE_CHECKING
+
+from bknn import faces
+
+if TYPE_CHECKING:
+    from bknn.plot.drawing.files import save
+    from bknn.plot.drawing.style import STYLE
+    from bknn.plot.fits.all_of_a_fit import fit_figures
+    from bknn.plot.fits.bins import bins
+    from bknn.plot.fits.candidates import candidates
+    from bknn.plot.fits.nuisances import nuisances
+    from bknn.plot.fits.ranking import ranking
+    from bknn.plot.fits.spectrum import spectrum
+    from bknn.plot.likelihoods.limits import acceptance, limits, scan
+    from bknn.plot.likelihoods.outlook import exclusion, information, luminosity, outlook_figures
+    from bknn.plot.likelihoods.profile import contours, profile
+    from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
+    from bknn.plot.likelihoods.toys import goodness_of_fit, significance, toys
+    from bknn.plot.observables.comparison import comparison_figures, planes
+    from bknn.plot.observables.over_q2 import over_q2
+    from bknn.plot.observables.prediction import prediction, prediction_figures
+    from bknn.plot.of_answers import figures
+    from bknn.plot.posteriors.calibration import calibration
+    from bknn.plot.posteriors.chains import ranks, trace
+    from bknn.plot.posteriors.corner import corner
+    from bknn.plot.posteriors.evidence import evidence
+    from bknn.plot.posteriors.forest import forest
+    from bknn.plot.posteriors.marginal import marginal
+    from bknn.plot.posteriors.posterior import posterior_figures
+    from bknn.plot.posteriors.predictive import predictive
+    from bknn.plot.posteriors.prior_posterior import prior_posterior
+    from bknn.plot.posteriors.prior_study import prior_study
 
 __all__ = [
     "STYLE",
@@ -82,3 +87,36 @@ __all__ = [
     "toys",
     "trace",
 ]
+
+faces.show(
+    __name__,
+    {
+        "drawing.files": "save",
+        "drawing.style": "STYLE",
+        "fits.all_of_a_fit": "fit_figures",
+        "fits.bins": "bins",
+        "fits.candidates": "candidates",
+        "fits.nuisances": "nuisances",
+        "fits.ranking": "ranking",
+        "fits.spectrum": "spectrum",
+        "likelihoods.limits": "acceptance limits scan",
+        "likelihoods.outlook": "exclusion information luminosity outlook_figures",
+        "likelihoods.profile": "contours profile",
+        "likelihoods.scenarios": "coupling_regions scenarios",
+        "likelihoods.toys": "goodness_of_fit significance toys",
+        "observables.comparison": "comparison_figures planes",
+        "observables.over_q2": "over_q2",
+        "observables.prediction": "prediction prediction_figures",
+        "of_answers": "figures",
+        "posteriors.calibration": "calibration",
+        "posteriors.chains": "ranks trace",
+        "posteriors.corner": "corner",
+        "posteriors.evidence": "evidence",
+        "posteriors.forest": "forest",
+        "posteriors.marginal": "marginal",
+        "posteriors.posterior": "posterior_figures",
+        "posteriors.predictive": "predictive",
+        "posteriors.prior_posterior": "prior_posterior",
+        "posteriors.prior_study": "prior_study",
+    },
+)

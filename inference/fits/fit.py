@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.datasets import translated
-from bknn.inference.fits import gradient, many
+from bknn.inference.fits import many
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.vanishing import within
@@ -348,6 +348,8 @@ def _gradient(
     target: Any, method: str, tolerance: float, max_steps: int
 ) -> Callable[[Array, Data, Array], Minimum]:
     """Gradient descent, side by side."""
+    from bknn.inference.fits import gradient  # optax; few fits need it
+
     widths = np.full(len(target.names), np.nan)
     if isinstance(target, Analysis):
         widths[target.normal[0]] = target.normal[2]

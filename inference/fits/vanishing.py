@@ -22,7 +22,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
-from scipy.optimize import least_squares
 
 from bknn.analysis.analysis import Analysis, Data
 from bknn.inference.fits.many import Minimise, filled
@@ -146,6 +145,8 @@ def _inside(
     analysis: Analysis, start: np.ndarray, rates: np.ndarray, needed: np.ndarray, moving: np.ndarray
 ) -> np.ndarray | None:
     """Return a vector (size,) at which needed bins (counts,) expect something, None without one."""
+    from scipy.optimize import least_squares  # takes a tenth of a second; few fits come here
+
     if (rates[needed] > 0).all():
         return start
     index = np.flatnonzero(moving)

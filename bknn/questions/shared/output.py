@@ -91,7 +91,6 @@ def draw(folder: Path, out: Path) -> list[Path]:
     Raises:
         DataError: `folder` is none that `write` wrote.
     """
-    from bknn import inference, studies  # noqa: F401 (their results are to be known)
     from bknn.answers.answer import read
     from bknn.plot.drawing.files import save
     from bknn.plot.of_answers import figures

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,13 @@ from jax import Array
 
 from bknn.analysis.analysis import Analysis
 from bknn.inference.fits.result import FitResult
-from bknn.inference.posteriors.posterior import Posterior
-from bknn.inference.samplers.whitening import in_pieces
 from bknn.parameters import Parameter
 from bknn.prediction import derived_quantities
 from bknn.programs import Program, Programs
 from bknn.studies.observables.quantities import Quantity, evaluate
+
+if TYPE_CHECKING:
+    from bknn.inference.posteriors.posterior import Posterior
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,8 @@ class Push:
 
     def of_draws(self, posterior: Posterior, seed: int) -> np.ndarray:
         """Return values (draws, n) of a posterior, each with a draw of the other parameters."""
+        from bknn.inference.samplers.whitening import in_pieces  # fits need no samplers
+
         n = len(self.analysis.parameters)
         random = np.random.default_rng(seed)
         others = [

@@ -24,7 +24,7 @@ import bknn
 from bknn import errors, inference, models, studies
 from bknn.answers.answer import Answer
 from bknn.answers.outline import DataOutline, Outline, identity, is_analysis
-from bknn.answers.packing import KNOWN
+from bknn.answers.packing import KNOWN, known
 from bknn.channels import CHANNELS
 from bknn.inference.estimate import Fraction
 from bknn.inference.posteriors.on_grid import Marginal
@@ -355,6 +355,7 @@ def test_files_give_results_back(answers, tmp_path):
 
 
 def test_every_result_is_tested(answers):
+    assert known("NoSuchResult") is None  # after a look at everything there is
     # Pages of the documentation define some of their own.
     own = [kind for kind in KNOWN.values() if kind.__module__.startswith("bknn.")]
     classes = [kind for kind in own if isinstance(kind, type)]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 #: From the ground up. Rooms of the ground floor are small and may use each other, without circles.
 FLOORS = (
-    "version errors tables kinematics channels inputs precision programs reading priors "
+    "version errors faces tables kinematics channels inputs precision programs reading priors "
     "parameters spectrum probe storage data answers inference.chi_squared",
     "form_factors decay likelihood response",
     "standard_model",

@@ -5,11 +5,15 @@ A change here belongs in CHANGELOG.md too.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from bknn import faces
 
 SURFACE = {
     "bknn": [
@@ -166,6 +170,37 @@ def test_dir(name):
     """Tab completion shows the surface, not what a module happens to import."""
     module = importlib.import_module(name)
     assert dir(module) == SURFACE[name], f"{name}: add  def __dir__(): return __all__"
+
+
+@pytest.mark.parametrize("name", ["bknn", "bknn.inference", "bknn.plot", "bknn.studies"])
+def test_type_checkers_see_the_same(name):
+    """What is loaded when it is first used stands in the source once more, for them."""
+    faces.load(name)
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    (block,) = (node.body for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in block for alias in node.names}
+    places = {shown: f"{name}.{place}" for shown, place in module._places.items()}
+    assert places.items() <= seen.items()
+    assert set(module.__all__) - set(seen) <= {"__version__", "load"}
+
+
+def test_a_name_on_show_wins_over_a_module(tmp_path, monkeypatch):
+    """`bknn.studies.compare` is the function, even where its module was imported before."""
+    package = tmp_path / "a_package"
+    package.mkdir()
+    show = "from bknn import faces\n__all__ = ['one']\nfaces.show(__name__, {'one': 'one'})\n"
+    (package / "__init__.py").write_text(show)
+    (package / "one.py").write_text("def one(): ...\n")
+    (package / "other.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    one = importlib.import_module("a_package.one")
+    found = sys.modules["a_package"]
+    assert found.one is one.one
+    assert found.other is importlib.import_module("a_package.other")
+    assert dir(found) == ["one"]
+    with pytest.raises(AttributeError, match="module 'a_package' has no attribute 'nothing'"):
+        _ = found.nothing
 
 
 def test_imports_are_quick():

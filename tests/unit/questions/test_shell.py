@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -1154,11 +1154,11 @@ def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
 # ---------------------------------------------------------------- as a program of its own
 
 
-def started(*words: object, **options: Any) -> subprocess.Popen[str]:
+def started(*words: object, python: Sequence[str] = ()) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     environment["JAX_COMPILATION_CACHE_DIR"] = jax.config.jax_compilation_cache_dir
     return subprocess.Popen(
-        [sys.executable, "-m", "bknn.cli", *map(str, words)],
+        [sys.executable, *python, "-m", "bknn.cli", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -1166,12 +1166,23 @@ def started(*words: object, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+#: What takes long to import, and no fit needs.
+NEEDLESS = {
+    "scipy.interpolate", "scipy.ndimage", "scipy.optimize", "scipy.stats", "matplotlib", "optax",
+    "bknn.plot", "bknn.inference.evidences", "bknn.inference.limits", "bknn.inference.posteriors",
+    "bknn.inference.samplers", "bknn.inference.toys",
+}  # fmt: skip
+
+
 def test_as_a_program(folder, tmp_path):
-    """It finds its own way to double precision."""
+    """It finds its own way to double precision, and imports what it needs."""
     words = ("--data", folder / "one.json", "--no-figures", "--out", tmp_path)
-    good = started("fit", "signal-strength", *words)
+    good = started("fit", "signal-strength", *words, python=("-X", "importtime"))
     out, err = good.communicate(timeout=120)
-    assert (good.returncode, err) == (0, "")
+    assert good.returncode == 0
+    said = err.splitlines()
+    assert [line for line in said if not line.startswith("import time:")] == []
+    assert not NEEDLESS & {line.split("|")[-1].strip() for line in said}
     assert "converged" in out
     twice_nll = strict_json(tmp_path / "result.json")["fit"]["twice_nll"]
     assert twice_nll == pytest.approx(-2 * (12 * math.log(12) - 12 - math.lgamma(13)), rel=1e-12)
