@@ -37,9 +37,6 @@ PATIENCE = 2.0
 _LOG = logging.getLogger("bknn")
 _COMPILES = "compiling %s, once; with other data, values and points it takes no time."
 
-#: Of a program for a few calls: half the time to compile, several times that to run.
-_QUICKLY = {"xla_backend_optimization_level": 0}
-
 #: Purpose and structure.
 _Key = tuple[str, Hashable]
 
@@ -244,8 +241,13 @@ def _compiled(purpose: str, function: Callable[..., Any], once: bool = False) ->
         return function(*args)
 
     run.__name__ = "".join(c if c.isalnum() else "_" for c in purpose)
-    options = _QUICKLY if once and jax.default_backend() == "cpu" else None
-    return jax.jit(run, compiler_options=options)
+    return jax.jit(run, compiler_options=quickly() if once else None)
+
+
+def quickly() -> dict[str, Any] | None:
+    """Return the options of a compiler for a program of a few calls: half the time to compile,
+    several times that to run."""
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def _make_room(but: tuple[Program, ...]) -> None:

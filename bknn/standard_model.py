@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -56,4 +57,4 @@ def dbr_dq2(
 
 
 #: Spectra that measurements name as the ones behind their signal templates.
-NULL_SPECTRA = {"hpqcd-2022": dbr_dq2}
+NULL_SPECTRA = {"hpqcd-2022": jax.jit(dbr_dq2)}

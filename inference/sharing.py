@@ -11,6 +11,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from bknn.programs import quickly
+
 #: Fewer fits a device are not worth the sharing.
 _WORTH = 8
 
@@ -19,13 +21,15 @@ _WORTH = 8
 _OFTEN = 2000
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+def shared(
+    function: Callable[..., Any], compiled: Callable[..., Callable[..., Any]] = jax.jit
+) -> Callable[..., Any]:
     """Compile a function of trees of arrays, most of them with the fits as leading axis.
 
     For one fit it is compiled fast rather than well, as most programs for one run a few times only.
+    `compiled` does it (`jax.jit`, or what has its arguments).
     """
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    well, fast = jax.jit(function), jax.jit(function, compiler_options=options)
+    well, fast = compiled(function), compiled(function, compiler_options=quickly())
     calls = itertools.count()
 
     def run(*arguments: Any) -> Any:

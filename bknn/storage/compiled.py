@@ -11,6 +11,8 @@ import hashlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bknn import errors
@@ -59,6 +61,8 @@ class Checked:
 
     def get(self, key: str) -> bytes | None:
         """Return what was put under a key, None if there is nothing, or something else."""
+        if getattr(_NOW, "anew", False):
+            return None
         try:
             content = self._file(key).read_bytes()
         except OSError:
@@ -68,6 +72,8 @@ class Checked:
 
     def put(self, key: str, value: bytes) -> None:
         """Keep bytes under a key. A reader sees all of them or none."""
+        if getattr(_NOW, "anew", False):
+            return
         part = self._file(key).with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
         try:
             part.write_bytes(_checksum(key, value) + value)
@@ -84,11 +90,35 @@ def _checksum(key: str, value: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\0" + value).digest()
 
 
+#: Whether a thread has all compiled anew.
+_NOW = threading.local()
+
+#: The folder that `keep` was told.
+_KEPT: list[Path] = []
+
+
+@contextmanager
+def anew() -> Iterator[None]:
+    """Have JAX compile what it may have compiled before, and keep nothing of it: what comes out of
+    its cache cannot be stored again (jaxlib 0.10: some of its functions are missing)."""
+    _NOW.anew = True
+    try:
+        yield
+    finally:
+        _NOW.anew = False
+
+
+def kept_in() -> Path | None:
+    """Return the folder in which compiled programs are kept, None if they are not."""
+    return _KEPT[-1] if _KEPT else None
+
+
 def keep(folder: Path) -> None:
     """Let JAX keep what it compiles in a private folder, and check what it finds there."""
     import jax
     from jax._src import compilation_cache as jax_cache
 
-    jax.config.update("jax_compilation_cache_dir", str(private(folder)))
+    _KEPT[:] = [private(folder)]
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     # The place at which JAX itself wraps a cache that verifies.
     setattr(jax_cache, "get_file_cache", lambda path: (Checked(Path(path)), path))  # noqa: B010

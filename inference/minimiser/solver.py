@@ -37,7 +37,8 @@ from bknn.inference.minimiser.tangent import Local, Tangent, extent, local
 from bknn.inference.sharing import placed, shared
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
 from bknn.parameters import Parameter
-from bknn.programs import Programs
+from bknn.programs import Programs, quickly
+from bknn.storage.executables import lasting
 
 #: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
 #: calling it.
@@ -57,10 +58,12 @@ class Solver:
         density: the log density where the signal is known near a point; its vector has room for the
             parameters of a model, and all nuisances of the measurements after them.
         where: how these enter.
-        programs: `begin`, `measure` and `step` of `newton`, and the Hessian, compiled.
+        programs: `begin`, `measure` and `step` of `newton`, and the Hessian, compiled; they are
+            made of the measurements alone, so a checksum of these (`content`) finds them again in
+            later runs.
     """
 
-    def __init__(self, parts: tuple[Part, ...], results: Results, room: int) -> None:
+    def __init__(self, parts: tuple[Part, ...], results: Results, room: int, content: str) -> None:
         places = tuple(Parameter(f"parameter_{i}", 0.0) for i in range(room))
         vector = Vector.of(None, places, {}, parts, uses_template=True, bounds={})
 
@@ -80,7 +83,7 @@ class Solver:
         self.where = fisher.layout(example)
         self._nothing = nothing
         self.programs = Programs()
-        self._curved = curved
+        self._curved, self._content = curved, content
 
     def empty(self, fits: int) -> tuple[State, Metric]:
         """Return room for the state of some fits, and for their Fisher matrices."""
@@ -102,13 +105,19 @@ class Solver:
         return self._shared("step of fits", one)(*arguments)
 
     def _shared(self, purpose: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        return self.programs.keep(purpose, None, lambda: shared(function))
+        make = lambda: shared(function, self._lasting(purpose))  # noqa: E731
+        return self.programs.keep(purpose, None, make)
 
     def hessian(self, *arguments: Any) -> Any:
         """Return the Hessian of -log likelihood at a vector, where a signal (`Local`) is known, of
         a data set, with the curvatures of the constraints of a model's parameters."""
-        make = lambda: jax.hessian(self._curved)  # noqa: E731
-        return self.programs.get("Hessian", None, make, once=True)(*arguments)
+        purpose = "Hessian"
+        compiled = partial(self._lasting(purpose), compiler_options=quickly())
+        make = lambda: compiled(jax.hessian(self._curved))  # noqa: E731
+        return self.programs.keep(purpose, None, make)(*arguments)
+
+    def _lasting(self, purpose: str) -> Callable[..., Any]:
+        return partial(lasting, content=f"{purpose} {self._content}")
 
 
 class Fits:
@@ -384,7 +393,7 @@ def _solver(parts: tuple[Part, ...], results: Results, room: int) -> Solver:
     key = _digest(parts, results, room)
     with _lock:
         if key not in _solvers:
-            _solvers[key] = Solver(parts, results, room)
+            _solvers[key] = Solver(parts, results, room, key)
         _solvers.move_to_end(key)
         while len(_solvers) > _KEPT:
             _solvers.popitem(last=False)

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from jax._src import compilation_cache
 
 from bknn import errors, precision
 from bknn.storage import compiled
@@ -56,26 +53,6 @@ def test_a_folder_of_others_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(errors.DataError, match="you alone can write"):
         private(tmp_path / "theirs")
-
-
-@pytest.fixture
-def kept(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A folder in which JAX keeps what it compiles."""
-    monkeypatch.setattr(compilation_cache, "get_file_cache", compilation_cache.get_file_cache)
-    names = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    )
-    before = {name: getattr(jax.config, name) for name in names}
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    precision.prepare()
-    compilation_cache.reset_cache()
-    yield tmp_path / "bknn" / "xla"
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 def test_a_swapped_entry_gives_no_wrong_number(kept):
