@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
+import jaxlib.version
 import numpy as np
 from jax.experimental import serialize_executable
 
@@ -116,7 +116,7 @@ def _code() -> str:
 
 def _machine() -> tuple[str, ...]:
     """Return what else tells two programs apart: versions, settings, the processor."""
-    versions = (sys.version, jax.__version__, jaxlib.__version__, np.__version__)
+    versions = (sys.version, jax.__version__, jaxlib.version.__version__, np.__version__)
     settings = (repr(jax.config.values), os.environ.get("XLA_FLAGS", ""))
     return (*versions, *settings, platform.machine(), _processor(), jax.default_backend())
 
