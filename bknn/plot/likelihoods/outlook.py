@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from bknn import errors
 from bknn.channels import CHANNELS
+from bknn.derived.luminosity import RULES
 from bknn.models.scenarios import SCENARIOS
 from bknn.parameters import symbol
 from bknn.plot.drawing.files import save
@@ -33,10 +35,12 @@ from bknn.plot.drawing.style import (
     style,
     tint,
 )
-from bknn.studies.outlook import SM, Outlook
+from bknn.plot.drawing.twins import COPIES, copy_of, twins
+from bknn.studies.outlook import BINS, SM, Outlook
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _STYLES = ("-", "--", "-.", ":")
+_MARKS = ("o", "s", "^", "D", "v", "P")
 
 #: Beyond this many sigma the colour does not change, and curves leave their panel.
 _MOST, _HIGHEST = 8.0, 12.0
@@ -111,12 +115,14 @@ def luminosity(found: Outlook) -> Figure:
             "one luminosity makes no curve; ask for two or more, as in luminosities=(1, 5, 50)."
         )
     shown = [i for i, name in enumerate(found.names) if name != SM]
-    columns = min(len(shown), 3)
+    columns = 2 if len(shown) in (2, 4) else min(len(shown), 3)
     rows = -(-len(shown) // columns)
     wide, tall, left, bottom, gap, above = 1.9, 1.55, 0.42, 0.34, 0.1, 0.24
-    legend = 0.08 + 0.14 * -(-len(found.names) // 3)
+    beside = min(columns, 3)
+    legend = 0.08 + 0.14 * -(-len(found.names) // beside)
     width = left + columns * (wide + gap)
     most = min(float(found.z.max()) * 1.12, _HIGHEST)
+    same = _twins(found, 0.01 * most)
     with style():
         text = Caption(_words(found, "expected significance of the exclusion"), width)
         height = text.room + bottom + rows * (tall + above) + legend
@@ -135,14 +141,14 @@ def luminosity(found: Outlook) -> Figure:
                 (line,) = ax.plot(
                     found.luminosities,
                     found.z[:, i, j],
-                    marker="o",
-                    markersize=2.2,
+                    marker=_MARKS[j % len(_MARKS)],
+                    markersize=2.6,
                     color=BLACK if name == SM else _COLOURS[(j - 1) % len(_COLOURS)],
-                    linestyle=_STYLES[j % len(_STYLES)],
+                    linestyle=COPIES[copy_of(same, j) % len(COPIES)],
                 )
                 handles.setdefault(j, line)
             ax.set_xscale("log")
-            ax.set_ylim(0.0, most)
+            ax.set_ylim(-0.025 * most, most)  # what is at 0 is seen
             ax.set_title(f"true: {_label(found.names[i])}", pad=3)
             ax.xaxis.set_major_locator(FixedLocator(found.luminosities.tolist()))
             ax.xaxis.set_minor_locator(NullLocator())
@@ -160,10 +166,10 @@ def luminosity(found: Outlook) -> Figure:
         order = sorted(handles)
         figure.legend(
             [handles[j] for j in order],
-            [f"tested: {_label(found.names[j])}" for j in order],
+            [_tested(found, same, j) for j in order],
             loc="upper left",
             bbox_to_anchor=(left / width, 1.0),
-            ncols=3,
+            ncols=beside,
             borderaxespad=0.3,
         )
         text.write(figure)
@@ -189,7 +195,7 @@ def information(found: Outlook) -> Figure:
     width = middle + curve + right
     with style():
         text = Caption(
-            _words(found, f"at {found.worth_at:g} ab$^{{-1}}$; nats"),
+            _words(found, f"what results with {found.worth_at:g} ab$^{{-1}}$ would tell"),
             width,
         )
         height = text.room + bottom + tall + above
@@ -208,7 +214,7 @@ def information(found: Outlook) -> Figure:
         largest = float(np.log(len(found.today)))
         first.axvline(largest, color=GREY, linewidth=0.6, linestyle=(0, (5, 4)))
         first.set_xlim(0.0, 1.08 * largest)
-        first.set_yticks(places, [_measurement(w.name) for w in worth])
+        first.set_yticks(places, [_measurement(w.name, found) for w in worth])
         first.set_xlabel("which scenario [nats]")
         second = panel(left + bar + gap, bar)
         second.barh(
@@ -221,7 +227,7 @@ def information(found: Outlook) -> Figure:
         colours = (BLUE, VERMILLION, GREEN)
         for k, (name, (sigma, told)) in enumerate(found.precision.items()):
             at = sigma[len(sigma) // 2]
-            label = f"{_measurement(name)}: {_width(name, at)}"
+            label = f"{_measurement(name)}: σ = {_width(name, at)}"
             third.plot(sigma / at, told, color=colours[k], linestyle=_STYLES[k], label=label)
         third.axhline(largest, color=GREY, linewidth=0.6, linestyle=(0, (5, 4)))
         third.set_xscale("log")
@@ -237,6 +243,8 @@ def information(found: Outlook) -> Figure:
     return figure
 
 
+_Q2 = r"$q^2_{\mathrm{rec}}$"
+
 #: An observable of a decay, as `--with` names it.
 _RATE = re.compile(r"(BR|F_L)\(([^()]+)\)")
 
@@ -245,12 +253,42 @@ def _label(name: str) -> str:
     return "SM" if name == SM else SCENARIOS[name].label
 
 
-def _measurement(name: str) -> str:
+def _twins(found: Outlook, closeness: float) -> list[int | None]:
+    """Of each scenario the first one before it whose curves look the same in every panel."""
+    n = len(found.names)
+    z = np.where(np.eye(n, dtype=bool), np.nan, np.asarray(found.z, float))
+    # Beyond the frame nothing is seen; what is true is not tested, and neither what it looks like.
+    curves = [np.minimum(z[..., j], _HIGHEST) for j in range(n)]
+    alike: list[int | None] = []
+    for j, curve in enumerate(curves):
+        for i in (i for i in range(j) if alike[i] is None):
+            others = [k for k in range(n) if k not in (i, j) and found.names[k] != SM]
+            pair = [x[:, others].ravel() for x in (curves[i], curve)]
+            if others and twins(pair, closeness)[1] == 0:
+                alike.append(i)
+                break
+        else:
+            alike.append(None)
+    return alike
+
+
+def _tested(found: Outlook, same: Sequence[int | None], j: int) -> str:
+    first = same[j]
+    like = "" if first is None else f" (as {_label(found.names[first])})"
+    return f"tested: {_label(found.names[j])}{like}"
+
+
+def _measurement(name: str, found: Outlook | None = None) -> str:
     """A measurement as figures write it, on two lines if it is long.
 
-    >>> _measurement("F_L(B0 -> K*0)")
-    '$F_L$($B^0 \\\\to K^{*0}$ + inv)'
+    >>> _measurement("F_L(B0 -> K*0)"), _measurement("6 bins of q2")
+    ('$F_L$($B^0 \\\\to K^{*0}$ + inv)', 'inclusive tag, 6 bins of $q^2_{\\\\mathrm{rec}}$')
     """
+    if name in BINS:
+        return f"inclusive tag, {name.replace('q2', _Q2)}"
+    for m in found.measurements if found else ():
+        if name.startswith(f"{m.name}-"):
+            return data_labels([m])
 
     def written(found: re.Match[str]) -> str:
         what, decay = found.groups()
@@ -272,4 +310,5 @@ def _width(name: str, sigma: float) -> str:
 def _words(found: Outlook, head: str) -> str:
     data = data_labels(found.measurements)
     more = f" with {', '.join(plain(x) for x in found.expected)}" if found.expected else ""
-    return f"{head}; {data}{more} projected; systematic uncertainties: {found.systematics}"
+    rule = RULES[found.systematics].replace("1/sqrt(k)", "1/√k")
+    return f"{head}; {data}{more} projected; with k times the luminosity {rule}"

@@ -133,8 +133,11 @@ def _curves(ax: Axes, fits: Mapping[str, ScenarioFit]) -> None:
         if first is not None:
             label += f" (as {curves[first].scenario.label})"
         (mass,) = fit.curve.axes
-        ax.plot(mass, fit.deltas, color=colour, linestyle=COPIES[copies % len(COPIES)], label=label)
         best = float(fit.best.params["mass"])
+        # The best mass lies between those of the grid; the curve goes through it.
+        at = int(np.searchsorted(mass, best))
+        mass, delta = np.insert(mass, at, best), np.insert(fit.deltas, at, fit.delta)
+        ax.plot(mass, delta, color=colour, linestyle=COPIES[copies % len(COPIES)], label=label)
         hollow: dict[str, Any] = (
             {"markerfacecolor": "none", "markeredgewidth": 0.8} if copies else {}
         )

@@ -61,7 +61,8 @@ def prior_study(found: PriorStudy) -> Figure:
         doubtful = [k for k, x in found.studied.items() if x.weights is None and not x.converged]
         doubts = [plain(k) for k in doubtful if k != GIVEN]
         said = f"chains NOT CONVERGED with the priors {', '.join(doubts)}" if doubts else ""
-        text = caption(found.posterior, width, left_out(found.posterior, shown), said)
+        against = "Bayes factors are against the given priors"
+        text = caption(found.posterior, width, against, left_out(found.posterior, shown), said)
         height = text.room + down * (rows.tall + _BOTTOM) + _LEGEND
         figure = Figure(figsize=(width, height))
         for k, name in enumerate([*shown, ""]):
@@ -184,7 +185,7 @@ def _factors(ax: Axes, found: PriorStudy, at: np.ndarray) -> None:
             ax.text(0.0, y, "not from weights", ha="center", va="center", fontsize=_SMALL)
     # Differences of a hundredth are no news: they are not stretched over the whole panel.
     ax.set_xlim(-1.15 * reach, 1.15 * reach)
-    ax.set_xlabel(f"log$_{{10}}$ Bayes factor against {GIVEN}")
+    ax.set_xlabel("log$_{10}$ of the Bayes factor")
 
 
 def _point(ax: Axes, x: float, y: float, colour: str, marker: str) -> None:

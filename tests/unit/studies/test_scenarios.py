@@ -67,7 +67,7 @@ def test_many_scenarios_have_a_panel_for_each_final_state():
 
     def fake(s):
         curve = SimpleNamespace(axes=(mass,)) if s.mass else None
-        best = SimpleNamespace(params={"mass": 0.1})
+        best = SimpleNamespace(params={"mass": 0.3})
         return SimpleNamespace(scenario=s, curve=curve, deltas=-1.0 / mass, delta=-10.0, best=best)
 
     class Found:
@@ -86,9 +86,31 @@ def test_many_scenarios_have_a_panel_for_each_final_state():
     # All curves are the same here: the legend says so, and none hides the others.
     assert r"$V$, $h_V$ (as $\phi$, $g_S$)" in labels
     few = plot.scenarios(Found(), names=("scalar", "vector-V", "vector-T")).axes[0]
-    curves = [line for line in few.lines if len(line.get_xdata()) == len(mass)]
+    curves = [line for line in few.lines if len(line.get_xdata()) > 2]
+    # They go through the best mass, which is not on the grid.
+    assert all([0.3, -10.0] in line.get_xydata().tolist() for line in curves)
     assert len({line.get_linestyle() + str(line._dash_pattern) for line in curves}) == 3
     assert len(plot.scenarios(Found(), names=VIABLE).axes) == 1
+
+
+def test_scenarios_that_look_alike_are_so_called():
+    """What `plot.luminosity` draws where a vector is as good as a scalar, at every luminosity."""
+    z = np.zeros((2, 4, 4))
+    z[:, 1:, 0], z[:, 1, 2:], z[:, 2:, 1] = 5.0, 1.5, 4.0
+    found = SimpleNamespace(
+        names=("sm", "sm-rescaled", "scalar", "vector-V"),
+        measurements=(measured("excess", K, 1.2e-5, 1e-6),),
+        luminosities=np.array([1.0, 50.0]),
+        z=z * np.array([1.0, 2.0])[:, None, None],
+        expected=(),
+        systematics="all",
+    )
+    (legend,) = plot.luminosity(found).legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert [label.partition(" (as ")[2] for label in labels] == ["", "", "", r"$\phi$, $g_S$)"]
+    found.z[:, 1, 3] = 2.0  # told apart if the standard model rescaled is true
+    (legend,) = plot.luminosity(found).legends
+    assert not any(" (as " in text.get_text() for text in legend.get_texts())
 
 
 @pytest.mark.slow
