@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.interpolate import PchipInterpolator
 
 from bknn import errors
 from bknn.data import Measurement
@@ -58,6 +57,8 @@ def rebinned(
     Raises:
         DataError: no channel has a signal and an axis of q2_rec, or edges beyond the axis.
     """
+    from scipy.interpolate import PchipInterpolator  # takes a third of a second
+
     axes = measurement.metadata.get("labels", {}).get("axes", {})
     chosen = [c for c in measurement.signal if c in axes and "q^2" in axes[c][0]["name"]]
     if not chosen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpyro.distributions as dist
-from scipy.optimize import minimize
 
 from bknn.analysis.analysis import Analysis
 from bknn.inference.fits.fit import fit
@@ -25,6 +24,8 @@ def joint_mode(
         starts: the first is the best.
         widths: of the posterior (size,), the first steps of the search.
     """
+    from scipy.optimize import minimize  # takes a tenth of a second
+
     # Entry by entry: of a set that comes one a bin, some may be held and others not.
     start = starts[0]
     held = {analysis.names[i]: start[i] for i in np.flatnonzero(~moving & ~analysis.fixed)}

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy.interpolate import RectBivariateSpline
 
 from bknn.plot.drawing.scale import Scale
 from bknn.plot.drawing.style import (
@@ -243,6 +242,8 @@ def _finer(
     x: np.ndarray, y: np.ndarray, values: np.ndarray, times: int = 8
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a grid with more points, so that a filled region ends at lines that are exact."""
+    from scipy.interpolate import RectBivariateSpline  # takes a third of a second
+
     order = [np.argsort(axis) for axis in (x, y)]  # mirrored axes fall
     x, y, values = x[order[0]], y[order[1]], values[np.ix_(*order)]
     if min(values.shape) < 4 or not np.isfinite(values).all():
