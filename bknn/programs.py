@@ -11,6 +11,9 @@ compilation takes about a hundred. What was not used for longest goes first.
 What is kept in a home should not hold the home: an analysis whose programs are made of
 `analysis.density` goes, with all of them, when the last reference to it does.
 
+XLA leaves most cores idle, so a program that will be needed soon can be compiled ahead, while
+another one is compiled or runs.
+
 A call that compiles for more than two seconds says so once, as a warning of the logger "bknn";
 `logging.getLogger("bknn").setLevel("ERROR")` keeps it quiet.
 """
@@ -20,10 +23,12 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
+import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -68,9 +73,23 @@ class Program:
         self.seconds = 0.0
         self._run = run
         self._first = threading.Lock()
+        self._ahead: Future[None] | None = None
         self._used = 0
 
+    def ahead(self, *args: Any) -> None:
+        """Begin to compile for arguments of such shapes, where a core is idle; calls wait for it.
+
+        Args:
+            args: arrays, or `jax.ShapeDtypeStruct`; several devices would share them otherwise.
+        """
+        if cores() > 1 and jax.device_count() == 1:
+            self._ahead = _IDLE.submit(self._counted, prepare, (self._run, args), {})
+
     def __call__(self, *args: Any, **named: Any) -> Any:
+        if self._ahead is not None:
+            # What went wrong there goes wrong here again.
+            self._ahead.exception()
+            self._ahead = None
         if self.calls:
             return self._timed(args, named)
         # Two threads at once would compile twice.
@@ -78,14 +97,20 @@ class Program:
             return self._timed(args, named)
 
     def _timed(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        result = self._counted(self._run, args, named)
+        self.calls += 1
+        return result
+
+    def _counted(
+        self, run: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+    ) -> Any:
         outer = getattr(_RUNNING, "call", None)
         call = _RUNNING.call = _Call(self)
         try:
-            result = self._run(*args, **named)
+            result = run(*args, **named)
         finally:
             _RUNNING.call = outer
             call.end()
-        self.calls += 1
         if call.compiled:
             self.compilations += call.compiled
             self.seconds += time.perf_counter() - call.begin
@@ -242,6 +267,26 @@ def _compiled(purpose: str, function: Callable[..., Any], once: bool = False) ->
 
     run.__name__ = "".join(c if c.isalnum() else "_" for c in purpose)
     return jax.jit(run, compiler_options=quickly() if once else None)
+
+
+def prepare(function: Any, arguments: tuple[Any, ...]) -> None:
+    """Compile a function (of `jax.jit`, or with a method `ahead`) for arguments of such shapes."""
+    if hasattr(function, "ahead"):
+        function.ahead(*arguments)
+    else:
+        function.lower(*arguments).compile()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+#: Compiles ahead.
+_IDLE = ThreadPoolExecutor(2, "compiles ahead")
 
 
 def quickly() -> dict[str, Any] | None:

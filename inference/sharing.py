@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from bknn.programs import quickly
+from bknn.programs import prepare, quickly
 
 #: Fewer fits a device are not worth the sharing.
 _WORTH = 8
@@ -21,23 +21,34 @@ _WORTH = 8
 _OFTEN = 2000
 
 
-def shared(
-    function: Callable[..., Any], compiled: Callable[..., Callable[..., Any]] = jax.jit
-) -> Callable[..., Any]:
-    """Compile a function of trees of arrays, most of them with the fits as leading axis.
+class Shared:
+    """A compiled function of trees of arrays, most of them with the fits as leading axis.
 
     For one fit it is compiled fast rather than well, as most programs for one run a few times only.
-    `compiled` does it (`jax.jit`, or what has its arguments).
+
+    Args:
+        function: of arrays.
+        compiled: compiles it: `jax.jit`, or what has its arguments.
     """
-    well, fast = compiled(function), compiled(function, compiler_options=quickly())
-    calls = itertools.count()
 
-    def run(*arguments: Any) -> Any:
+    def __init__(
+        self, function: Callable[..., Any], compiled: Callable[..., Callable[..., Any]] = jax.jit
+    ) -> None:
+        self._well = compiled(function)
+        self._fast = compiled(function, compiler_options=quickly())
+        self._calls = itertools.count()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._for(arguments)(*arguments)
+
+    def ahead(self, *arguments: Any) -> None:
+        """Compile for arguments of such shapes."""
+        prepare(self._for(arguments), arguments)
+
+    def _for(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         # The first vectors have the fits as leading axis.
-        n = next(len(x) for x in jax.tree.leaves(arguments) if np.ndim(x) == 2)
-        return (fast if n == 1 and next(calls) < _OFTEN else well)(*arguments)
-
-    return run
+        n = next(x.shape[0] for x in jax.tree.leaves(arguments) if len(np.shape(x)) == 2)
+        return self._fast if n == 1 and next(self._calls) < _OFTEN else self._well
 
 
 def placed(tree: Any, fits: int) -> Any:

@@ -16,6 +16,7 @@ import os
 import pickle
 import platform
 import sys
+import threading
 from collections.abc import Callable, Hashable
 from functools import cache
 from pathlib import Path
@@ -42,35 +43,69 @@ def lasting(
             code of bknn.
         compiler_options: as for `jax.jit`.
     """
-    jitted = jax.jit(function, compiler_options=compiler_options)
     folder = compiled.kept_in()
     if folder is None or jax.device_count() > 1:
-        return jitted
-    known: dict[Hashable, Callable[..., Any]] = {}
+        return jax.jit(function, compiler_options=compiler_options)
+    return _Lasting(function, content, compiler_options, compiled.Checked(folder))
 
-    def run(*arguments: Any) -> Any:
-        leaves, tree = jax.tree.flatten(arguments)
-        shapes = (tree, *((np.shape(x), np.result_type(x)) for x in leaves))
-        program = known.get(shapes)
-        if program is not None:
-            return program(*arguments)
-        cache = compiled.Checked(folder)
-        key = f"program-{_key(content, compiler_options, shapes)}"
-        found = _loaded(cache, key)
-        if found is not None:
+
+class _Lasting:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        content: str,
+        options: dict[str, Any] | None,
+        cache: compiled.Checked,
+    ) -> None:
+        self._jitted = jax.jit(function, compiler_options=options)
+        self._content, self._options, self._cache = content, options, cache
+        self._known: dict[Hashable, Callable[..., Any]] = {}
+        #: Loaded, and not called so far.
+        self._untried: set[Hashable] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        shapes = _shapes(arguments)
+        if shapes not in self._known:
+            self._find(shapes, arguments)
+        if shapes in self._untried:
+            self._untried.discard(shapes)
             try:
-                result = found(*arguments)
+                return self._known[shapes](*arguments)
             except Exception:  # of another machine, say: whatever it is, compiling helps
-                found = None
-            else:
-                known[shapes] = found
-                return result
-        with compiled.anew():
-            known[shapes] = new = jitted.lower(*arguments).compile()
-        _keep(cache, key, new)
-        return new(*arguments)
+                self._compile(shapes, arguments)
+        return self._known[shapes](*arguments)
 
-    return run
+    def ahead(self, *arguments: Any) -> None:
+        """Find or compile what arguments of such shapes need."""
+        self._find(_shapes(arguments), arguments)
+
+    def _find(self, shapes: Hashable, arguments: tuple[Any, ...]) -> None:
+        with self._lock:
+            if shapes in self._known:
+                return
+            found = _loaded(self._cache, self._key(shapes))
+            if found is None:
+                self._compile(shapes, arguments)
+            else:
+                self._known[shapes] = found
+                self._untried.add(shapes)
+
+    def _compile(self, shapes: Hashable, arguments: tuple[Any, ...]) -> None:
+        with compiled.anew():
+            self._known[shapes] = new = self._jitted.lower(*arguments).compile()
+        _keep(self._cache, self._key(shapes), new)
+
+    def _key(self, shapes: Hashable) -> str:
+        """Return a checksum of all that the machine code depends on."""
+        known = [self._content, repr(self._options), repr(shapes), _code(), *_machine()]
+        return f"program-{hashlib.sha256('|'.join(known).encode()).hexdigest()}"
+
+
+def _shapes(arguments: tuple[Any, ...]) -> Hashable:
+    leaves, tree = jax.tree.flatten(arguments)
+    types = (x.dtype if hasattr(x, "dtype") else np.result_type(x) for x in leaves)
+    return tree, *zip(map(np.shape, leaves), types, strict=True)
 
 
 def _loaded(cache: compiled.Checked, key: str) -> Callable[..., Any] | None:
@@ -94,12 +129,6 @@ def _keep(cache: compiled.Checked, key: str, program: jax.stages.Compiled) -> No
     except Exception:  # some backends cannot; the next run compiles again
         return
     cache.put(key, stored)
-
-
-def _key(content: str, options: dict[str, Any] | None, shapes: Hashable) -> str:
-    """Return a checksum of all that the machine code depends on."""
-    known = "\n".join([content, repr(options), repr(shapes), _code(), *_machine()])
-    return hashlib.sha256(known.encode()).hexdigest()
 
 
 @cache

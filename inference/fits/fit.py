@@ -20,8 +20,8 @@ from bknn.inference.fits import many
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.vanishing import within
+from bknn.inference.minimiser.fits_of_analysis import fits_of
 from bknn.inference.minimiser.newton import NOT_FINITE, UNDETERMINED, Minimum
-from bknn.inference.minimiser.solver import fits_of
 from bknn.inference.pieces import Progress
 from bknn.inference.slopes import slopes
 from bknn.parameters import real

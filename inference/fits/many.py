@@ -8,7 +8,6 @@ by side.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +19,8 @@ from jax import Array
 from bknn.analysis.analysis import Data
 from bknn.inference.minimiser.newton import Minimum
 from bknn.inference.pieces import Progress
-from bknn.inference.sharing import placed, shared
+from bknn.inference.sharing import Shared, placed
+from bknn.programs import cores
 
 #: (starts (fits, size), data (fits, n), moving (fits, size), starts that belong to one fit,
 #: `lanes=`: how many are done at a time, and `above=`: as for `run`) -> Minimum
@@ -48,16 +48,12 @@ def workers() -> int:
     """Return how many chunks run side by side."""
     if jax.default_backend() != "cpu":
         return 1
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        cores = os.cpu_count() or 1
-    return max(1, cores // len(jax.devices()))
+    return max(1, cores() // len(jax.devices()))
 
 
 def program(minimise: Callable[[Array, Data, Array], Minimum]) -> Minimise:
     """Compile a function of fits side by side for any number of them."""
-    compiled = shared(minimise)
+    compiled = Shared(minimise)
 
     def run(
         starts: Any, data: Data, moving: Any, each: int = 1, *, lanes: int = 1, above: float = 1.0

@@ -17,8 +17,8 @@ from bknn.answers.digits import with_error
 from bknn.answers.outline import subject, unit_of
 from bknn.answers.packing import BATCH, Coordinate, piece
 from bknn.inference.fits import vanishing
+from bknn.inference.minimiser.fits_of_analysis import fits_of
 from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, NOT_FINITE, STALLED, UNDETERMINED
-from bknn.inference.minimiser.solver import fits_of
 
 piece(Data)
 

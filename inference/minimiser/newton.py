@@ -11,7 +11,7 @@ arrays of many small matrices keep the processor busy, and what is computed only
 matrix) is computed for all of them at once.
 
 A step is told what the signal is at the point that it tries, with its derivatives there
-(`bknn.inference.minimiser.tangent`); it knows no model. `solver` says who calls it.
+(`bknn.inference.minimiser.tangent`); it knows no model. `fits_of_analysis` says who calls it.
 """
 
 from __future__ import annotations

@@ -1,21 +1,18 @@
-"""One minimiser for all models of the same measurements.
+"""One solver for all models of the same measurements.
 
 Compiling the steps of a fit takes longer than most fits, and a model enters them only through its
 signal. So the steps are compiled once for a set of measurements, for parameters of a model filled
-up to 1, 4, 12, 36, ...; a model is a small program of its own that says what the signal is at a
-point, with derivatives (`tangent`). The two are called in turn until all have ended.
-An analysis that is fitted again and again, one fit at a time, gets a program of its own in the end.
+up to 1, 4, 12, 36, ...; what the signal is at a point, with derivatives, is an argument
+(`tangent`). `fits_of_analysis` says who calls them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,29 +20,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.analysis import Data
 from bknn.analysis.counts import Part
 from bknn.analysis.log_density import LogDensity
 from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
 from bknn.inference.minimiser import fisher, newton
 from bknn.inference.minimiser.fisher import Metric
-from bknn.inference.minimiser.flat_edges import FlatEdge, onward
-from bknn.inference.minimiser.lanes import Rivals, run, taken
-from bknn.inference.minimiser.newton import Minimum, Problem, State
-from bknn.inference.minimiser.tangent import Local, Tangent, extent, local
-from bknn.inference.sharing import placed, shared
-from bknn.likelihood.terms import auxiliary_norm, normal_norm
+from bknn.inference.minimiser.newton import Problem, State
+from bknn.inference.minimiser.tangent import Local, Tangent, extent
+from bknn.inference.sharing import Shared
 from bknn.parameters import Parameter
-from bknn.programs import Programs, quickly
+from bknn.programs import Program, Programs, quickly
 from bknn.storage.executables import lasting
-
-#: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
-#: calling it.
-_OFTEN = 100
-
-#: How far inside of a flat edge a fit is looked at, in units of where it starts.
-_INSIDE = 0.01
 
 #: Solvers that are kept; the one that was not used for longest goes.
 _KEPT = 16
@@ -82,6 +69,8 @@ class Solver:
         self.density, self.example, self.room = density, example, room
         self.where = fisher.layout(example)
         self._nothing = nothing
+        #: Numbers of lanes for which steps were compiled.
+        self._begun: set[int] = set()
         self.programs = Programs()
         self._curved, self._content = curved, content
 
@@ -90,282 +79,52 @@ class Solver:
         state = newton.empty(self.where, self.example, self._nothing, fits)
         return state, fisher.empty(self.where, fits, self.example.n_bins)
 
-    def begin(self, *arguments: Any) -> Any:
+    @property
+    def begin(self) -> Program:
         """`newton.begin`, compiled."""
-        return self._shared("begin fits", partial(newton.begin, self.where))(*arguments)
+        return self._shared("begin fits", partial(newton.begin, self.where))
 
-    def measure(self, *arguments: Any) -> Any:
+    @property
+    def measure(self) -> Program:
         """`newton.measure`, compiled."""
-        one = partial(newton.measure, self.density, self.where)
-        return self._shared("Fisher matrix", one)(*arguments)
+        return self._shared("Fisher matrix", partial(newton.measure, self.density, self.where))
 
-    def step(self, *arguments: Any) -> Any:
+    @property
+    def step(self) -> Program:
         """`newton.step`, compiled."""
-        one = partial(newton.step, self.density, self.where)
-        return self._shared("step of fits", one)(*arguments)
+        return self._shared("step of fits", partial(newton.step, self.density, self.where))
 
-    def _shared(self, purpose: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        make = lambda: shared(function, self._lasting(purpose))  # noqa: E731
+    def _shared(self, purpose: str, function: Callable[..., Any]) -> Program:
+        make = lambda: Shared(function, self._lasting(purpose))  # noqa: E731
         return self.programs.keep(purpose, None, make)
 
-    def hessian(self, *arguments: Any) -> Any:
-        """Return the Hessian of -log likelihood at a vector, where a signal (`Local`) is known, of
-        a data set, with the curvatures of the constraints of a model's parameters."""
+    @property
+    def hessian(self) -> Program:
+        """The Hessian of -log likelihood at a vector, where a signal (`Local`) is known, of a data
+        set, with the curvatures of the constraints of a model's parameters; compiled."""
         purpose = "Hessian"
         compiled = partial(self._lasting(purpose), compiler_options=quickly())
         make = lambda: compiled(jax.hessian(self._curved))  # noqa: E731
-        return self.programs.keep(purpose, None, make)(*arguments)
+        return self.programs.keep(purpose, None, make)
+
+    def ahead(self, problem: Problem, state: State, metric: Metric) -> None:
+        """Begin to compile steps of so many fits and, if it is one, what its uncertainties need."""
+        lanes = len(state.stale)
+        if lanes in self._begun:
+            return
+        self._begun.add(lanes)
+        nothing = self._nothing
+        several = jax.tree.map(lambda x: np.zeros((lanes, *x.shape)), nothing)
+        self.step.ahead(problem, several, metric, state)
+        if lanes == 1:
+            bent = nothing._replace(bend=np.zeros((*nothing.slope.shape, self.room)))
+            vector, data = jax.tree.map(
+                lambda x: np.zeros(x.shape[1:]), (state.trial, problem.data)
+            )
+            self.hessian.ahead(vector, bent, data, problem.weight)
 
     def _lasting(self, purpose: str) -> Callable[..., Any]:
         return partial(lasting, content=f"{purpose} {self._content}")
-
-
-class Fits:
-    """Fits of one analysis: its place in the vectors of a solver, and its signal.
-
-    Attributes:
-        density: what is fitted.
-        programs: the home of those of the model.
-        solver: shared with other analyses of the same measurements.
-    """
-
-    def __init__(self, analysis: Analysis) -> None:
-        n = len(analysis.parameters)
-        parts = tuple(_with_new_signal(part) for part in analysis.parts)
-        self.density, self.programs = analysis.density, analysis.programs
-        self.solver = solver = _solver(parts, analysis.results, _room(n))
-        #: Where each entry of the analysis stands with the solver.
-        self.place = np.arange(analysis.size)
-        for own, there in zip(analysis.vector.sources, solver.example.vector.sources, strict=True):
-            self.place[own[own >= 0]] = there[own >= 0]
-        index, _, width = analysis.normal
-        tied = index < n
-        self._weight = np.zeros(solver.room)
-        self._weight[index[tied]] = 1 / width[tied] ** 2
-        self._tied = np.flatnonzero(tied), index[tied]
-        self._normal = _positions(analysis.normal[0], solver.example.normal[0], self.place)
-        self._poisson = _positions(analysis.poisson[0], solver.example.poisson[0], self.place)
-        self._signal = analysis.signal
-        self._alone = 0
-
-    def minimise(
-        self,
-        starts: np.ndarray,
-        data: Data,
-        moving: np.ndarray,
-        each: int = 1,
-        *,
-        lanes: int,
-        above: float = np.inf,
-        tolerance: float = 1e-16,
-        max_steps: int = 200,
-    ) -> Minimum:
-        """Minimise -log likelihood from each start, within the bounds, never uphill.
-
-        Args:
-            starts: flat vectors (fits, size); entries that do not move keep their value.
-            data: counts and auxiliary data of each fit, (fits, n).
-            moving: which entries may move, (fits, size) of bool.
-            each: so many starts, one after the other, belong to one fit.
-            lanes: fits that go in step.
-            above: a start is given up where another one of its fit ended this much lower.
-            tolerance: stop when the next step promises less than this decrease of -log likelihood.
-            max_steps: give up after this many evaluations.
-        """
-        data, moving = Data(*(np.asarray(x, float) for x in data)), np.asarray(moving)
-        begin = idle_at_best(self.density, np.array(starts, float), data, moving)
-        held = not moving[:, self._signal.thresholds].any()
-        vectors, problem = self._vectors(begin), self._problem(data, moving, tolerance)
-        self._alone += lanes == 1
-
-        def fit(
-            starts: np.ndarray, problem: Problem, rivals: Rivals, most: int = max_steps
-        ) -> Minimum:
-            if lanes == 1 and self._alone > _OFTEN:
-                return self._one_by_one(starts, problem, held, most)
-            going = _Going(self, held, lanes)
-            return run(going, starts, problem, rivals, lanes=lanes, max_steps=most)
-
-        which = np.arange(len(starts)) // each
-        rivals = Rivals(which, np.full(len(starts), np.inf), above)
-        found = fit(vectors, problem, rivals)
-        n = len(self._signal.parameters)
-        if (found.vector[:, :n] == problem.lower[:n]).any():
-            found = onward(fit, found, problem, rivals, self.flat_edges)
-        vector = np.where(moving, found.vector[:, self.place], begin)
-        return found._replace(vector=vector, value=found.value + self._norm(data))
-
-    def hessian(self, vector: np.ndarray, data: Data) -> np.ndarray:
-        """Return the second derivatives of -log likelihood at a vector (size,), (size, size)."""
-        one = self._vectors(np.asarray(vector, float)[None])
-        own = Data(*(np.asarray(x, float)[None] for x in data))
-        there = Data(*(x[0] for x in self._data(own)))
-        n, room, signal = len(self._signal.parameters), self.solver.room, self._signal
-        bent = self.programs.get(
-            "signal, twice differentiated",
-            room,
-            lambda: lambda vector: local(signal, vector[:n], room, bend=True),
-            once=True,
-        )
-        found = np.asarray(self.solver.hessian(one[0], bent(one[0]), there, self._weight))
-        return found[np.ix_(self.place, self.place)]
-
-    @cached_property
-    def flat_edges(self) -> list[FlatEdge]:
-        """Lower bounds of the model's parameters at which its signal has no slope."""
-        start = self._vectors(self.density.vector.init[None])
-        found = []
-        for i, parameter in enumerate(self._signal.parameters):
-            low, init = parameter.bounds[0], parameter.init
-            if not np.isfinite(low) or self.density.vector.fixed[i]:
-                continue
-            there = start.copy()
-            there[0, i] = low
-            slope = np.asarray(self.signal_from(there, False)(there).slope)[0, :, i]
-            if not slope.any():
-                inside = low + _INSIDE * ((init - low) or 1.0)
-                found.append(FlatEdge(i, low, inside))
-        return found
-
-    def _one_by_one(
-        self, starts: np.ndarray, problem: Problem, held: bool, max_steps: int
-    ) -> Minimum:
-        """Fit one after the other by one program of this model."""
-        before, after = self._stages(held)
-        solver = self.solver
-
-        def whole(start: Array, problem: Problem, max_steps: Array) -> Minimum:
-            signal = partial(jax.vmap(after), jax.vmap(before)(start))
-            known = solver.density, solver.where, signal, *solver.empty(1)
-            return newton.minimise(*known, start, problem, max_steps)
-
-        program = self.programs.get("fits, one at a time", held, lambda: whole)
-        found = []
-        for i in range(len(starts)):
-            start, own = taken(starts, problem, np.array([i]))
-            found.append(jax.device_get(program(start, own, max_steps)))
-        return Minimum(*(np.concatenate(x) for x in zip(*found, strict=True)))
-
-    def signal_from(self, start: Any, held: bool) -> Callable[[Any], Local]:
-        """Return the compiled function of vectors (lanes, size) of the solver that says what the
-        signal is there."""
-        held = held and self._signal.thresholds.size > 0
-
-        def program(purpose: str, stage: int) -> Callable[..., Any]:
-            make = lambda: shared(jax.vmap(self._stages(held)[stage]))  # noqa: E731
-            return self.programs.keep(purpose, (self.solver.room, held), make)
-
-        before = program("what stays of a signal", 0)(start) if held else ()
-        return partial(program("signal", 1), before)
-
-    def _stages(self, held: bool) -> tuple[Callable[..., Any], Callable[..., Local]]:
-        """Return what to compute once at a start (size,) of the solver, and how that and a vector
-        (size,) give the signal; `held`: no threshold moves, so their continua are folded once."""
-        n, room, signal = len(self._signal.parameters), self.solver.room, self._signal
-        if not held or not signal.thresholds.size:
-            return (lambda start: ()), (lambda _, vector: local(signal, vector[:n], room))
-        fold, then = signal.in_two_stages()
-        return (
-            lambda start: fold(start[:n]),
-            lambda found, vector: local(then(found), vector[:n], room),
-        )
-
-    def _vectors(self, vectors: np.ndarray) -> np.ndarray:
-        """Return vectors (n, size) as the solver has them."""
-        there = np.tile(self.solver.example.vector.init, (len(vectors), 1))
-        there[:, : self.solver.room] = 0.0
-        there[:, self.place] = vectors
-        return there
-
-    def _data(self, data: Data) -> Data:
-        """Return data sets (n, ...) as the solver has them."""
-        normal = np.tile(self.solver.example.normal[1], (len(data.counts), 1))
-        poisson = np.tile(self.solver.example.poisson[1], (len(data.counts), 1))
-        (own, there), (own_counts, there_counts) = self._normal, self._poisson
-        normal[:, there] = data.normal[:, own]
-        poisson[:, there_counts] = data.poisson[:, own_counts]
-        return Data(data.counts, normal, poisson)
-
-    def _problem(self, data: Data, moving: np.ndarray, tolerance: float) -> Problem:
-        n, size = len(moving), self.solver.example.size
-        floats = np.zeros((n, size), bool)
-        floats[:, self.place] = moving
-        lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
-        lower[self.place], upper[self.place] = self.density.bounds.T
-        centre = np.zeros((n, self.solver.room))
-        centre[:, self._tied[1]] = data.normal[:, self._tied[0]]
-        return Problem(self._data(data), floats, lower, upper, centre, self._weight, tolerance)
-
-    def _norm(self, data: Data) -> np.ndarray:
-        """Return what of -log likelihood no parameter changes, (n,)."""
-        observed = np.asarray(self.density.data_distribution.norm(data.counts))
-        poisson = np.asarray(auxiliary_norm(data.poisson)).sum(axis=-1)
-        return np.asarray(observed + poisson + normal_norm(self.density.normal[2]))
-
-
-class _Going:
-    """Fits of one analysis under way (`lanes.Going`): the signal, the matrices, the step."""
-
-    def __init__(self, fits: Fits, held: bool, lanes: int) -> None:
-        self._fits, self._solver, self._held = fits, fits.solver, held
-        self._state, self._metric = placed(self._solver.empty(lanes), lanes)
-        self._signal: Any = None
-        self._problem: Any = None
-
-    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
-        self._problem = problem
-        self._state = self._solver.begin(self._state, fresh, start, problem)
-        self._signal = self._fits.signal_from(start, self._held)
-
-    def step(self) -> State:
-        there = self._signal(self._state.trial)
-        stale = np.flatnonzero(self._state.stale)
-        # A few at a time: most go on with the matrix they have.
-        lanes = len(self._state.stale)
-        few = max(lanes // 4, 1)
-        for first in range(0, len(stale), few):
-            some = np.resize(stale[first : first + few], few)
-            known = self._problem, there, self._state, self._metric, some
-            self._metric = self._solver.measure(*known)
-        self._state = self._solver.step(self._problem, there, self._metric, self._state)
-        return self._state
-
-
-def idle_at_best(
-    density: LogDensity, vectors: np.ndarray, data: Data, moving: np.ndarray
-) -> np.ndarray:
-    """Put the nuisances that act on nothing where their constraints have them, in vectors (n,
-    size): no step sees them."""
-    for (index, _, width), measured, counted in (
-        (density.normal, data.normal, False),
-        (density.poisson, data.poisson, True),
-    ):
-        at = np.flatnonzero(np.isin(index, density.idle))
-        if at.size:
-            which = index[at]
-            centre = measured[:, at] / (width[at] if counted else 1.0)
-            centre = np.clip(centre, *density.bounds[which].T)
-            vectors[:, which] = np.where(moving[:, which], centre, vectors[:, which])
-    return vectors
-
-
-def fits_of(analysis: Analysis) -> Fits:
-    """Return the fits of an analysis, made once."""
-    with _lock:
-        if analysis not in _known:
-            _known[analysis] = Fits(analysis)
-        return _known[analysis]
-
-
-def _with_new_signal(part: Part) -> Part:
-    """Return a measurement with room for a signal that is not the standard model's."""
-    if part.has_new or not part.responses:
-        return part
-    measurement = part.measurement
-    pdf = Part.compiled(measurement).with_signal(
-        measurement.signal, new=True, without=measurement.form_factor_modifiers
-    )
-    return replace(part, pdf=pdf, has_new=True)
 
 
 def _room(n: int) -> int:
@@ -373,23 +132,14 @@ def _room(n: int) -> int:
     return next(room for room in (1, *(4 * 3**i for i in range(20))) if room >= n)
 
 
-def _positions(
-    own: np.ndarray, there: np.ndarray, place: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which constraints of an analysis the solver has, and where."""
-    known = {int(entry): i for i, entry in enumerate(there)}
-    found = [(i, known[int(place[e])]) for i, e in enumerate(own) if int(place[e]) in known]
-    pairs = np.array(found, int).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
-_known: weakref.WeakKeyDictionary[Analysis, Fits] = weakref.WeakKeyDictionary()
 _solvers: OrderedDict[str, Solver] = OrderedDict()
 _lock = threading.RLock()
 
 
-def _solver(parts: tuple[Part, ...], results: Results, room: int) -> Solver:
-    """Return the solver of measurements of this content, made once."""
+def solver_of(parts: tuple[Part, ...], results: Results, parameters: int) -> Solver:
+    """Return the solver of measurements of this content with room for so many parameters of a
+    model, made once."""
+    room = _room(parameters)
     key = _digest(parts, results, room)
     with _lock:
         if key not in _solvers:

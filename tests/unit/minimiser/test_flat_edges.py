@@ -7,7 +7,7 @@ import pytest
 
 import bknn
 from bknn import inference, models
-from bknn.inference.minimiser.solver import fits_of
+from bknn.inference.minimiser.fits_of_analysis import fits_of
 
 from .. import small
 

@@ -12,7 +12,7 @@ from bknn import inference, models
 from bknn.analysis.analysis import Data
 from bknn.inference.fits.fit import compiled
 from bknn.inference.minimiser import solver
-from bknn.inference.minimiser.solver import fits_of
+from bknn.inference.minimiser.fits_of_analysis import fits_of
 from bknn.inference.minimiser.tangent import local
 from bknn.parameters import Parameter
 
