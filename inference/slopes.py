@@ -27,7 +27,8 @@ def rates_of_many(analysis: Analysis) -> Program:
 def rates_and_slopes(analysis: Analysis, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the expectations (bins,) at a flat vector, and their gradients (bins, size)."""
     density = analysis.density
-    program = analysis.programs.get("rates and slopes", None, lambda: density.derivatives)
+    make = lambda: density.derivatives  # noqa: E731
+    program = analysis.programs.get("rates and slopes", None, make, once=True)
     found, shared, local = (np.asarray(x) for x in program(np.asarray(vector, float)))
     structure, result = analysis.structure, np.zeros((analysis.n_bins, analysis.size))
     np.add.at(result.T, structure.shared, shared.T)

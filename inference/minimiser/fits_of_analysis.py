@@ -115,6 +115,21 @@ class Fits:
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
+    def gradient(self, vectors: np.ndarray, data: Data, held: np.ndarray) -> np.ndarray:
+        """Return the derivatives of -log likelihood at vectors (n, size), of one data set.
+
+        Only those with respect to `held` entries count: without thresholds among these, a signal
+        is folded once.
+        """
+        n = len(vectors)
+        there = self._vectors(vectors)
+        every = Data(*(np.tile(np.asarray(x, float), (n, 1)) for x in data))
+        problem = self._problem(every, np.zeros(vectors.shape, bool), 0.0)
+        there, problem = placed((there, problem), n)
+        still = not np.isin(self._signal.thresholds, held).any()
+        signal = self.signal_from(there, still)(there)
+        return np.asarray(self.solver.gradient(problem, signal, there))[:, self.place]
+
     def hessian(self, vector: np.ndarray, data: Data) -> np.ndarray:
         """Return the second derivatives of -log likelihood at a vector (size,), (size, size)."""
         one = self._vectors(np.asarray(vector, float)[None])

@@ -312,12 +312,7 @@ def _evaluate(
     def one(vector: Array, data: Data, moving: Array, signal: Local, centre: Array) -> Any:
         density = given(signal)
         vector = settler(density, (problem.lower, problem.upper))(vector, data, moving)
-
-        def objective(x: Array) -> Array:
-            own = x[: len(centre)] - centre
-            tied = 0.5 * jnp.sum(problem.weight * own**2)
-            return tied - density.log_shape(x, data, beyond=True)
-
+        objective = _objective(density, data, centre, problem.weight)
         value, gradient = jax.value_and_grad(objective)(vector)
         return vector, value, take(gradient, where.rest)
 
@@ -325,6 +320,28 @@ def _evaluate(
         vector, problem.data, problem.moving, signal, problem.centre
     )
     return found
+
+
+def gradient(given: Given, problem: Problem, signal: Local, vector: Array) -> Array:
+    """Return the derivatives of -log likelihood at vectors (fits, size) where the signal is known,
+    with respect to all entries (fits, size)."""
+
+    def one(vector: Array, data: Data, signal: Local, centre: Array) -> Array:
+        return jax.grad(_objective(given(signal), data, centre, problem.weight))(vector)
+
+    return jax.vmap(one)(vector, problem.data, signal, problem.centre)
+
+
+def _objective(
+    density: LogDensity, data: Data, centre: Array, weight: Array
+) -> Callable[[Array], Array]:
+    """Return -log likelihood, but for terms without parameters, as a function of a vector."""
+
+    def objective(x: Array) -> Array:
+        tied = 0.5 * jnp.sum(weight * (x[: len(centre)] - centre) ** 2)
+        return tied - density.log_shape(x, data, beyond=True)
+
+    return objective
 
 
 def _aim(

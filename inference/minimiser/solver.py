@@ -45,9 +45,9 @@ class Solver:
         density: the log density where the signal is known near a point; its vector has room for the
             parameters of a model, and all nuisances of the measurements after them.
         where: how these enter.
-        programs: `begin`, `measure` and `step` of `newton`, and the Hessian, compiled; they are
-            made of the measurements alone, so a checksum of these (`content`) finds them again in
-            later runs.
+        programs: `begin`, `measure`, `step`, `gradient` of `newton` and the Hessian, compiled. They
+            are made of the measurements alone, so a checksum of these (`content`) finds them again
+            in later runs.
     """
 
     def __init__(self, parts: tuple[Part, ...], results: Results, room: int, content: str) -> None:
@@ -93,6 +93,11 @@ class Solver:
     def step(self) -> Program:
         """`newton.step`, compiled."""
         return self._shared("step of fits", partial(newton.step, self.density, self.where))
+
+    @property
+    def gradient(self) -> Program:
+        """`newton.gradient`, compiled."""
+        return self._shared("gradient", partial(newton.gradient, self.density))
 
     def _shared(self, purpose: str, function: Callable[..., Any]) -> Program:
         make = lambda: Shared(function, self._lasting(purpose))  # noqa: E731

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors
@@ -17,9 +16,9 @@ from bknn.inference.fits.fit import checked_data, compiled, starting_points, sta
 from bknn.inference.fits.position_scan import depends
 from bknn.inference.fits.result import FitResult
 from bknn.inference.fits.secondary_minima import distinct, mirrored, own_entries, scattered
+from bknn.inference.minimiser.fits_of_analysis import fits_of
 from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE, UNDETERMINED, Minimum
 from bknn.inference.pieces import Progress, Work
-from bknn.programs import Program
 
 #: Minima whose -2 log L differ by less are the same minimum.
 DISTINCT = 1e-4
@@ -380,14 +379,14 @@ def _minimise(
 
 
 def _slopes(analysis: Analysis, data: Data, held: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    thresholds = analysis.thresholds
-    program = _slope(analysis, bool(thresholds.size) and not np.isin(thresholds, held).any())
+    """Return the derivatives of -2 log L with respect to what is held (n, held), at vectors."""
+    fits = fits_of(analysis)
     result = np.zeros((len(vectors), len(held)))
     for first in range(0, len(vectors), many.FEW):
         part = vectors[first : first + many.FEW]
         filled = np.concatenate([part, np.repeat(part[-1:], many.FEW - len(part), axis=0)])
-        found = program(filled, data, held)
-        result[first : first + many.FEW] = np.asarray(found)[: len(part)]
+        found = 2 * fits.gradient(filled, data, held)
+        result[first : first + many.FEW] = found[: len(part), held]
     return result
 
 
@@ -399,24 +398,3 @@ def _lowest(found: Minimum) -> np.ndarray:
     """
     value = np.where(np.isfinite(found.value), 2 * found.value, np.inf)
     return np.argmin(np.where(found.outcome == CONVERGED, value, value + _LOWER), axis=1)
-
-
-def _slope(analysis: Analysis, held: bool) -> Program:
-    """The compiled derivative of -2 log L with respect to some entries of vectors.
-
-    `held`: no threshold is among the entries.
-    """
-    density = analysis.density
-
-    def one(vector: Array, data: Data, index: Array) -> Array:
-        here = density
-        if held:
-            before, then = density.holding_thresholds()
-            here = then(before(vector))
-        return jax.jacfwd(lambda x: -2 * here.log_shape(vector.at[index].set(x), data))(
-            vector[index]
-        )
-
-    return analysis.programs.get(
-        "slopes of -2 log L", held, lambda: jax.vmap(one, in_axes=(0, None, None))
-    )
