@@ -26,7 +26,8 @@ def main() -> None:
         ["fit", "resonance", "--out", "DIR"],
     ):
         with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as out:
-            environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+            environment = {**os.environ, "XDG_CACHE_HOME": cache}
+            environment.pop("JAX_COMPILATION_CACHE_DIR", None)
             command = [program, *(out if a == "DIR" else a for a in arguments)]
             times = []
             for _ in range(2):

@@ -188,12 +188,18 @@ class Programs:
         purpose: str,
         structure: Hashable,
         make: Callable[[], Sequence[Callable[..., Any]]],
+        *,
+        once: Sequence[str] = (),
     ) -> tuple[Program, ...]:
-        """Return several compiled functions that are made together, as `get` does one."""
+        """Return several compiled functions that are made together, as `get` does one; `once` are
+        the names of those that run a few times only."""
 
         def compiled() -> tuple[Program, ...]:
             names = [(f"{purpose}: {f.__name__}", f) for f in make()]
-            return tuple(Program(name, structure, _compiled(name, f)) for name, f in names)
+            return tuple(
+                Program(name, structure, _compiled(name, f, f.__name__ in once))
+                for name, f in names
+            )
 
         return self._found((purpose, structure), compiled)
 

@@ -79,6 +79,7 @@ def nested(
         "nested sampling",
         (log_weight.structure, size, steps, at_a_time),
         lambda: _programs(log_weight.function, size, steps, at_a_time),
+        once=("start",),
     )
     key, first = jax.random.split(jax.random.PRNGKey(seed))
     state = start(jax.random.normal(first, (live, size)), *frame)

@@ -45,7 +45,10 @@ class Nuts:
 
     def __init__(self, log_weight: LogWeight, *, warmup: int) -> None:
         self._start, self._advance = log_weight.programs.together(
-            "NUTS", (log_weight.structure, warmup), lambda: _programs(log_weight.function, warmup)
+            "NUTS",
+            (log_weight.structure, warmup),
+            lambda: _programs(log_weight.function, warmup),
+            once=("start",),
         )
 
     def start(self, key: Array, w: np.ndarray, *frame: Any) -> Any:
@@ -61,8 +64,11 @@ class Nuts:
 
 
 def _programs(log_weight: Callable[..., Array], warmup: int) -> tuple[Callable[..., Any], ...]:
+    # Traced once, though the sampler calls it in several places.
+    traced = jax.jit(log_weight)
+
     def potential(*frame: Any) -> Any:
-        return lambda w: 0.5 * jnp.sum(w**2) - log_weight(w, *frame)
+        return lambda w: 0.5 * jnp.sum(w**2) - traced(w, *frame)
 
     initial, sampled = hmc(potential_fn_gen=potential, algo="NUTS")
 

@@ -85,6 +85,7 @@ class Ladder:
             "tempering",
             (log_weight.structure, warmup, rungs),
             lambda: _programs(log_weight.function, self.warmup, rungs),
+            once=("evaluate",),
         )
 
     def start(self, key: Array, w: np.ndarray, *frame: Any) -> State:

@@ -238,7 +238,9 @@ def linearisation(coordinates: Coordinates, observed: ArrayLike) -> Linearise:
     def run(z: Array, counts: Array, values: Values) -> tuple[Array, ...]:
         return slopes.at(lambda z: chart.natural(z, values), counts, z)[:4]
 
-    program = analysis.programs.get("slopes of a posterior", chart.structure, lambda: run)
+    program = analysis.programs.get(
+        "slopes of a posterior", chart.structure, lambda: run, once=True
+    )
 
     def linearise(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         value, gradient, *found = program(z, counts, values)
