@@ -79,16 +79,16 @@ class Program:
     def ahead(self, *args: Any) -> None:
         """Begin to compile for arguments of such shapes, where a core is idle; calls wait for it.
 
-        Args:
-            args: arrays, or `jax.ShapeDtypeStruct`; several devices would share them otherwise.
+        Nothing is done where several devices share the arguments: how, they alone know.
         """
         if cores() > 1 and jax.device_count() == 1:
             self._ahead = _IDLE.submit(self._counted, prepare, (self._run, args), {})
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        if self._ahead is not None:
+        ahead = self._ahead
+        if ahead is not None:
             # What went wrong there goes wrong here again.
-            self._ahead.exception()
+            ahead.exception()
             self._ahead = None
         if self.calls:
             return self._timed(args, named)

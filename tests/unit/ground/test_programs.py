@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -205,3 +206,45 @@ def test_work_that_takes_long_says_once_that_it_compiles(monkeypatch, caplog):
 def test_short_work_says_nothing(caplog):
     Programs().get("square", None, square)(np.array(2.0))
     assert not caplog.records
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_what_is_compiled_ahead_is_compiled_once(monkeypatch, once):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr(programs, "cores", lambda: 2)
+    calls = []
+
+    def traced(x):
+        calls.append(threading.current_thread())
+        return jnp.sum(x**2)
+
+    program = Programs().get("sum of squares", None, lambda: traced, once=once)
+    program.ahead(jax.ShapeDtypeStruct((4,), float))
+    assert float(program(np.arange(4.0))) == 14.0
+    assert (program.calls, program.compilations) == (1, 1)
+    assert calls[0] is not threading.current_thread()
+    assert len(calls) == 1
+
+
+def test_what_fails_ahead_fails_when_it_is_called(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr(programs, "cores", lambda: 2)
+
+    def wrong(x):
+        raise ZeroDivisionError("of its own")
+
+    program = Programs().get("nothing", None, lambda: wrong)
+    program.ahead(np.arange(4.0))
+    with pytest.raises(ZeroDivisionError, match="of its own"):
+        program(np.arange(4.0))
+
+
+def test_threads_wait_for_what_is_compiled_ahead(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr(programs, "cores", lambda: 2)
+    program = Programs().get("sines", None, lambda: lambda x: jnp.sin(x) * jnp.cos(x))
+    program.ahead(np.arange(4.0))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(program, [np.arange(4.0)] * 64))
+    assert all(np.array_equal(x, found[0]) for x in found)
+    assert program.compilations == 1
