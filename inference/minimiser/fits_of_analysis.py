@@ -21,9 +21,9 @@ from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.counts import Part
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import newton
-from bknn.inference.minimiser.flat_edges import FlatEdge, onward
+from bknn.inference.minimiser.flat_edges import FlatEdge, onward, settled
 from bknn.inference.minimiser.lanes import Rivals, run, taken
-from bknn.inference.minimiser.newton import Minimum, Problem, State
+from bknn.inference.minimiser.newton import EXHAUSTED, STALLED, Minimum, Problem, State
 from bknn.inference.minimiser.solver import solver_of
 from bknn.inference.minimiser.tangent import Local, local
 from bknn.inference.sharing import Shared, placed
@@ -112,6 +112,8 @@ class Fits:
         n = len(self._signal.parameters)
         if (found.vector[:, :n] == problem.lower[:n]).any():
             found = onward(fit, found, problem, rivals, self.flat_edges)
+        if np.isin(found.outcome, (STALLED, EXHAUSTED)).any():
+            found = settled(fit, found, problem, rivals, self.flat_zeros)
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
@@ -153,19 +155,28 @@ class Fits:
     @cached_property
     def flat_edges(self) -> list[FlatEdge]:
         """Lower bounds of the model's parameters at which its signal has no slope."""
-        start = self._vectors(self.density.vector.init[None])
-        found = []
-        for i, parameter in enumerate(self._signal.parameters):
-            low, init = parameter.bounds[0], parameter.init
-            if not np.isfinite(low) or self.density.vector.fixed[i]:
-                continue
-            there = start.copy()
-            there[0, i] = low
-            slope = np.asarray(self.signal_from(there, False)(there).slope)[0, :, i]
-            if not slope.any():
-                inside = low + _INSIDE * ((init - low) or 1.0)
-                found.append(FlatEdge(i, low, inside))
-        return found
+        return [
+            FlatEdge(i, low, low + _INSIDE * ((p.init - low) or 1.0))
+            for i, p in enumerate(self._signal.parameters)
+            if np.isfinite(low := p.bounds[0]) and self._flat(i, low)
+        ]
+
+    @cached_property
+    def flat_zeros(self) -> list[FlatEdge]:
+        """Zeros between the bounds of the model's parameters at which its signal has no slope."""
+        return [
+            FlatEdge(i, 0.0, _INSIDE * (p.init or 1e-3 * p.bounds[1]))
+            for i, p in enumerate(self._signal.parameters)
+            if p.bounds[0] < 0.0 < p.bounds[1] and self._flat(i, 0.0)
+        ]
+
+    def _flat(self, i: int, value: float) -> bool:
+        """Whether the signal has no slope at a value of a parameter, the others at their starts."""
+        if self.density.vector.fixed[i]:
+            return False
+        there = self._vectors(self.density.vector.init[None])
+        there[0, i] = value
+        return not np.asarray(self.signal_from(there, False)(there).slope)[0, :, i].any()
 
     def _one_by_one(
         self, starts: np.ndarray, problem: Problem, held: bool, max_steps: int

@@ -23,8 +23,19 @@ def target():
     return bknn.Analysis(model, small.measurement())
 
 
-def test_which_edges_are_flat(target):
+@pytest.fixture(scope="module")
+def two_signs():
+    model = models.from_spectrum(
+        lambda q2, a, b: (a + 0.05 * b**2 * q2) * 1e-7,
+        {"a": (1.0, 0.0, 50.0), "b": (1.0, -5000.0, 5000.0)},
+    )
+    return bknn.Analysis(model, small.measurement())
+
+
+def test_which_edges_are_flat(target, two_signs):
     assert [(edge.entry, edge.at) for edge in fits_of(target).flat_edges] == [(0, 0.0), (1, 0.0)]
+    assert fits_of(two_signs).flat_edges == []
+    assert [(zero.entry, zero.at) for zero in fits_of(two_signs).flat_zeros] == [(1, 0.0)]
     line = bknn.Analysis(models.load("signal-strength"), small.measurement())
     assert fits_of(line).flat_edges == []
 
@@ -49,6 +60,21 @@ def test_a_minimum_at_zero_stays(target):
     found = inference.fit(target, data=data._replace(counts=counts))
     assert found.params["b"] == 0.0
     assert found.converged
+
+
+@pytest.mark.parametrize("init", [{}, {"b": -8.0}, {"b": 1e-3}, {"b": 0.0}])
+def test_a_minimum_at_zero_between_bounds(init, two_signs):
+    """No step from b > 0 ends at 0: it leads across, and the next one back."""
+    vector = np.array(two_signs.init_vector)
+    vector[[two_signs.index("a"), two_signs.index("b")]] = 6.0, 0.0
+    data = inference.asimov(two_signs, vector)
+    counts = np.array(data.counts)
+    counts[-1] *= 0.7
+    data = data._replace(counts=counts)
+    found = inference.fit(two_signs, data=data, init=init)
+    assert found.converged, found.status
+    at_zero = inference.fit(two_signs, data=data, fixed={"b": 0.0})
+    assert found.twice_nll == pytest.approx(float(at_zero.twice_nll), abs=1e-8)
 
 
 def test_a_start_far_above_another_of_its_fit_is_left_at_its_edge(target):
