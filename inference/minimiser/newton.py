@@ -281,9 +281,8 @@ def minimise(
         where: how the parameters enter.
         signal: what the signal is at vectors (fits, size).
         room, metric: for the state of the fits and their Fisher matrices (`empty`).
-        start: where (fits, size).
+        start, max_steps: where (fits, size), and evaluations, at most.
         problem: what stays the same.
-        max_steps: evaluations, at most.
     """
 
     every = jnp.arange(len(start))
