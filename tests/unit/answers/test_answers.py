@@ -301,7 +301,7 @@ def answers(analysis) -> dict[str, Answer]:
             ("sm", "scalar"),
             tuple(analysis.measurements),
             (),
-            "rule",
+            "statistical",
             np.array([1.0]),
             {"sm": {}, "scalar": {"mass": 2.0}},
             {"scalar": fit},
