@@ -39,6 +39,7 @@ class SignalLike(Protocol):
     def results(self) -> Results: ...
     def __call__(self, physics: Array) -> Expectations: ...
     def slopes(self, physics: Array) -> Expectations: ...
+    def with_slopes(self, physics: Array) -> tuple[Expectations, Expectations]: ...
     def strength(self, physics: Array) -> Array: ...
 
 
@@ -128,14 +129,20 @@ class Signal:
 
     def slopes(self, physics: Array) -> Expectations:
         """Return the derivatives with respect to the parameters of the model (n,)."""
+        return self.with_slopes(physics)[1]
+
+    def with_slopes(self, physics: Array) -> tuple[Expectations, Expectations]:
+        """Return factors and expectations, and their derivatives with respect to the parameters of
+        the model (n,)."""
         index = self.thresholds
         if not index.size:
-            return jax.jacfwd(self)(physics)
+            return _with_slopes(self, physics)
         # Shapes of a continuum cost more than their sum, but are free of most parameters.
         held = physics[index]
         by_physics = jax.jacfwd(lambda x: self(x, held))(physics)
-        by_held = jax.jacfwd(lambda x: self(physics.at[index].set(x)))(held)
-        return jax.tree.map(lambda all_, own: all_.at[..., index].add(own), by_physics, by_held)
+        value, by_held = _with_slopes(lambda x: self(physics.at[index].set(x)), held)
+        slopes = jax.tree.map(lambda all_, own: all_.at[..., index].add(own), by_physics, by_held)
+        return value, slopes
 
     def in_two_stages(
         self,
@@ -182,8 +189,18 @@ class HeldSignal:
 
     def slopes(self, physics: Array) -> Expectations:
         """Return the derivatives with respect to the parameters of the model (n,)."""
-        return jax.jacfwd(self.expectations)(physics)
+        return self.with_slopes(physics)[1]
+
+    def with_slopes(self, physics: Array) -> tuple[Expectations, Expectations]:
+        """As of the signal itself."""
+        return _with_slopes(self.expectations, physics)
 
     def strength(self, physics: Array) -> Array:
         """As of the signal itself."""
         return self.signal.strength(physics)
+
+
+def _with_slopes(f: Callable[[Array], Expectations], x: Array) -> tuple[Expectations, Expectations]:
+    """Return a function and its derivatives, traced once."""
+    slopes, value = jax.jacfwd(lambda x: (f(x),) * 2, has_aux=True)(x)
+    return value, slopes

@@ -63,8 +63,8 @@ class Fits:
         self._normal = _positions(analysis.normal[0], solver.example.normal[0], self.place)
         self._poisson = _positions(analysis.poisson[0], solver.example.poisson[0], self.place)
         self._signal = analysis.signal
-        #: Fits that were alone.
-        self._alone = 0
+        #: Fits that were alone, and how many went in step last.
+        self._alone, self._lanes = 0, 1
 
     def minimise(
         self,
@@ -97,6 +97,7 @@ class Fits:
         if lanes == 1 and not self._alone:
             self.bent.ahead(vectors[0])
         self._alone += lanes == 1
+        self._lanes = lanes
 
         def fit(
             starts: np.ndarray, problem: Problem, rivals: Rivals, most: int = max_steps
@@ -174,8 +175,10 @@ class Fits:
         """Whether the signal has no slope at a value of a parameter, the others at their starts."""
         if self.density.vector.fixed[i]:
             return False
-        there = self._vectors(self.density.vector.init[None])
-        there[0, i] = value
+        # On as many lanes as fits are, for which it is compiled.
+        there = self._vectors(np.tile(self.density.vector.init, (self._lanes, 1)))
+        there[:, i] = value
+        there = placed(there, self._lanes)
         return not np.asarray(self.signal_from(there, False)(there).slope)[0, :, i].any()
 
     def _one_by_one(

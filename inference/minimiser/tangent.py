@@ -64,15 +64,17 @@ def local(signal: SignalLike, physics: Array, room: int, *, bend: bool = False) 
         alone = any(p.pdf.signal_strength is not None and not p.responses for p in signal.parts)
         return signal.strength(x)[None] if alone else jnp.zeros(1)
 
-    def both(f: Any, g: Any, axes: int) -> Array:
-        rest = jnp.pad(g(physics), ((0, 0), *(((0, more),) * axes)))
-        return jnp.concatenate([filled(f(physics), axes), rest])
+    def both(found: Expectations, f: Any, axes: int) -> Array:
+        rest = jnp.pad(f(physics), ((0, 0), *(((0, more),) * axes)))
+        return jnp.concatenate([filled(found, axes), rest])
 
+    value, slopes = signal.with_slopes(physics)
+    bends = jax.jacfwd(signal.slopes)(physics) if bend else None
     return Local(
         jnp.pad(physics, (0, more)),
-        both(signal, strength, 0),
-        both(signal.slopes, jax.jacfwd(strength), 1),
-        both(jax.jacfwd(signal.slopes), jax.jacfwd(jax.jacfwd(strength)), 2) if bend else None,
+        both(value, strength, 0),
+        both(slopes, jax.jacfwd(strength), 1),
+        None if bends is None else both(bends, jax.jacfwd(jax.jacfwd(strength)), 2),
     )
 
 
@@ -111,6 +113,10 @@ class Tangent:
     def slopes(self, physics: Array) -> Expectations:
         """Return the derivatives with respect to the parameters (p,), at the point itself."""
         return self._split(self.at.slope)
+
+    def with_slopes(self, physics: Array) -> tuple[Expectations, Expectations]:
+        """Return the values, and the derivatives at the point itself."""
+        return self(physics), self.slopes(physics)
 
     def strength(self, physics: Array) -> Array:
         """Return the multiple of the template where there are no densities."""
