@@ -167,11 +167,12 @@ def test_few_fits_share_the_program_of_many():
         return stand_in(starts, data, moving)
 
     program, moving = many.program(noted), np.ones(2, bool)
-    for n in (1, 2, 5, 31, 32, 33, 100, 128):
+    for n in (1, 2, 5, 33, many.FEW):
         many.run(program, np.zeros((n, 1, 2)), data_of(np.zeros(n)), moving)
-    assert sizes == [1, 32, 128]
-    many.run(program, np.zeros((3, 1, 2)), data_of(np.zeros(3)), moving, fill=128)
-    assert sizes == [1, 32, 128]
+    assert sizes == [1, many.FEW]
+    many.run(program, np.zeros((1, 1, 2)), data_of(np.zeros(1)), moving, fill=many.FEW)
+    many.run(program, np.zeros((500, 1, 2)), data_of(np.zeros(500)), moving, chunk=many.FEW // 2)
+    assert sizes == [1, many.FEW]
 
 
 def test_a_start_that_is_far_behind_is_given_up():
@@ -182,7 +183,8 @@ def test_a_start_that_is_far_behind_is_given_up():
     starts, moving, _ = starting_points(target, {"branching_ratio": 5e-6}, {})
     program = compiled(target)
     best, minima = many.run(program, starts, target.data, moving, chunk=8)
-    every, _ = many.run(program, starts, target.data, moving, chunk=8, every=True)
+    ends = {"every": True, "above": np.inf}
+    every, _ = many.run(program, starts, target.data, moving, chunk=8, **ends)
     assert np.isin(every.outcome, (CONVERGED, STALLED)).all()
     np.testing.assert_allclose(best.value, every.value.min(axis=1), atol=1e-9)
     given_up = minima[0] > every.value[0] + 1e-6
