@@ -30,6 +30,7 @@ from bknn.inference.sharing import Shared, placed
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
 from bknn.programs import Program
 
+#: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
 #: calling it.
 _OFTEN = 100
 
