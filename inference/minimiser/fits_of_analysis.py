@@ -23,7 +23,7 @@ from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import newton
 from bknn.inference.minimiser.flat_edges import FlatEdge, onward, settled
 from bknn.inference.minimiser.lanes import Rivals, run, taken
-from bknn.inference.minimiser.newton import EXHAUSTED, STALLED, Minimum, Problem, State
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, STALLED, Minimum, Problem, State
 from bknn.inference.minimiser.solver import solver_of
 from bknn.inference.minimiser.tangent import Local, local
 from bknn.inference.sharing import Shared, placed
@@ -36,6 +36,11 @@ _OFTEN = 100
 
 #: How far inside of a flat edge a fit is looked at, in units of where it starts.
 _INSIDE = 0.01
+
+
+#: So near a flat edge, in the same units, nothing tells a fit from one at the edge: what changes
+#: goes with the square.
+_SAME = 1e-10
 
 
 class Fits:
@@ -112,7 +117,13 @@ class Fits:
         rivals = Rivals(which, np.full(len(starts), np.inf), above)
         found = fit(vectors, problem, rivals)
         n = len(self._signal.parameters)
-        if (found.vector[:, :n] == problem.lower[:n]).any():
+        scale = np.array([p.init for p in self._signal.parameters]) - problem.lower[:n]
+        near = np.where(np.isfinite(scale), _SAME * np.abs(scale), 0.0)
+        at_edge = found.vector[:, :n] - problem.lower[:n] <= near
+        if at_edge.any():
+            for i in (edge.entry for edge in self.flat_edges):
+                there = at_edge[:, i] & problem.moving[:, i] & (found.outcome == CONVERGED)
+                found.vector[there, i] = problem.lower[i]
             found = onward(fit, found, problem, rivals, self.flat_edges)
         if np.isin(found.outcome, (STALLED, EXHAUSTED)).any():
             found = settled(fit, found, problem, rivals, self.flat_zeros)
