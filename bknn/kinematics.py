@@ -1,17 +1,33 @@
 """Relativistic kinematics of a two-body (or quasi two-body) decay.
 
 All functions are pure, work on arrays of any shape and keep finite gradients at the edge of
-phase space, where a plain square root has none.
+phase space, where a plain square root has none. Of numbers that are not traced they are NumPy's, so
+that what is constant in a compiled program is a constant of it, not computed in it.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 
-def safe_sqrt(x: ArrayLike) -> Array:
+def known(*numbers: Any) -> bool:
+    """Return whether no number (or none of those in a pytree) is traced."""
+    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(numbers))
+
+
+def numpy_for(*numbers: Any) -> ModuleType:
+    """Return NumPy if no number is traced, else jax.numpy."""
+    return np if known(*numbers) else jnp
+
+
+def safe_sqrt(x: Any) -> Array:
     """Return sqrt(x) for x > 0 and 0 for x <= 0, there with gradient 0 (not infinity).
 
     Multiply it with something that vanishes at the threshold as well and the gradient of the
@@ -20,10 +36,11 @@ def safe_sqrt(x: ArrayLike) -> Array:
     >>> float(safe_sqrt(4.0)), float(safe_sqrt(-1.0))
     (2.0, 0.0)
     """
-    x = jnp.asarray(x)
+    xp: Any = numpy_for(x)
+    x = xp.asarray(x)
     nothing = x <= 0  # asked this way round, so that NaN stays NaN
     # Two wheres: the inner one keeps the derivative of the square root away from x <= 0.
-    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, x)))
+    return xp.where(nothing, 0.0, xp.sqrt(xp.where(nothing, 1.0, x)))
 
 
 def kallen(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
@@ -42,7 +59,8 @@ def endpoint(mass_parent: ArrayLike, mass_daughter: ArrayLike) -> Array:
     >>> round(float(endpoint(5.279495, 0.4956440)), 4)
     22.8852
     """
-    return (jnp.asarray(mass_parent) - jnp.asarray(mass_daughter)) ** 2
+    xp: Any = numpy_for(mass_parent, mass_daughter)
+    return (xp.asarray(mass_parent) - xp.asarray(mass_daughter)) ** 2
 
 
 def momentum(mass_parent: ArrayLike, mass_daughter: ArrayLike, q2: ArrayLike) -> Array:
@@ -56,8 +74,9 @@ def momentum(mass_parent: ArrayLike, mass_daughter: ArrayLike, q2: ArrayLike) ->
     >>> round(float(momentum(5.0, 1.0, 0.0)), 6)
     2.4
     """
-    mass_parent, q2 = jnp.asarray(mass_parent), jnp.asarray(q2)
-    threshold = (mass_parent + jnp.asarray(mass_daughter)) ** 2
+    xp: Any = numpy_for(mass_parent, mass_daughter, q2)
+    mass_parent, q2 = xp.asarray(mass_parent), xp.asarray(q2)
+    threshold = (mass_parent + xp.asarray(mass_daughter)) ** 2
     room = endpoint(mass_parent, mass_daughter) - q2
     # The factorised Kallen function has no cancellation near the endpoint; the second factor
     # is clipped because the product is positive again above (mass_parent + mass_daughter)^2.

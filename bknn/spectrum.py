@@ -12,13 +12,10 @@ is jitted, differentiated, or mapped over masses and branching ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -83,6 +80,23 @@ class Shapes(eqx.Module):
     functions: Callable[[Any], Any] = eqx.field(static=True)
 
 
+class Family(NamedTuple):
+    """Continua that are one function at different numbers, as those of K+ and K0 at their masses.
+
+    Attributes:
+        name: the same for all continua of a model, at the same parameters, that are this function.
+        numbers: of one of them, a pytree of numbers.
+        density: function of numbers and q2 (GeV^2, shape (n,)), dBR/dq2.
+        shapes: returns weights (k,), the same at all numbers, and a function of numbers and q2, the
+            shapes (k, n); None if the continuum is no sum of shapes.
+    """
+
+    name: Hashable
+    numbers: Any
+    density: Callable[[Any, Any], Array]
+    shapes: Callable[[], tuple[Array, Callable[[Any, Any], Array]]] | None
+
+
 class Continuum(eqx.Module):
     """A function of q2 together with what is known about it.
 
@@ -99,6 +113,8 @@ class Continuum(eqx.Module):
             are fixed: the response folds each of them once, when it is compiled, and a spectrum
             costs n multiplications a fit bin. With one they know a mass, and take the place of the
             density only where they are folded once for many spectra.
+        family: others that are the same function: what evaluates them all (`bknn.prediction.
+            at_once`) compiles it once.
 
     Called, it is its density.
 
@@ -115,6 +131,7 @@ class Continuum(eqx.Module):
     density: Callable[[Array], Array]
     threshold: ArrayLike | None = None
     shapes: Callable[[], Shapes] | None = None
+    family: Family | None = None
 
     def __check_init__(self) -> None:
         if not callable(self.density):
@@ -204,74 +221,6 @@ class Spectrum(eqx.Module):
             continuum=_Sum(parts) if len(parts) > 1 else (parts[0] if parts else None),
             lines=self.lines + other.lines,
         )
-
-
-_T = TypeVar("_T")
-
-
-def at_once(spectrum: Spectrum, uses: Sequence[Callable[[Spectrum], _T]]) -> list[_T]:
-    """Return what several uses make of a spectrum, its continua evaluated once for all of them.
-
-    A continuum is the largest part of a compiled program; evaluated at the q2 of all uses together
-    it is there once. Each use is called twice: to hear at which q2 it needs the continua, which
-    must not depend on their values, and with the values.
-
-    Args:
-        spectrum: of one decay.
-        uses: pure functions of a spectrum.
-
-    >>> from bknn.spectrum import Spectrum, at_once
-    >>> parabola = Spectrum(continuum=lambda q2: q2**2)
-    >>> uses = [lambda s, x=x: s.continuum(np.array([x])) for x in (1.0, 2.0)]
-    >>> [float(found[0]) for found in at_once(parabola, uses)]
-    [1.0, 4.0]
-    """
-    continua = spectrum.continua
-    if len(uses) < 2 or not continua:
-        return [use(spectrum) for use in uses]
-    asked: list[list[Any]] = [[] for _ in continua]
-
-    def listen(i: int) -> Callable[[Any], Any]:
-        def density(q2: Any) -> Any:
-            asked[i].append(q2)
-            return jnp.zeros(jnp.shape(q2))
-
-        return density
-
-    def heard(densities: Sequence[Callable[[Any], Any]]) -> Spectrum:
-        parts = tuple(
-            Continuum(density, part.threshold, part.shapes)
-            for density, part in zip(densities, continua, strict=True)
-        )
-        return Spectrum(spectrum.standard_model, _Sum(parts), spectrum.lines)
-
-    listening = heard([listen(i) for i in range(len(continua))])
-    for use in uses:
-        use(listening)
-    answers = [iter(_joined(p.density, q2)) for p, q2 in zip(continua, asked, strict=True)]
-
-    def answer(own: Iterator[Array]) -> Callable[[Any], Any]:
-        return lambda _: next(own)
-
-    answering = heard([answer(own) for own in answers])
-    return [use(answering) for use in uses]
-
-
-def _joined(density: Callable[[Array], Array], q2: Sequence[Any]) -> list[Array]:
-    """Return a density at several arrays of q2; those that are constants of the program apart, as
-    what depends on q2 alone is then computed once for a whole batch."""
-    result: list[Any] = [None] * len(q2)
-    for traced in (False, True):
-        which = [i for i, x in enumerate(q2) if isinstance(x, jax.core.Tracer) == traced]
-        if which:
-            numbers: Any = jnp if traced else np  # numpy's remain constants within a trace
-            found = density(numbers.concatenate([numbers.reshape(q2[i], -1) for i in which]))
-            start = 0
-            for i in which:
-                size = int(np.prod(jnp.shape(q2[i])))
-                result[i] = jnp.reshape(found[start : start + size], jnp.shape(q2[i]))
-                start += size
-    return result
 
 
 class _Sum(eqx.Module):

@@ -6,12 +6,10 @@ form factors with their uncertainties and the standard model's neutrinos are the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -31,10 +29,10 @@ from bknn.decay.hadronic import (
 from bknn.decay.invisible import neutrinos
 from bknn.form_factors import sets
 from bknn.inputs import load as load_inputs
-from bknn.kinematics import endpoint
+from bknn.kinematics import endpoint, known, numpy_for
 from bknn.models import shapes
 from bknn.parameters import Parameter
-from bknn.spectrum import Continuum, Line, Shapes, Spectrum
+from bknn.spectrum import Continuum, Family, Line, Shapes, Spectrum
 
 Params = Mapping[str, ArrayLike]
 
@@ -158,11 +156,11 @@ class Theory:
         spectrum = Spectrum()
         if smooth:
             spectrum += Spectrum(continuum=self._continuum(params, where, smooth, longitudinal))
-        for state in states:
+        for i, state in enumerate(states):
             if isinstance(state, Particle):
                 spectrum += Spectrum(lines=(self._line(params, where, state, longitudinal),))
             elif state.threshold is not None:
-                found = self._continuum(params, where, [state], longitudinal, state.threshold)
+                found = self._continuum(params, where, [state], longitudinal, state.threshold, i)
                 spectrum += Spectrum(continuum=found)
         if self.long_distance and where.parent == "B+" and part == "all":
             spectrum += Spectrum(
@@ -194,13 +192,10 @@ class Theory:
         (Thresholds are with the continuum that begins there.)
         """
         where = find_channel(channel)
-        # Numbers where they can be, so that integrals up to them are known when a program is made.
-        known = shapes.fixed(self.inputs)
-        with jax.ensure_compile_time_eval() if known else nullcontext():
-            last = endpoint(**self._masses(where))
-            if self.long_distance and where.parent == "B+":
-                return (tau_pole.endpoint(where, self.inputs), last)
-            return (last,)
+        last = endpoint(**self._masses(where))
+        if self.long_distance and where.parent == "B+":
+            return (tau_pole.endpoint(where, self.inputs), last)
+        return (last,)
 
     def standard_model(self) -> Theory:
         """Return the standard model with the same form factors and inputs, and decays through a
@@ -224,14 +219,17 @@ class Theory:
             return jnp.asarray(chosen.mean)
         return chosen.parameters(jnp.stack([jnp.asarray(params.get(n, 0.0)) for n in names]))
 
-    def _waves(self, q2: Array, form_factors: FormFactors, where: Channel) -> tuple[Wave, ...]:
-        waves = vector_waves if where.vector else pseudoscalar_waves
+    def _waves(
+        self, masses: Mapping[str, ArrayLike], q2: Array, form_factors: FormFactors, vector: bool
+    ) -> tuple[Wave, ...]:
+        waves = vector_waves if vector else pseudoscalar_waves
         return waves(
             q2,
             form_factors,
+            mass_parent=masses["mass_parent"],
+            mass_daughter=masses["mass_daughter"],
             mass_b=self.inputs.mass_b,
             mass_s=self.inputs.mass_s,
-            **self._masses(where),
         )
 
     def _continuum(
@@ -241,22 +239,28 @@ class Theory:
         states: Sequence[Pair],
         longitudinal: bool,
         threshold: ArrayLike | None = None,
+        name: Hashable = None,
     ) -> Continuum:
-        masses = self._masses(where)
-        lifetime = self.inputs.lifetimes[where.parent]
-        form_factors = self.form_factors[str(where.form_factors)]
+        """Return the continuum of some final states, called `name` among those of a channel."""
+        numbers = {**self._masses(where), "lifetime": self.inputs.lifetimes[where.parent]}
+        transition, vector = str(where.form_factors), where.vector
+        form_factors = self.form_factors[transition]
         values = self._form_factor_values(params, where)
 
-        def density(q2: Array) -> Array:
+        def waves(masses: Any, q2: Array, found: FormFactors) -> tuple[Wave, ...]:
+            return self._waves(masses, q2, found, vector)
+
+        def density(numbers: Any, q2: Array) -> Array:
+            masses = {key: numbers[key] for key in ("mass_parent", "mass_daughter")}
             physical = rate.inside(q2, **masses)
-            q2 = jnp.where(physical, q2, 0.0)
-            waves = self._waves(q2, form_factors(q2, values), where)
+            q2 = numpy_for(q2, masses).where(physical, q2, 0.0)
+            found = waves(masses, q2, form_factors(q2, values))
             total = sum(
                 missing(
                     state.invisible,
                     rate.dgamma_dq2(
                         q2,
-                        waves,
+                        found,
                         state.couplings,
                         state.densities(q2),
                         longitudinal_only=longitudinal,
@@ -265,27 +269,28 @@ class Theory:
                 )
                 for state in states
             )
-            return jnp.where(physical, lifetime * total, 0.0)
+            return jnp.where(physical, numbers["lifetime"] * total, 0.0)
 
-        if not shapes.fixed(self.inputs):
-            return Continuum(density, threshold)
-        kept = None
-        if threshold is None:
-            kept = self.__dict__.setdefault("_tables", {}).setdefault(where.name, {})
-
-        def found() -> Shapes:
+        @cache
+        def sums() -> tuple[Array, Callable[[Any, Any], Array]]:
             return shapes.shapes(
                 states,
                 form_factors,
                 values,
-                lambda q2, found: self._waves(q2, found, where),
-                lifetime,
-                masses,
+                waves,
+                numbers,
                 longitudinal=longitudinal,
-                kept=kept,
+                kept=self.__dict__.setdefault("_tables", {}).setdefault(transition, {}),
+                constant=threshold is None,
             )
 
-        return Continuum(density, threshold, cache(found))
+        def own() -> Shapes:
+            weights, functions = sums()
+            return Shapes(weights, partial(functions, numbers))
+
+        fixed = known(self.inputs)
+        family = Family((transition, longitudinal, name), numbers, density, sums if fixed else None)
+        return Continuum(partial(density, numbers), threshold, own if fixed else None, family)
 
     def _line(self, params: Params, where: Channel, state: Particle, longitudinal: bool) -> Line:
         masses = self._masses(where)
@@ -294,7 +299,7 @@ class Theory:
         q2 = jnp.minimum(mass**2, endpoint(**masses))
         form_factors = self.form_factors[str(where.form_factors)]
         found = form_factors(q2, self._form_factor_values(params, where))
-        waves = self._waves(q2, found, where)
+        waves = self._waves(masses, q2, found, where.vector)
         gamma = rate.gamma_two_body(
             mass,
             waves,

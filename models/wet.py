@@ -11,7 +11,8 @@ import numpy as np
 import numpyro.distributions as dist
 
 from bknn.decay.invisible import neutrinos
-from bknn.models import shapes, wcxf
+from bknn.kinematics import known
+from bknn.models import wcxf
 from bknn.models.theory import Pair, Params, Particle, Theory, is_zero, neutrino_scale
 from bknn.parameters import Parameter
 
@@ -57,7 +58,7 @@ class WET(Theory):
     def _standard_model(self) -> float:
         """C_VL of the SM, where fits start; some such number if inputs are traced."""
         c_sm = self.inputs.c_sm
-        return float(np.asarray(c_sm)) if shapes.fixed(c_sm) else 6.5
+        return float(np.asarray(c_sm)) if known(c_sm) else 6.5
 
     def own_parameters(self) -> tuple[Parameter, ...]:
         #: What the parameters start from, where they come from a file.

@@ -20,7 +20,8 @@ from bknn.analysis.counts import Part, Spectra
 from bknn.analysis.results import Results
 from bknn.analysis.two_stages import staged
 from bknn.parameters import Parameter
-from bknn.spectrum import Spectrum, at_once
+from bknn.prediction.at_once import at_once
+from bknn.spectrum import Spectrum
 
 #: The decay of a signal without a density.
 DEFAULT_DECAY = "B+ -> K+"
@@ -113,12 +114,7 @@ class Signal:
         of_parts = [part.uses(held=once) for part in self.parts]
         of_results = self.results.uses(self.model, held=once)
         asked = [*(x for uses in of_parts for x in uses), *of_results]
-        found: list[Any] = [None] * len(asked)
-        for decay in dict.fromkeys(decay for decay, _ in asked):
-            own = [i for i, (d, _) in enumerate(asked) if d == decay]
-            answers = at_once(spectra(decay), [asked[i][1] for i in own])
-            for i, answer in zip(own, answers, strict=True):
-                found[i] = answer
+        found: list[Any] = at_once([(spectra(decay), use) for decay, use in asked])
         scales: list[Array | None] = []
         for part, uses in zip(self.parts, of_parts, strict=True):
             own_answers, found = found[: len(uses)], found[len(uses) :]

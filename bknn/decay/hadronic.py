@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -33,7 +32,7 @@ class Amplitude(NamedTuple):
     everything has a derivative.
     """
 
-    value: Array
+    value: Any
     root: bool = False
 
 
@@ -59,10 +58,10 @@ def pseudoscalar_waves(
     q2: ArrayLike,
     form_factors: FormFactors,
     *,
-    mass_parent: ArrayLike,
-    mass_daughter: ArrayLike,
-    mass_b: ArrayLike,
-    mass_s: ArrayLike,
+    mass_parent: Any,
+    mass_daughter: Any,
+    mass_b: Any,
+    mass_s: Any,
 ) -> tuple[Wave, ...]:
     """Return the waves of B -> K: spin 0 (S and V) and spin 1 (V, T, and T5 by duality).
 
@@ -72,7 +71,8 @@ def pseudoscalar_waves(
         mass_parent, mass_daughter: of the mesons, GeV.
         mass_b, mass_s: quark masses in the MS-bar scheme at the scale of the couplings, GeV.
     """
-    m, k = jnp.asarray(mass_parent), jnp.asarray(mass_daughter)
+    m: Any = mass_parent
+    k: Any = mass_daughter
     root_lambda = 2.0 * m * momentum(m, k, q2)
     scalar = (m**2 - k**2) * form_factors["f_0"]
     tensor = Amplitude(2.0 * root_lambda * form_factors["f_T"] / (m + k), root=True)
@@ -80,7 +80,7 @@ def pseudoscalar_waves(
         Wave(
             0,
             True,
-            {"S": Amplitude(scalar / (jnp.asarray(mass_b) - mass_s)), "V": Amplitude(scalar)},
+            {"S": Amplitude(scalar / (mass_b - mass_s)), "V": Amplitude(scalar)},
         ),
         Wave(
             1,
@@ -95,22 +95,23 @@ def vector_waves(
     q2: ArrayLike,
     form_factors: FormFactors,
     *,
-    mass_parent: ArrayLike,
-    mass_daughter: ArrayLike,
-    mass_b: ArrayLike,
-    mass_s: ArrayLike,
+    mass_parent: Any,
+    mass_daughter: Any,
+    mass_b: Any,
+    mass_s: Any,
 ) -> tuple[Wave, ...]:
     """Return the waves of B -> K* (or Bs -> phi): spin 0, and spin 1 with transversity 0, parallel
     and perpendicular.
 
     Arguments as for `pseudoscalar_waves`, with the form factors V, A0, A1, A12, T1, T2, T23.
     """
-    m, k = jnp.asarray(mass_parent), jnp.asarray(mass_daughter)
+    m: Any = mass_parent
+    k: Any = mass_daughter
     f = form_factors
     root_lambda = 2.0 * m * momentum(m, k, q2)
     time = root_lambda * f["A0"]
 
-    def tensors(value: Array, root: bool = False) -> dict[str, Amplitude]:
+    def tensors(value: Any, root: bool = False) -> dict[str, Amplitude]:
         return {"T": Amplitude(value, root), "T5": Amplitude(value, root)}
 
     perpendicular = {
@@ -129,9 +130,7 @@ def vector_waves(
     }
     return (
         # q^mu (sbar g_mu g5 b) = -(m_b + m_s) sbar g5 b
-        Wave(
-            0, True, {"P": Amplitude(-time / (jnp.asarray(mass_b) + mass_s)), "A": Amplitude(time)}
-        ),
+        Wave(0, True, {"P": Amplitude(-time / (mass_b + mass_s)), "A": Amplitude(time)}),
         Wave(1, True, zero, electric="T5"),
         Wave(1, False, parallel, electric="T5"),
         Wave(1, False, perpendicular, electric="T"),
@@ -140,10 +139,10 @@ def vector_waves(
 
 def annihilation_waves(
     *,
-    mass_parent: ArrayLike,
-    decay_constant: ArrayLike,
-    mass_b: ArrayLike,
-    mass_s: ArrayLike,
+    mass_parent: Any,
+    decay_constant: Any,
+    mass_b: Any,
+    mass_s: Any,
 ) -> tuple[Wave, ...]:
     """Return the one wave of Bs -> invisible: spin 0, from P and A.
 
@@ -152,5 +151,5 @@ def annihilation_waves(
         decay_constant: <0|sbar g^mu g5 b|Bs(p)> = i decay_constant p^mu, GeV.
         mass_b, mass_s: quark masses, GeV.
     """
-    time = jnp.asarray(mass_parent) ** 2 * decay_constant
+    time = mass_parent**2 * decay_constant
     return (Wave(0, True, {"P": Amplitude(-time / (mass_b + mass_s)), "A": Amplitude(time)}),)

@@ -9,17 +9,18 @@ strong phases, so only the real part of products of couplings enters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations_with_replacement
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from bknn.decay.densities import Densities
 from bknn.decay.hadronic import Wave
-from bknn.kinematics import endpoint, momentum, safe_sqrt
+from bknn.kinematics import endpoint, momentum, numpy_for, safe_sqrt
 
 #: {(quark current, invisible current): coupling}; an array of couplings stands for as many
 #: final states (neutrino flavours) with the same spectral density, which are summed.
@@ -43,8 +44,7 @@ def squared_amplitude(
         densities: of the invisible final state at q2.
         longitudinal_only: leave the transverse waves out.
     """
-    q2 = jnp.asarray(q2, float)
-    total = jnp.zeros_like(q2)
+    total: Any = jnp.zeros(jnp.shape(q2))
     for wave in waves:
         if longitudinal_only and not wave.longitudinal:
             continue
@@ -77,24 +77,29 @@ class Term(NamedTuple):
 
 def terms(wave: Wave, couplings: Couplings, densities: Densities) -> list[Term]:
     """Return the terms that make the squared amplitude of one wave, hadronic amplitudes apart."""
-    table = densities.spin1 if wave.spin else densities.spin0
-    parts = [
-        (quark, _component(quark, dark, wave), jnp.asarray(coupling))
-        for (quark, dark), coupling in couplings.items()
-        if quark in wave.amplitudes
-    ]
     found = []
-    for (i, (quark, one, c)), (j, (other, two, d)) in combinations_with_replacement(
-        enumerate(parts), 2
-    ):
-        density = table.get((one, two), table.get((two, one)))
-        if density is not None:
-            strength = (1.0 if i == j else 2.0) * jnp.sum(jnp.real(c * jnp.conj(d)))
-            found.append(Term((quark, other), strength, density))
+    for one, two, quarks, density in pairs(wave, tuple(couplings), densities):
+        c, d = jnp.asarray(couplings[one]), jnp.asarray(couplings[two])
+        strength = (1.0 if one == two else 2.0) * jnp.sum(jnp.real(c * jnp.conj(d)))
+        found.append(Term(quarks, strength, density))
     return found
 
 
-def roots(q2: Array, wave: Wave, one: str, two: str) -> Array | float:
+def pairs(
+    wave: Wave, couplings: Sequence[tuple[str, str]], densities: Densities
+) -> Iterator[tuple[tuple[str, str], tuple[str, str], tuple[str, str], Array]]:
+    """Yield the pairs of couplings that meet in one wave, their quark currents, and the spectral
+    density of their invisible currents."""
+    table = densities.spin1 if wave.spin else densities.spin0
+    meeting = [key for key in couplings if key[0] in wave.amplitudes]
+    for one, two in combinations_with_replacement(meeting, 2):
+        dark, other = _component(*one, wave), _component(*two, wave)
+        density = table.get((dark, other), table.get((other, dark)))
+        if density is not None:
+            yield one, two, (one[0], two[0]), density
+
+
+def roots(q2: Any, wave: Wave, one: str, two: str) -> Any:
     """Return the factor of q2 that the product of two amplitudes of a wave carries."""
     number = wave.amplitudes[one].root + wave.amplitudes[two].root
     return (1.0, safe_sqrt(q2), q2)[number]
@@ -125,7 +130,7 @@ def dgamma_dq2(
         q2, waves, couplings, densities, longitudinal_only=longitudinal_only
     )
     p = momentum(mass_parent, mass_daughter, q2)
-    return p / (16.0 * jnp.pi**2 * jnp.asarray(mass_parent) ** 2) * squared
+    return jnp.asarray(p / (16.0 * np.pi**2 * mass_parent**2) * squared)
 
 
 def gamma_two_body(
@@ -160,7 +165,7 @@ def gamma_annihilation(
     return squared_amplitude(mass**2, waves, couplings, densities) / (2.0 * mass)
 
 
-def inside(q2: ArrayLike, mass_parent: ArrayLike, mass_daughter: ArrayLike) -> Array:
+def inside(q2: Any, mass_parent: ArrayLike, mass_daughter: ArrayLike) -> Any:
     """Return whether q2 lies between 0 and the endpoint."""
-    q2 = jnp.asarray(q2)
+    q2 = numpy_for(q2).asarray(q2)
     return ~((q2 < 0.0) | (q2 > endpoint(mass_parent, mass_daughter)))  # so that NaN stays NaN

@@ -12,6 +12,8 @@ q2 = q2_max (1 - cos(theta)) / 2.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -42,11 +44,12 @@ def branching_ratio(where: Channel, inputs: Inputs) -> Array:
     return gamma * lifetime * branching_ratio_tau
 
 
-def endpoint(where: Channel, inputs: Inputs) -> Array:
+def endpoint(where: Channel, inputs: Inputs) -> Any:
     """Return the largest q2 of the chain, (m_B^2 - m_tau^2)(m_tau^2 - m_K^2) / m_tau^2, GeV^2."""
     assert where.daughter is not None
-    m_b, m_k = jnp.asarray(inputs.masses["B+"]), jnp.asarray(inputs.masses[where.daughter])
-    m_tau = jnp.asarray(inputs.mass_tau)
+    m_b: Any = inputs.masses["B+"]
+    m_k: Any = inputs.masses[where.daughter]
+    m_tau: Any = inputs.mass_tau
     return (m_b**2 - m_tau**2) * (m_tau**2 - m_k**2) / m_tau**2
 
 

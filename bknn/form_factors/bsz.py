@@ -28,12 +28,23 @@ class BSZ(Series):
 
     def basis(self, form_factor: str, q2: Any, xp: ModuleType = jnp) -> tuple[Any, ...]:
         """Return the powers of z(q2) - z(0), times the pole; q2 below the pole and t_plus."""
+        return self._terms(form_factor, q2, self._z(q2, xp))
+
+    def bases(self, q2: Any, xp: ModuleType = jnp) -> dict[str, tuple[Any, ...]]:
+        """Return `basis` of all form factors, z computed once."""
+        z = self._z(q2, xp)
+        return {name: self._terms(name, q2, z) for name in self.form_factors}
+
+    def _z(self, q2: Any, xp: ModuleType) -> Any:
+        """Return z(q2) - z(0)."""
         t_plus = (self.mass_parent + self.mass_daughter) ** 2
         t_minus = (self.mass_parent - self.mass_daughter) ** 2
         at_q2, at_zero = xp.sqrt(t_plus - q2), t_plus**0.5
         at_t0 = (t_plus * (t_plus - t_minus)) ** 0.25  # sqrt(t_plus - t_0)
-        # z(q2) - z(0) on a common denominator: exactly 0 at q2 = 0, and no cancellation near it.
-        z = -2.0 * at_t0 * q2 / ((at_q2 + at_zero) * (at_q2 + at_t0) * (at_zero + at_t0))
+        # On a common denominator: exactly 0 at q2 = 0, and no cancellation near it.
+        return -2.0 * at_t0 * q2 / ((at_q2 + at_zero) * (at_q2 + at_t0) * (at_zero + at_t0))
+
+    def _terms(self, form_factor: str, q2: Any, z: Any) -> tuple[Any, ...]:
         terms = [1.0 / (1.0 - q2 / dict(self.poles)[form_factor] ** 2)]
         for _ in range(self.order - 1):
             terms.append(terms[-1] * z)

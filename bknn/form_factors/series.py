@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -112,6 +113,10 @@ class Series(eqx.Module):
         `xp` is jax.numpy, or numpy for numbers that must not be traced.
         """
 
+    def bases(self, q2: Any, xp: ModuleType = jnp) -> dict[str, tuple[Any, ...]]:
+        """Return `basis` of all form factors."""
+        return {name: self.basis(name, q2, xp) for name in self.form_factors}
+
     def expansion(self) -> dict[str, np.ndarray]:
         """Return for each form factor the matrix (order, n) from parameters to coefficients."""
         names = self.parameter_names
@@ -133,23 +138,29 @@ class Series(eqx.Module):
     def design(self, q2: Any, xp: ModuleType = np) -> dict[str, Any]:
         """Return d(form factor)/d(parameters) at q2 (points,), shapes (points, n), in NumPy or,
         where q2 may be traced, in jax.numpy."""
+        bases = self.bases(q2, xp)
         return {
-            name: xp.stack(self.basis(name, q2, xp), axis=-1) @ matrix
+            name: xp.stack(bases[name], axis=-1) @ matrix
             for name, matrix in self.expansion().items()
         }
 
     def __call__(self, q2: ArrayLike, parameters: ArrayLike) -> dict[str, Array]:
         """Return {form factor: values of the shape of q2} at parameters (n,)."""
-        q2, parameters = jnp.asarray(q2), jnp.asarray(parameters)
+        parameters = jnp.asarray(parameters)
         if parameters.shape != (len(self.parameter_names),):
             raise errors.ParameterError(
                 f"form factors {self.transition} have {len(self.parameter_names)} parameters "
                 f"({', '.join(self.parameter_names)}), but their shape is {parameters.shape}; use "
                 "jax.vmap for several points."
             )
-        # A product with a matrix that does not depend on the parameters, which XLA computes once
-        # for a whole batch. A sum of three terms it would fuse, and compute again at every point.
-        return {
-            name: jnp.tensordot(matrix @ parameters, jnp.stack(self.basis(name, q2)), 1)
-            for name, matrix in self.expansion().items()
-        }
+        several = [self.expansion()[name] for name in self.form_factors]
+        coefficients = (jnp.asarray(np.concatenate(several)) @ parameters).reshape(-1, self.order)
+        if isinstance(q2, jax.core.Tracer):
+            return {
+                name: sum(a * b for a, b in zip(own, terms, strict=True))
+                for own, (name, terms) in zip(coefficients, self.bases(q2).items(), strict=True)
+            }
+        # A product with constants, as XLA would compute them again at each point of a batch.
+        constants = np.array([np.stack(terms) for terms in self.bases(q2, np).values()])
+        found = jnp.einsum("fk,fk...->f...", coefficients, constants)
+        return dict(zip(self.form_factors, found, strict=True))

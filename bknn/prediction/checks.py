@@ -12,9 +12,10 @@ import numpy as np
 from bknn import errors, probe
 from bknn.channels import CHANNELS, Channel
 from bknn.channels import channel as find_channel
+from bknn.kinematics import known
 from bknn.parameters import point
 from bknn.prediction.derived import check_quantity, derived_quantities
-from bknn.prediction.integrals import Q2, TEMPLATE, known_now, pieces
+from bknn.prediction.integrals import Q2, TEMPLATE, pieces
 from bknn.prediction.parts import PARTS, knows_standard_model, spectrum_of, takes
 
 #: Observables and what they are.
@@ -92,7 +93,7 @@ def _check_region(observable: str, q2: Q2) -> None:
                 f"'dbr_dq2' is asked for in a bin {q2}, but it is a function of q2; give one q2 or "
                 "an array, or ask for 'branching_ratio'."
             )
-        if not known_now(q2):
+        if not known(q2):
             return
         if len(q2) != 2 or not 0.0 <= q2[0] < q2[1]:
             raise errors.ParameterError(
@@ -106,7 +107,7 @@ def _check_region(observable: str, q2: Q2) -> None:
             f"{observable!r} is asked for at a point; give a bin (lower, upper) in GeV^2, or no q2 "
             "for all of phase space."
         )
-    elif known_now(q2):
+    elif known(q2):
         points = np.asarray(q2, float)
         bad = points[~(np.isfinite(points) & (points >= 0.0))]
         if bad.size:
@@ -142,7 +143,7 @@ def _check_model(model: Any, where: Channel, end: float | None, free: Container[
     if knows_standard_model(model):  # form factors of all decays
         if where.daughter is not None:
             last = pieces(model, where)[-1]
-            if known_now(last):
+            if known(last):
                 probe.look_at(model, where.name, max(float(np.asarray(last)), end or 0.0), free)
         return
     if where.name != TEMPLATE and probe.traced(model, where.name).uses_template:
@@ -184,7 +185,7 @@ def _spectrum_lines(model: Any, values: Mapping[str, Any], where: Channel) -> tu
 def _check_inside(model: Any, observable: str, where: Channel, q2: Q2) -> None:
     """Refuse polarisations and ratios beyond the end of phase space."""
     last = pieces(model, where)[-1]
-    if q2 is None or not known_now(last, q2):
+    if q2 is None or not known(last, q2):
         return
     last = float(np.asarray(last))
     lowest = q2[0] if isinstance(q2, tuple) else np.max(np.asarray(q2, float), initial=0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -15,6 +14,7 @@ from jax.typing import ArrayLike
 from bknn import standard_model
 from bknn.channels import Channel
 from bknn.inputs import HPQCD_2022, STANDARD
+from bknn.kinematics import known, numpy_for
 from bknn.response.breit_wigner import bin_fractions, breit_wigner
 from bknn.spectrum import Shapes, Spectrum
 
@@ -42,7 +42,7 @@ def amount(
         edges = pieces(model, where)
         for part in spectrum.continua:
             start = jnp.maximum(low, 0.0 if part.threshold is None else part.threshold)
-            if known_now(low, high, edges) and (found := part.as_shapes(held)) is not None:
+            if known(low, high, edges) and (found := part.as_shapes(held)) is not None:
                 if part.threshold is None:
                     start = np.maximum(low, 0.0)
                 total = total + _integral_of_shapes(found, start, high, edges)
@@ -96,20 +96,15 @@ def _integral(
 ) -> Array:
     """Integrate over q2 from low to high, piece by piece; 0 if there is nothing between."""
     nodes, weights = _quadrature(low, high, kinks, jnp)
-    return jnp.sum(weights * density(nodes))
+    return density(nodes) @ weights
 
 
 def _integral_of_shapes(
     shapes: Shapes, low: ArrayLike, high: ArrayLike, kinks: Sequence[ArrayLike]
 ) -> Array:
     """Return the same of a sum of shapes; fixed ones are integrated when the program is traced."""
-    nodes, weights = _quadrature(low, high, kinks, np if known_now(low) else jnp)
+    nodes, weights = _quadrature(low, high, kinks, numpy_for(low))
     return shapes.weights @ (shapes.functions(nodes) @ weights)
-
-
-def known_now(*numbers: Any) -> bool:
-    """Return whether no number is traced."""
-    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(numbers))
 
 
 def _quadrature(

@@ -12,7 +12,7 @@ from jax import Array
 
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import span, with_error
-from bknn.prediction.integrals import known_now
+from bknn.kinematics import known
 
 #: Points that are printed.
 _SHOWN = 10
@@ -77,7 +77,7 @@ class Prediction(Answer):
         return {**along, "value": value.reshape(-1), "uncertainty": uncertainty.reshape(-1)}
 
     def shown(self) -> Shown:
-        if not known_now(self.value, self.uncertainty):
+        if not known(self.value, self.uncertainty):
             return Shown(f"{self._what}: traced by JAX")
         unit = self.field_units()["value"]
         if np.ndim(self.value) == 0:

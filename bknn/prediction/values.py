@@ -14,11 +14,12 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.channels import Channel
 from bknn.channels import channel as find_channel
+from bknn.kinematics import known
 from bknn.parameters import of_either_sign, point
 from bknn.precision import require_x64
 from bknn.prediction.checks import check
 from bknn.prediction.derived import derived, derived_quantities
-from bknn.prediction.integrals import Q2, amount, density, known_now
+from bknn.prediction.integrals import Q2, amount, density
 from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
 from bknn.prediction.prediction import Prediction
 from bknn.programs import Programs
@@ -94,7 +95,7 @@ def predict(
         result = Prediction(found, uncertainty, observable, unit=own.unit)
     else:
         result = Prediction(found, uncertainty, observable, channel, q2, part)
-    if known_now(result, below):
+    if known(result, below):
         _check_result(model, observable, channel, q2, result, below)
     return result
 
@@ -116,7 +117,7 @@ def _at_centres(
     """Return a value, what it is divided by, and its slopes where what is uncertain is at its
     centre, by a program that takes all values but those of parameters that a model keeps fixed."""
     own = {p.name for p in model.parameters if p.fixed}
-    fixed = {n: x for n, x in values.items() if n in own and known_now(x) and np.ndim(x) == 0}
+    fixed = {n: x for n, x in values.items() if n in own and known(x) and np.ndim(x) == 0}
     others = {n: x for n, x in values.items() if n not in fixed and n not in names}
     is_bin = q2 is None or isinstance(q2, tuple)
     points = () if is_bin else (jnp.asarray(q2, float),)
@@ -131,7 +132,7 @@ def _at_centres(
         return *evaluate(x, *rest), jax.jacfwd(lambda x: evaluate(x, *rest)[0])(x)
 
     home, structure = Programs(), None  # for this call, if the bin is traced
-    if not is_bin or known_now(q2):
+    if not is_bin or known(q2):
         # A bin and what is fixed decide what is integrated when the program is traced. The program
         # holds the model: no other one has its number as long as the program is there.
         bin_ = tuple(float(x) for x in q2) if isinstance(q2, tuple) else is_bin

@@ -22,6 +22,7 @@ How it is done, what it costs, and the reweighting mode: `docs/response.md`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -186,22 +187,18 @@ class Response(eqx.Module):
             apart.append(kernel.continuum(sum(at_nodes[1:], at_nodes[0])))
         return sum(apart[1:], apart[0])
 
-    def _fold_shapes(self, shapes: Shapes, threshold: ArrayLike | None) -> Array:
+    def _fold_shapes(self, shapes: Shapes, threshold: ArrayLike | None) -> Any:
         """Return the counts of each shape (n, fit bins), without a threshold constants of the
         compiled program."""
         kernel = self.kernel
-        fold, nodes = jax.vmap(kernel.continuum), np.asarray(kernel.nodes)
-        if threshold is None:
-            with jax.ensure_compile_time_eval():
-                return fold(jnp.asarray(shapes.functions(nodes)))
-        densities = jnp.asarray(shapes.functions(nodes))
-        if not isinstance(kernel, smooth.SmoothEfficiency):
-            return fold(densities)
+        densities = shapes.functions(np.asarray(kernel.nodes))
+        if threshold is None or not isinstance(kernel, smooth.SmoothEfficiency):
+            return kernel.continuum(densities)
         start = kernel.starts.start(_threshold(threshold))
         at_start = shapes.functions(start.nodes.reshape(-1)).reshape(-1, *start.nodes.shape)
         split = jax.vmap(kernel.from_threshold, in_axes=(None, 0, 0))
         rest, counts = split(start, densities, at_start)
-        return counts + fold(rest)
+        return counts + kernel.continuum(rest)
 
     def _fold_line(self, line: Line) -> Array:
         mass = _scalar("the mass of a Line", line.mass)

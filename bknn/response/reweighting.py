@@ -9,12 +9,14 @@ published results; `smooth` is the default.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bknn.kinematics import numpy_for
 from bknn.response.breit_wigner import bin_fractions
 from bknn.response.grid import Grid, gauss_legendre
 
@@ -72,6 +74,9 @@ class BinAverages(eqx.Module):
         return bin_fractions(self.grid.edges, mass, width) @ self.averages
 
     def continuum(self, density: Array) -> Array:
-        """Return counts for dBR/dq2 given at the nodes, shape (nodes,) -> (fit bins,)."""
-        integrals = jnp.sum(density.reshape(self.weights.shape) * self.weights, axis=1)
-        return integrals @ self.averages
+        """Return counts for dBR/dq2 given at the nodes, shape (..., nodes) -> (..., fit bins); of
+        constants NumPy's."""
+        xp: Any = numpy_for(density, self.weights, self.averages)
+        at_nodes = density.reshape(*density.shape[:-1], *self.weights.shape)
+        integrals = xp.einsum("...zn,zn->...z", at_nodes, xp.asarray(self.weights))
+        return integrals @ xp.asarray(self.averages)

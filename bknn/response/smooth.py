@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from bknn.kinematics import numpy_for
 from bknn.response import bernstein
 from bknn.response.breit_wigner import NEAR, bernstein_moments, breit_wigner, near_peak
 from bknn.response.grid import Grid, gauss_legendre
@@ -105,8 +106,9 @@ class SmoothEfficiency(eqx.Module):
         return far + moments @ rows.reshape(moments.size, -1)
 
     def continuum(self, density: Array) -> Array:
-        """Return counts for dBR/dq2 given at the nodes, shape (nodes,) -> (fit bins,)."""
-        return density @ self.folding
+        """Return counts for dBR/dq2 given at the nodes, shape (..., nodes) -> (..., fit bins); of
+        constants NumPy's."""
+        return density @ numpy_for(density, self.folding).asarray(self.folding)
 
     def from_threshold(self, start: Start, at_nodes: Array, at_start: Array) -> tuple[Array, Array]:
         """Split dBR/dq2 of a continuum with a threshold into two parts.

@@ -17,6 +17,7 @@ from math import comb
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -103,16 +104,25 @@ class Starts(eqx.Module):
         edge, _, width = self.ends.at[start.bin].get(mode="promise_in_bounds")
         quartics = self.quartics.at[start.bin].get(mode="promise_in_bounds")
         # Two wheres: what the density is where it does not count is nobody's business.
-        weighted = jnp.where(start.on_grid, density, 0.0) * start.weights
-        position = (start.nodes - edge) / width
-        moments = [weighted]
-        for _ in range(bernstein.DEGREE):
-            moments.append(moments[-1] * position)
-        # One product of a row and a matrix, (2 * 5) times (2 * 5, fit bins).
-        row = jnp.stack(moments).sum(axis=2).T.reshape(-1)
+        density = jnp.where(start.on_grid, density, 0.0)
+        row = _moments(density, start.weights, (start.nodes - edge) / width).reshape(-1)
         return row @ quartics.reshape(row.size, -1)
 
 
+# Compiled apart, these are traced once for all responses.
+@jax.jit
+def _moments(density: Array, weights: Array, position: Array) -> Array:
+    """Return the moments 0 to 4 of two integrals, (2, 5), from arrays (2, NODES)."""
+    # Powers by what each adds to the one before, and a product of matrices in place of a sum: what
+    # stands in a list, or under a sum, XLA computes again for each entry.
+    power = np.arange(bernstein.DEGREE + 1)[:, None]
+    terms = jnp.broadcast_to(weights[:, None, :], (2, len(power), NODES))
+    for k in range(1, len(power)):
+        terms = jnp.where(power >= k, terms * position[:, None, :], terms)
+    return jnp.einsum("in,idn->id", density, terms)
+
+
+@jax.jit
 def _quadrature(begin: Array, length: Array) -> tuple[Array, Array]:
     """Return nodes, as distances from the beginning, and weights, for lengths of shape (2, 1)."""
     x, w = np.polynomial.legendre.leggauss(NODES)

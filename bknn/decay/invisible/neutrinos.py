@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.decay.densities import Densities
+from bknn.kinematics import numpy_for
 
 Chiral = Mapping[str, ArrayLike]
 Table = dict[tuple[str, str], Array]
@@ -28,7 +31,7 @@ Table = dict[tuple[str, str], Array]
 MAJORANA = {"S": 1, "P": 1, "A": 1, "V": -1, "T": -1, "SL": 1, "SR": 1}
 
 
-def densities(q2: ArrayLike) -> Densities:
+def densities(q2: Any) -> Densities:
     """Return the spectral densities of a massless pair of given flavours.
 
     Args:
@@ -37,9 +40,10 @@ def densities(q2: ArrayLike) -> Densities:
     >>> round(float(densities(1.0).spin1["L", "L"]) * 12 * jnp.pi, 9)
     1.0
     """
-    q2 = jnp.asarray(q2, float)
-    one = jnp.where(q2 >= 0.0, 1.0, 0.0)
-    vector, scalar = one / (12.0 * jnp.pi), one * q2 / (8.0 * jnp.pi)
+    xp: Any = numpy_for(q2)
+    q2 = xp.asarray(q2, float)
+    one = xp.where(q2 >= 0.0, 1.0, 0.0)
+    vector, scalar = one / (12.0 * np.pi), one * q2 / (8.0 * np.pi)
     return Densities(
         spin0={("SL", "SL"): scalar, ("SR", "SR"): scalar},
         spin1={("L", "L"): vector, ("R", "R"): vector, ("T.E", "T.E"): vector}
