@@ -23,6 +23,9 @@ __all__ = ["main", "prepare"]
 #: Commands that are no questions, in the order of the help page.
 COMMANDS = (run, draw, export, models, lists, data, completion)
 
+#: Those that leave a `result.json`.
+JSON = {"run", *(name.replace("_", "-") for name in QUESTIONS)}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
@@ -30,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Python does, takes a tenth of the time of a fit.
     gc.set_threshold(10_000)
     words = sys.argv[1:] if argv is None else argv
-    if json_only.OPTION in words:
+    if json_only.OPTION in words and words[0] in JSON:
         return json_only.answer(main, words)
     try:
         args = _read(words)

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bknn import errors
+from bknn.storage.files import replacing as replacing_file
 from bknn.version import VERSION
 
 __all__ = ["OPERATORS", "Normalisation", "WilsonCoefficients", "flavio_names"]
@@ -265,7 +266,8 @@ class WilsonCoefficients:
             raise errors.DataError(
                 f"{path}: WCxf files are JSON or YAML; let the name end in .json, .yaml or .yml."
             )
-        path.write_text(text, encoding="utf-8")
+        with replacing_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def __repr__(self) -> str:
         entries = [

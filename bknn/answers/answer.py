@@ -14,6 +14,7 @@ import numpy as np
 from bknn import errors
 from bknn.answers import outline
 from bknn.answers.packing import Coordinate, Packing, Unpacking, known, piece
+from bknn.storage import sealed
 from bknn.storage.files import replacing
 from bknn.tables import table
 from bknn.version import VERSION
@@ -187,11 +188,13 @@ class Answer:
     def save(self, path: str | Path) -> Path:
         """Write the result as NetCDF 3, for `load` and `xarray.open_dataset`.
 
-        A reader sees the old file or the new one, whole.
+        A reader sees the old file or the new one, whole. It ends with its checksum, by which
+        `load` knows whether something was changed since.
         """
         path = Path(path)
         with replacing(path) as temporary:
             self.to_dataset().to_netcdf(temporary, engine="scipy", format="NETCDF3_64BIT")
+            sealed.seal(temporary)
         return path
 
     @classmethod
@@ -219,6 +222,7 @@ def read(path: str | Path, analysis: Any = None) -> Answer:
     import xarray
 
     path = Path(path)
+    sealed.check(path)
     if _begins(path, _HDF5):
         found: Answer = known("Posterior").load(path, analysis)
         return found
@@ -233,8 +237,6 @@ def read(path: str | Path, analysis: Any = None) -> Answer:
 
 
 def _begins(path: Path, magic: bytes) -> bool:
-    if not path.is_file():
-        return False
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
 

@@ -101,6 +101,14 @@ COMMON: Keys = {
         "predictions have none",
     ),
     "provenance": of({"$ref": "#/$defs/provenance"}, "what is needed to repeat it"),
+    "checksums": of(
+        mapping(TEXT, "FILE"), "SHA-256 of the files of all answers, as each ends with its own"
+    ),
+    "sha256": of(
+        TEXT,
+        "checksum of all other keys (as JSON without spaces, keys in order); a file that was "
+        "changed is refused",
+    ),
 }
 MODEL: Keys = {"model": of(TEXT, "name of the model, as in `bknn models`")}
 DATA: Keys = {"data": of(listing(TEXT), "names of the data sets, in the order given")}

@@ -19,5 +19,8 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
     from bknn.data import command
+    from bknn.data.store import METADATA_FILE
+    from bknn.questions.shared.output import alone
 
-    return command.run(args)
+    with alone(getattr(args, "out", None), METADATA_FILE):
+        return command.run(args)

@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bknn import errors
 from bknn.commands.parser import command
-from bknn.questions.shared.output import draw, writing
-from bknn.reading import user_files
+from bknn.questions.shared.output import alone, draw, writing
+from bknn.storage import sealed
 
 _EXAMPLES = """\
 examples:
@@ -37,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
     """Read, draw, write."""
     folder = Path(args.folder)
     out = Path(args.out or folder)
-    content = user_files.read_json(folder / "result.json", error=errors.DataError)
-    for name in content.get("tasks", [""]):  # a run has a folder for each of its tasks
-        with writing(out / name):
-            (out / name).mkdir(parents=True, exist_ok=True)
-            paths = draw(folder / name, out / name)
-        print(f"written          {out / name}/: {', '.join(path.name for path in paths)}")
+    content = sealed.read_json(folder / "result.json")
+    with alone(str(out), replaced=None):
+        for name in content.get("tasks", [""]):  # a run has a folder for each of its tasks
+            with writing(out / name):
+                (out / name).mkdir(parents=True, exist_ok=True)
+                paths = draw(folder / name, out / name)
+            print(f"written          {out / name}/: {', '.join(path.name for path in paths)}")
     return 0

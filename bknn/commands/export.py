@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ bknn export vector --set mass=2.1 h_V=7e-9 --out vector.json
             own[name].check(value)
         values = analysis.at(self.set)
         workspace = analysis.to_workspace(values)
+        if out.is_file():
+            print(f"bknn: {out} will be replaced.", file=sys.stderr)
         with output.writing(out):
             files.write_json(workspace, out)
         print(point_table(analysis.model, {**analysis.constants, **{n: values[n] for n in own}}))

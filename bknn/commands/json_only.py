@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bknn.questions.shared.output import alone
+
 OPTION = "--json"
 
 
@@ -27,12 +29,14 @@ def answer(main: Callable[[Sequence[str]], int], words: Sequence[str]) -> int:
         if out is None:
             out = Path(folder)
             words += ["--out", folder, "--no-figures"]
-        before = _written(out)
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        path, text = out / "result.json", None
+        with alone(str(out)), contextlib.redirect_stdout(io.StringIO()) as said:
+            before = _written(out)
             code = main(words)
-        path = out / "result.json"
-        if _written(out) != before:
-            sys.stdout.write(path.read_text(encoding="utf-8"))
+            if _written(out) != before:
+                text = path.read_text(encoding="utf-8")
+        if text is not None:
+            sys.stdout.write(text)
         elif code == 0:  # --help, --version
             sys.stdout.write(said.getvalue())
     return code

@@ -7,12 +7,13 @@ import textwrap
 import types
 import typing
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from bknn import errors
 from bknn.commands.json_only import OPTION
 from bknn.questions.shared.kinds import SHELL, plain
-from bknn.questions.shared.output import Desk
+from bknn.questions.shared.output import Desk, alone
 from bknn.questions.shared.question import Option, Question
 
 
@@ -49,7 +50,9 @@ def add(commands: Any, question: type[Question]) -> None:
             for name, x in vars(args).items()
             if name in _DESK
         }
-        return asked.answer(Desk(**own, given=frozenset(vars(args))))
+        desk = Desk(**own, given=frozenset(vars(args)))
+        with alone(desk.out) if "figures" in own else nullcontext():  # else it is a file
+            return asked.answer(desk)
 
     parser: Any = command(
         commands,

@@ -22,6 +22,8 @@ from bknn.data import checks
 from bknn.data.measurement import Density, Measurement, Source
 from bknn.errors import DataError
 from bknn.reading import user_files
+from bknn.storage.files import replacing
+from bknn.storage.lock import LOCK
 
 DATA_FILE = "measurement.json.gz"
 METADATA_FILE = "metadata.toml"
@@ -90,15 +92,16 @@ def write(directory: Path, content: Mapping[str, Any], metadata: Mapping[str, An
     )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        others = sorted({p.name for p in directory.iterdir()} - {DATA_FILE, METADATA_FILE})
+        others = sorted({p.name for p in directory.iterdir()} - {DATA_FILE, METADATA_FILE, LOCK})
         if others:
             raise DataError(
                 f"{directory}: already holds {', '.join(others[:3])}"
                 f"{' and more' if len(others) > 3 else ''}; a data set has a directory of its "
                 "own. Give an empty or new one."
             )
-        (directory / DATA_FILE).write_bytes(packed)
-        (directory / METADATA_FILE).write_text(text, encoding="utf-8", newline="\n")
+        for name, whole in ((DATA_FILE, packed), (METADATA_FILE, text.encode())):
+            with replacing(directory / name) as temporary:
+                temporary.write_bytes(whole)
     except OSError as problem:
         raise DataError(f"{directory}: cannot be written ({problem.strerror}).") from None
 

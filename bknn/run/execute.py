@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import sys
 import threading
@@ -17,10 +16,10 @@ import numpy as np
 
 from bknn import errors
 from bknn.answers.schema import FORMAT
-from bknn.questions.shared.output import Desk
-from bknn.reading import user_files
+from bknn.questions.shared.output import Desk, whole
 from bknn.run.card import Card
 from bknn.run.folder import begin, logging
+from bknn.storage import sealed
 from bknn.storage.checkpoints import Checkpoints, refused, write
 from bknn.storage.lock import Lock
 
@@ -62,43 +61,40 @@ def run(
     prepare()
     with Lock(folder), logging(folder / "log.txt"), _stoppable(command):
         begin(folder, asked, resume, command)
-        result = folder / "result.json"
-        if not result.exists():
-            with _pool(scheduler) as pool:
-                codes = _answers(asked, folder, pool)
-            write(result, _json(_merged(asked, folder, codes)))
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        tasks = _tasks(result)
-        print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in tasks)}")
-    return max(task["exit_code"] for task in tasks.values())
+        store = Checkpoints(folder / "checkpoints")
+        with _pool(scheduler) as pool:
+            codes = _answers(asked, folder, store, pool)
+        write(folder / "result.json", _json(_merged(asked, folder, codes)))
+        store.forget(_DONE)
+        print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in codes)}")
+    return max(codes.values())
 
 
-def _tasks(result: Path) -> dict[str, dict[str, Any]]:
-    """Return what the `result.json` of a run says about its tasks."""
-    content = user_files.read_json(result, error=errors.RunError)
+#: What is kept of a question that is answered: its exit code.
+_DONE = "done"
+
+
+def _undamaged(folder: Path) -> bool:
+    """Whether all files of an answer are as they were written; if not, say so."""
     try:
-        return {
-            name: {**task, "exit_code": int(task["exit_code"])}
-            for name, task in content["tasks"].items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise errors.RunError(
-            f"{result} is not the result of a run, as it does not say how its tasks ended; choose "
-            "another --out, or remove it and --resume."
-        ) from None
+        whole(folder, f"[{folder.name}] is answered again")
+    except errors.DataError as problem:
+        print(f"bknn: {problem}", file=sys.stderr)
+        return False
+    return True
 
 
-def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
+def _answers(card: Card, folder: Path, store: Checkpoints, pool: Any) -> dict[str, int]:
     """Ask one question after the other; return the exit code of each."""
     from bknn.inference.pieces import Work
 
-    work = Work(Checkpoints(folder / "checkpoints"), pool)
+    work = Work(store, pool)
     analyses: dict[Any, Any] = {}
     codes: dict[str, int] = {}
     for name, question in card.questions.items():
         own = work.within(name)
-        done = own.get("done")
-        if done is not None and (folder / name / "result.json").exists():
+        done = own.get(_DONE)
+        if done is not None and _undamaged(folder / name):
             codes[name] = int(done["code"])
             print(f"{name:<16} done before")
             continue
@@ -115,7 +111,7 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
         except errors.BknnError as problem:
             problem.args = (f"[{name}] of {card.path}: {problem}",)
             raise
-        own.put("done", {"code": np.array(codes[name])})
+        own.put(_DONE, {"code": np.array(codes[name])})
         print()
     return codes
 
@@ -123,7 +119,7 @@ def _answers(card: Card, folder: Path, pool: Any) -> dict[str, int]:
 def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     """Return the content of the run's `result.json`: that of its tasks, side by side."""
     found = {
-        name: user_files.read_json(folder / name / "result.json", error=errors.RunError)
+        name: sealed.read_json(folder / name / "result.json", error=errors.RunError)
         for name in codes
     }
     whole: dict[str, Any] = {
@@ -134,7 +130,7 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
     provenance: dict[str, Any] = {}
     for content in found.values():
         provenance = {**content.pop("provenance"), **provenance}
-        del content["command"], content["answers"]
+        del content["command"], content["answers"], content["checksums"]
         # Of what several tasks have, the best fit above all, that of the first is taken.
         whole = {**content, **whole}
     first = ("format", "command", "model", "data")
@@ -155,11 +151,12 @@ def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:
             "seed": card.settings["run"]["seed"],
             "settings": card.settings,
         },
+        "checksums": {},
     }
 
 
 def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(sealed.sealed(content), indent=2, allow_nan=False) + "\n").encode()
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
 import sys
 from pathlib import Path
 from zipfile import BadZipFile
@@ -47,6 +49,15 @@ class Checkpoints:
         body = io.BytesIO()
         np.savez(body, allow_pickle=False, **dict(arrays))
         write(self._path(name), _head(body.getvalue()) + body.getvalue())
+
+    def forget(self, but: str) -> None:
+        """Remove everything, but for what has this name at its end."""
+        for folder, _, names in os.walk(self.folder, topdown=False):
+            with contextlib.suppress(OSError):  # not empty
+                for name in names:
+                    if name != f"{but}.ckpt":
+                        (Path(folder) / name).unlink()
+                Path(folder).rmdir()
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.ckpt"

@@ -1,38 +1,68 @@
-"""One process at a time works in a folder."""
+"""One process at a time writes in a folder.
+
+The lock is the kernel's, on the file `lock` of the folder: it ends with the process, however that
+ends, and holds for all processes that see the file, in whatever containers of a machine they are.
+What the file says is for people, and that it is there means nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
+import re
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from bknn import errors
+from bknn.storage import files
 from bknn.storage.checkpoints import refused
 
-#: A lock that nobody can read is left over from a crash if it is older (seconds).
-_UNREADABLE = 10.0
+#: Name of the file.
+LOCK = "lock"
+
+#: What a process writes into it.
+_OWNER = re.compile(rb"process \d+ on [\w.-]+ since [\d :-]{19}\n")
+
+#: Of file systems that have no locks.
+_NONE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+#: Folders in which this process writes.
+_HELD: set[Path] = set()
 
 
 class Lock:
-    """A file that says which process works in a folder, for as long as it does.
+    """Nobody else writes in a folder as long as this is entered.
+
+    Whoever enters finds the folder without what a process that was killed had not completed. A
+    process may enter a lock that it holds.
 
     Raises, when it is entered:
         RunError: another process works there, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "lock"
+        self.path = folder / LOCK
+        self._file = -1
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has the lock."""
+        return self.path.parent.resolve() in _HELD
 
     def __enter__(self) -> Lock:
+        if self.held:
+            return self
         while not self._taken():
-            self._examine()
+            pass
+        self._folder = self.path.parent.resolve()
+        _HELD.add(self._folder)
+        files.remove_leftovers(self._folder)
         return self
 
     def __exit__(
@@ -41,82 +71,73 @@ class Lock:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.path.unlink(missing_ok=True)
+        if self._file < 0:
+            return
+        _HELD.discard(self._folder)
+        # Before it is released: whoever comes next then has a file of its own.
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        os.close(self._file)
+        self._file = -1
 
     def _taken(self) -> bool:
-        """Make the file, if there is none."""
-        own = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "birth": _birth(os.getpid()),
-            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-        }
+        """Take the lock of the file that is there, or of a new one; False if it was removed."""
         try:
-            with self.path.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(own) + "\n")
-        except FileExistsError:
-            return False
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except OSError as problem:
-            with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+            if problem.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise self._in_the_way() from None
             raise refused(self.path, problem) from None
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise self._in_the_way()
+            self._take(file)
+            if not self._is(file):
+                os.close(file)
+                return False
+            with contextlib.suppress(OSError):  # of a full disk; it is for people only
+                os.ftruncate(file, 0)
+                os.pwrite(file, _owner(), 0)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
         return True
 
-    def _examine(self) -> None:
-        """Remove a lock whose process is gone; refuse any other."""
+    def _take(self, file: int) -> None:
         try:
-            file = self.path.open(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        with file:
-            # Of several that find it left over, one removes it; the others see that it is gone.
-            with contextlib.suppress(OSError):  # not on every file system
-                fcntl.flock(file, fcntl.LOCK_EX)
-            self._judge(file.read(), os.fstat(file.fileno()))
-
-    def _judge(self, text: str, status: os.stat_result) -> None:
-        try:
-            owner: dict[str, Any] = json.loads(text)
-            who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        except (ValueError, KeyError, TypeError):
-            owner, who = {}, "a process that left no name"
-        if owner.get("host") == socket.gethostname():
-            gone = _birth(int(owner["pid"])) != owner["birth"]
-            advice = "wait until it has ended, or choose another --out"
-        else:
-            gone = not owner and time.time() - status.st_mtime > _UNREADABLE
-            advice = f"wait until it has ended; if it is gone, delete {self.path}"
-        if not gone:
-            raise errors.RunError(
-                f"{self.path.parent} is in use by {who}; two would write over each other, so "
-                f"{advice}."
-            )
-        try:
-            if self.path.stat().st_ino != status.st_ino:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            if problem.errno in _NONE:
+                print(
+                    f"bknn: the file system of {self.path.parent} has no locks; see to it that no "
+                    "other process writes there.",
+                    file=sys.stderr,
+                )
                 return
+            if problem.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise refused(self.path, problem) from None
+            text = os.pread(file, 400, 0)
+            who = text.decode().strip() if _OWNER.fullmatch(text) else "another process"
+            raise errors.RunError(
+                f"{self.path.parent} is in use by {who}; two would write over each other, so wait "
+                "until it has ended, or choose another --out."
+            ) from None
+
+    def _is(self, file: int) -> bool:
+        """Whether the file still stands in the folder."""
+        try:
+            return os.path.samestat(os.fstat(file), self.path.lstat())
         except FileNotFoundError:
-            return
-        print(
-            f"bknn: {self.path} was left by {who}, which is gone; the run goes on without it.",
-            file=sys.stderr,
+            return False
+
+    def _in_the_way(self) -> errors.RunError:
+        return errors.RunError(
+            f"{self.path} is a folder, a link or a device, and the lock of {self.path.parent} is a "
+            "plain file of this name; remove it, or choose another --out."
         )
-        self.path.unlink(missing_ok=True)
 
 
-def _birth(pid: int) -> str | None:
-    """Return when a process began, in some unit; None if there is no such process.
-
-    A number is given to a new process when the old one is gone; the time tells them apart.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # it is someone else's
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return "unknown"
-    state, *numbers = text.rpartition(")")[2].split()
-    return None if state == "Z" else numbers[18]
+def _owner() -> bytes:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode()

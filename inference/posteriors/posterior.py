@@ -32,6 +32,7 @@ from bknn.inference.posteriors.smoothing import curve, heights, span
 from bknn.inference.samplers.whitening import in_pieces
 from bknn.inference.slopes import rates_of_many
 from bknn.priors import log_density, support_bounds
+from bknn.storage import sealed
 from bknn.storage.files import replacing
 
 #: Rank-normalised R-hat of chains that agree (Vehtari et al., arXiv:1903.08008).
@@ -460,7 +461,8 @@ class Posterior(Answer):
 
     def save(self, path: str | Path) -> Path:
         """Write the draws as NetCDF 4, for `Posterior.load`, `arviz.from_netcdf` and
-        `xarray.open_datatree`. A reader sees the old file or the new one, whole."""
+        `xarray.open_datatree`. A reader sees the old file or the new one, whole, and its checksum
+        at the end."""
         import xarray
 
         path = Path(path)
@@ -491,6 +493,7 @@ class Posterior(Answer):
             warnings.simplefilter("ignore")
             # InferenceData takes names of files only.
             tree.to_netcdf(str(temporary), engine="h5netcdf")
+            sealed.seal(temporary)
         return path
 
     @classmethod
@@ -498,11 +501,12 @@ class Posterior(Answer):
         """Read what `save` wrote; without the analysis, there are no more than draws and data.
 
         Raises:
-            DataError: no such file, or draws of another analysis.
+            DataError: no such file, a damaged one, or draws of another analysis.
         """
         import xarray
 
         path = Path(path)
+        sealed.check(path)
         try:
             posterior = xarray.load_dataset(path, group="posterior", engine="h5netcdf")
             stats = xarray.load_dataset(path, group="sample_stats", engine="h5netcdf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bknn import errors
 from bknn.answers.schema import FORMAT
 from bknn.questions.shared.files import write_json
-from bknn.reading import user_files
+from bknn.storage import sealed
+from bknn.storage.lock import Lock
 
 if TYPE_CHECKING:
     from bknn.answers.answer import Answer
@@ -49,7 +51,7 @@ class Desk:
 
     def folder(self) -> Path | None:
         """Make the folder of the results before anything is computed."""
-        return directory(self.out)
+        return None if self.out is None else directory(self.out)
 
 
 def write(
@@ -59,7 +61,7 @@ def write(
     figures: bool,
     others: Mapping[str, Answer | None] | None = None,
 ) -> None:
-    """Write `result.json`, then the answers, then the figures; print the names.
+    """Write the answers, then `result.json` with their checksums, then figures; print the names.
 
     Figures are drawn from the files of the answers, as `bknn draw` does.
 
@@ -74,12 +76,11 @@ def write(
     beside = {f"{name}.nc": x for name, x in (others or {}).items() if x is not None}
     names = ["result.json", *kept, *beside]
     with writing(out):
+        files = {name: sealed.check(x.save(out / name)) for name, x in (kept | beside).items()}
         whole = {"format": FORMAT, **content}
         provenance = whole.pop("provenance")
-        whole |= {"answers": list(kept), "provenance": provenance}
-        write_json(whole, out / "result.json")
-        for name, answer in (kept | beside).items():
-            answer.save(out / name)
+        whole |= {"answers": list(kept), "provenance": provenance, "checksums": files}
+        write_json(sealed.sealed(whole), out / "result.json")
         if figures and kept:
             names += [path.name for path in draw(out, out)]
     print(f"written          {out}/: {', '.join(names)}")
@@ -89,13 +90,13 @@ def draw(folder: Path, out: Path) -> list[Path]:
     """Draw the figures of the answers in a folder, and return the paths.
 
     Raises:
-        DataError: `folder` is none that `write` wrote.
+        DataError: `folder` is none that `write` wrote, or something in it was changed since.
     """
     from bknn.answers.answer import read
     from bknn.plot.drawing.files import save
     from bknn.plot.of_answers import figures
 
-    content = user_files.read_json(folder / "result.json", error=errors.DataError)
+    content = whole(folder)
     try:
         files, asked = list(content["answers"]), dict(content["provenance"]["settings"])
     except (KeyError, TypeError, ValueError):
@@ -108,18 +109,41 @@ def draw(folder: Path, out: Path) -> list[Path]:
             f"{folder}: 'bknn {content.get('command', '...')}' left nothing to draw; ask again "
             "with --out and without --no-figures."
         )
-    return [
+    before = set() if out == folder else set(out.iterdir())
+    paths = [
         path
         for file in files
         for name, figure in figures(read(folder / file), asked).items()
         for path in save(figure, out / name)
     ]
+    if replaced := [path.name for path in paths if path in before]:
+        print(f"bknn: {', '.join(replaced)} in {out} were replaced.", file=sys.stderr)
+    return paths
 
 
-def directory(path: str | None) -> Path | None:
+def whole(folder: Path, then: str = "ask again with --out") -> dict[str, Any]:
+    """Return the content of the `result.json` in a folder, after a look at all answers there.
+
+    Args:
+        folder: that `write` wrote.
+        then: ends the sentence about a file that is damaged: what to do.
+
+    Raises:
+        DataError: `result.json` or a file of an answer is missing, was changed, or is that of
+            another result.
+    """
+    content = sealed.read_json(folder / "result.json", then)
+    for name, checksum in dict(content.get("checksums", {})).items():
+        if sealed.check(folder / name, then) != checksum:
+            raise errors.DataError(
+                f"{folder / name} is not the file that {folder / 'result.json'} was written with; "
+                f"{then}."
+            )
+    return content
+
+
+def directory(path: str) -> Path:
     """Make the output directory before anything is computed."""
-    if path is None:
-        return None
     out = Path(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -128,6 +152,36 @@ def directory(path: str | None) -> Path | None:
             f"{out}: cannot be made a directory ({problem.strerror}); choose another --out."
         ) from None
     return out
+
+
+@contextlib.contextmanager
+def alone(path: str | None, replaced: str | None = "result.json") -> Iterator[None]:
+    """Be the only process that writes in a folder, which is made; say if a result is there.
+
+    What was made is removed again if nothing was written before an error.
+
+    Args:
+        path: of the folder; None for none.
+        replaced: name of the file that says that a result is there.
+
+    Raises:
+        DataError: it cannot be made.
+        RunError: another process writes there.
+    """
+    if path is None or Lock(Path(path)).held:
+        yield
+        return
+    made = [x for x in (Path(path), *Path(path).parents) if not x.exists()]
+    try:
+        with Lock(directory(path)):
+            if replaced and (Path(path) / replaced).is_file():
+                print(f"bknn: {Path(path) / replaced} will be replaced.", file=sys.stderr)
+            yield
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager

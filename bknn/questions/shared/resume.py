@@ -49,22 +49,20 @@ def kept(
         return
     from bknn.inference.pieces import Work
     from bknn.storage.checkpoints import Checkpoints
-    from bknn.storage.lock import Lock
 
-    with Lock(out):
-        folder = out / FOLDER
-        functions = checksums(desk.functions)
-        _begin(folder, {**state(analysis, record), "functions": functions}, resume)
-        try:
-            yield Work(Checkpoints(folder))
-        except KeyboardInterrupt:
-            print(
-                f"bknn: what is done is kept in {folder}; the same command with --resume goes on "
-                "with it.",
-                file=sys.stderr,
-            )
-            raise
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = out / FOLDER
+    functions = checksums(desk.functions)
+    _begin(folder, {**state(analysis, record), "functions": functions}, resume)
+    try:
+        yield Work(Checkpoints(folder))
+    except KeyboardInterrupt:
+        print(
+            f"bknn: what is done is kept in {folder}; the same command with --resume goes on "
+            "with it.",
+            file=sys.stderr,
+        )
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from bknn.postfit.postfit import Postfit
 from bknn.prediction.two_body import TwoBody
 from bknn.priors import describe, support_bounds
 from bknn.priors.tabulated import Tabulated
+from bknn.storage import sealed
 from bknn.studies.observables.predictions import PLANES
 from bknn.studies.observables.profiled import Range
 from bknn.studies.observables.spectra import Predicted
@@ -460,6 +461,9 @@ def test_what_is_no_result_is_refused(tmp_path):
         bknn.load(tmp_path / "missing.nc")
     path = Path(tmp_path / "other.nc")
     xarray.Dataset({"x": ("a", [1.0])}).to_netcdf(path, engine="scipy")
+    with pytest.raises(errors.DataError, match="does not end with its checksum: it was damaged or"):
+        bknn.load(path)
+    sealed.seal(path)
     with pytest.raises(errors.DataError, match="something else"):
         bknn.load(path)
 

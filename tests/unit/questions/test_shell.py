@@ -28,6 +28,7 @@ from bknn import cli, inference, models
 from bknn.answers.digits import in_digits
 from bknn.answers.schema import FORMAT, closed, page, schema
 from bknn.questions.shared.files import write_json
+from bknn.storage.sealed import sealed
 
 from .. import small
 
@@ -132,7 +133,7 @@ def content(shared_content: dict[str, Any]) -> dict[str, Any]:
 def test_schema_of_the_result(content):
     assert set(content) == {
         "format", "command", "model", "data", "fit", "null", "twice_delta_nll", "answers",
-        "provenance",
+        "provenance", "checksums", "sha256",
     }  # fmt: skip
     assert content["command"] == "fit"
     assert content["model"] == "signal-strength"
@@ -405,11 +406,15 @@ def test_an_old_result_is_replaced(quick_fit, tmp_path):
     out.mkdir(parents=True)
     # As an interrupted run may leave them.
     (out / "result.json").write_text('{"command": "fi')
-    (out / "result.json.part").write_text("{")
-    (out / "fit.nc.part").write_bytes(b"CDF")
+    (out / ".bknn-0123456789abcdef.part").write_bytes(b"CDF")
+    (out / "lock").write_bytes(b"")
+    (out / "fit.nc").symlink_to(out / "notes.txt")
     (out / "notes.txt").write_text("mine")
-    assert quick_fit(out).code == 0
+    code, _, err = quick_fit(out)
+    assert (code, err) == (0, f"bknn: {out}/result.json will be replaced.\n")
     assert sorted(p.name for p in out.iterdir()) == ["fit.nc", "notes.txt", "result.json"]
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not (out / "fit.nc").is_symlink()
     assert strict_json(out / "result.json")["model"] == "signal-strength"
 
 
@@ -430,7 +435,8 @@ def test_figures(folder, tmp_path):
     (tmp_path / "run" / "fit").mkdir(parents=True)
     for name in ("result.json", "fit.nc"):
         shutil.copy(tmp_path / name, tmp_path / "run" / "fit")
-    write_json({"command": "run", "tasks": {"fit": {}}}, tmp_path / "run" / "result.json")
+    whole = sealed({"command": "run", "tasks": {"fit": {}}})
+    write_json(whole, tmp_path / "run" / "result.json")
     assert run("draw", tmp_path / "run").code == 0
     assert (tmp_path / "run" / "fit" / "bins.png").read_bytes() == picture
 
@@ -446,7 +452,7 @@ def test_a_file_in_the_way_of_the_directory(tmp_path, folder, below):
     assert out.read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["result.json", "result.json.part", "fit.nc", "fit.nc.part"])
+@pytest.mark.parametrize("name", ["result.json", "fit.nc"])
 def test_a_directory_in_the_way_of_a_file(quick_fit, tmp_path, name):
     (tmp_path / name).mkdir()
     code, out, err = quick_fit(tmp_path)
@@ -619,7 +625,7 @@ def test_predictions(predicted):
     content = strict_json(folder / "result.json")
     keys = {
         "format", "command", "model", "parameters", "predictions", "absent", "answers",
-        "provenance",
+        "provenance", "checksums", "sha256",
     }  # fmt: skip
     assert set(content) == keys
     assert (content["command"], content["model"]) == ("predict", "vector")
@@ -671,6 +677,7 @@ def test_documented_predictions(predicted):
     for key in ("value", "uncertainty"):
         assert row[key] == pytest.approx(other[key], rel=1e-6)
     for item in (documented, content):
+        assert item.pop("checksums").keys() <= {"prediction_Bplus_Kstarplus.nc"}
         item["predictions"] = [{**kinds(r), "q2": ""} for r in item["predictions"]]
     assert kinds(documented) == kinds(content)
     assert documented["predictions"] == content["predictions"]

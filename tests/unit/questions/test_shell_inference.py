@@ -18,6 +18,7 @@ from scipy.stats import norm
 import bknn
 from bknn import cli, errors, inference, models
 from bknn.answers.digits import in_digits
+from bknn.answers.keys_of_fits import COMMON
 from bknn.inference.impacts.impacts import impacts
 from bknn.inference.limits.limit import limit
 from bknn.inference.limits.two_sided import two_sided
@@ -447,7 +448,7 @@ def test_documented_schema(folder, first):
     done, path = ask(folder, *DOCUMENTED[first])
     assert done.code == 0, done.err
     content = strict_json(path / "result.json")
-    for key in ("format", "command", "model", "data", "fit", "answers", "provenance"):
+    for key in (*COMMON, "model", "data", "fit"):
         del content[key]
     for item in (documented, content):
         item.get("profile", {}).pop("branching_ratio", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -10,7 +11,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -117,7 +117,7 @@ def content(out: Path) -> dict[str, Any]:
             continue
         found[name] = path.read_bytes()
         if path.suffix == ".json":  # but for how long it took
-            found[name] = re.sub(rb'"seconds_\w+": .*', b"", found[name])
+            found[name] = re.sub(rb'"(seconds_\w+|sha256)": .*', b"", found[name])
         if name.endswith("posterior.nc"):
             found[name] = draws(path)
     return found
@@ -275,7 +275,7 @@ def test_a_run(undisturbed, folder):
     assert (undisturbed / "card.toml").read_text() == CARD
     assert "all 1100 fits converged" in (undisturbed / "log.txt").read_text()
     assert {path.name for path in undisturbed.iterdir()} == {
-        *("card.toml", "run.json", "log.txt", "result.json", "profile", "toys"),
+        *("card.toml", "run.json", "log.txt", "result.json", "profile", "toys", "checkpoints"),
     }
 
 
@@ -295,7 +295,8 @@ def test_a_folder_is_used_once(undisturbed, folder, tmp_path):
         f"{folder / 'card.toml'} --out {undisturbed} --resume', or choose another --out."
     )
     code, out, err = run("run", folder / "card.toml", "--out", undisturbed, "--resume")
-    assert (code, out.split()[0], err) == (0, "complete", "")
+    assert (code, out.splitlines()[-1].split()[0], err) == (0, "complete", "")
+    assert out.count("done before") == 2
     (tmp_path / "thesis.tex").touch()
     sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
     assert "holds thesis.tex and no run" in sentence
@@ -358,16 +359,36 @@ def test_a_full_disk(undisturbed, folder, tmp_path, monkeypatch, at):
 
 
 def test_a_read_only_folder(folder, tmp_path, monkeypatch):
-    opened = Path.open
+    opened = os.open
 
-    def refuses(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if path.parent == tmp_path and mode != "r":
+    def refuses(path: Any, *args: Any, **kwargs: Any) -> int:
+        if Path(path).parent == tmp_path:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return opened(path, mode, *args, **kwargs)
+        return opened(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", refuses)
+    monkeypatch.setattr(os, "open", refuses)
     sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
     assert sentence.startswith(f"{tmp_path}/lock: cannot be written (Read-only file system).")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("toys/toys.nc", "profile/profile.nc"), ("profile/result.json", "toys/result.json")],
+)
+def test_a_damaged_answer(undisturbed, folder, tmp_path, name, other):
+    """Named, and answered again, though the run was complete; so is one that was exchanged."""
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    task = name.partition("/")[0]
+    raw = bytearray((out / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    for wrong in (bytes(raw), (out / other).read_bytes()):
+        (out / name).write_bytes(wrong)
+        (out / "result.json").write_bytes(b"{")
+        said = resumed(folder, out, undisturbed)
+        assert said.startswith(f"bknn: {out}/{task}/"), said
+        assert said.endswith(f"; [{task}] is answered again.\n")
+        assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "changed"])
@@ -420,47 +441,56 @@ def test_pieces():
 # ---------------------------------------------------------------- locks
 
 
-def owner(**changes: Any) -> str:
-    own = {"pid": os.getpid(), "host": socket.gethostname(), "since": "yesterday"}
-    return json.dumps({**own, "birth": lock._birth(os.getpid()), **changes})
+@contextlib.contextmanager
+def another_process(folder: Path) -> Iterator[int]:
+    """One that has the lock of a folder; the lock knows nothing of the numbers of processes."""
+    code = (
+        "import sys; from pathlib import Path; from bknn.storage.lock import Lock\n"
+        "with Lock(Path(sys.argv[1])): print(flush=True); input()"
+    )
+    words = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"\n"
+        yield process.pid
+        process.kill()
 
 
 def test_a_folder_in_use(folder, tmp_path):
-    (tmp_path / "lock").write_text(owner())
-    sentence = refusal("run", folder / "card.toml", "--out", tmp_path)
-    assert sentence == (
-        f"{tmp_path} is in use by process {os.getpid()} on {socket.gethostname()} since yesterday; "
-        "two would write over each other, so wait until it has ended, or choose another --out."
-    )
-    (tmp_path / "lock").write_text(owner(host="elsewhere"))
-    assert f"if it is gone, delete {tmp_path}/lock" in refusal(
-        "run", folder / "card.toml", "--out", tmp_path
-    )
-    (tmp_path / "lock").write_text("")
-    assert "a process that left no name" in refusal("run", folder / "card.toml", "--out", tmp_path)
+    words = ("run", folder / "card.toml", "--out", tmp_path)
+    with another_process(tmp_path) as number:
+        sentence = refusal(*words)
+        assert sentence.startswith(f"{tmp_path} is in use by process {number} on ")
+        assert "; two would write over each other, so wait until it has ended, or" in sentence
+        one = ("signal-strength", "--data", folder / "one.json")
+        assert refusal("fit", *one, "--out", tmp_path) == sentence
+        for text in (b"", b"\xff\0" * 40_000, b"process 1 on \x1b[2J since yesterday\n"):
+            (tmp_path / "lock").write_bytes(text)
+            assert "is in use by another process; two" in refusal(*words)
+        (tmp_path / "lock").unlink()  # by hand: then nothing is sure
+        (tmp_path / "lock").symlink_to("elsewhere")
+        assert "lock is a folder, a link or a device" in refusal(*words)
+    assert not (tmp_path / "elsewhere").exists()
 
 
-def gone() -> int:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
-
-
-@pytest.mark.parametrize(
-    "text",
-    [owner(pid=gone()), owner(birth="long ago"), ""],
-    ids=["ended", "another with its number", "empty"],
-)
+@pytest.mark.parametrize("text", [b"", b"\xff\0" * 40_000, b'{"pid": 1}'])
 def test_a_lock_that_was_left(text, tmp_path, capsys):
     path = tmp_path / "lock"
-    path.write_text(text)
-    os.utime(path, (0, 0))
+    path.write_bytes(text)
+    (tmp_path / ".bknn-0123456789abcdef.part").touch()
     with lock.Lock(tmp_path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
-    assert not path.exists()
-    said = capsys.readouterr().err
-    assert said.startswith(f"bknn: {path} was left by ")
-    assert said.endswith("which is gone; the run goes on without it.\n")
+        assert re.fullmatch(rf"process {os.getpid()} on \S+ since \S+ \S+\n", path.read_text())
+        with lock.Lock(tmp_path / "..") as other, lock.Lock(tmp_path):  # its own
+            assert other.held
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("a")])
+def test_what_is_no_lock(make, tmp_path):
+    make(tmp_path / "lock")
+    with pytest.raises(errors.RunError, match="lock is a folder, a link or a device"):
+        lock.Lock(tmp_path).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 # ---------------------------------------------------------------- changes

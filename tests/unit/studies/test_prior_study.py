@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 import bknn
 from bknn import inference, plot
+from bknn.answers.keys_of_fits import COMMON
 
 from .. import made_up, small
 from ..questions.test_shell import Run, run, strict_json
@@ -85,7 +86,7 @@ def test_documented(studied):
         for block in re.findall(r"^```json\n(.*?)^```$", text, re.M | re.S)
         if block.startswith('{\n  "prior_study"')
     )
-    assert set(written) == {*page, "format", "command", "model", "data", "answers", "provenance"}
+    assert set(written) == {*page, *COMMON, "model", "data"}
     for label in ("given", "normal"):
         assert kinds(written["prior_study"][label]) == kinds(page["prior_study"][label])
     names = {p.name for p in (folder / "prior_study").iterdir()}
