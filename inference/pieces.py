@@ -8,8 +8,8 @@ one finds.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -18,8 +18,11 @@ import numpy as np
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis
-from bknn.answers.outline import identity
+from bknn.answers.outline import content
+from bknn.storage.identity import differences
+from bknn.storage.machine import machine
 from bknn.storage.store import Arrays, Store
+from bknn.version import VERSION
 
 #: Reports how much more is done.
 Progress = Callable[[int], None]
@@ -99,16 +102,16 @@ class Work:
             DataError: what is kept is of another computation.
         """
         labels = [_label(compute, analysis, task) for task in tasks] if self.store else []
+        given = [_arrays(task) for task in tasks] if self.store else []
         results: dict[int, Arrays] = {}
         for i, label in enumerate(labels):
             kept = self.get(f"{i:05d}")
             if kept is None:
                 continue
-            if bytes(kept.pop(_LABEL)) != label:
+            if why := _unlike(kept.pop(_LABEL), kept.pop(_GIVEN, np.zeros(0)), label, given[i]):
                 raise errors.DataError(
-                    f"what is kept as {self.place}{i:05d} is of another computation: of other "
-                    "data, another model, or other options. Keep every computation in a folder of "
-                    "its own."
+                    f"what is kept as {self.place}{i:05d} is of another computation ({why}). Keep "
+                    "every computation in a folder of its own."
                 )
             results[i] = kept
         sizes = [1] * len(tasks) if sizes is None else sizes
@@ -117,7 +120,8 @@ class Work:
         missing = [i for i in range(len(tasks)) if i not in results]
         for i, found in self._computed(compute, analysis, tasks, missing, progress):
             if labels:
-                self.put(f"{i:05d}", {**found, _LABEL: np.frombuffer(labels[i], np.uint8)})
+                written = np.frombuffer(json.dumps(labels[i]).encode(), np.uint8)
+                self.put(f"{i:05d}", {**found, _LABEL: written, _GIVEN: given[i]})
             results[i] = found
             if self.pool is not None and progress is not None:
                 progress(sizes[i])
@@ -139,23 +143,60 @@ class Work:
                 yield missing[k], found
 
 
-#: The name under which a piece says what it is a piece of.
-_LABEL = "_label"
+#: The names under which a piece says what it is a piece of, and which arrays it was given.
+_LABEL, _GIVEN = "_label", "_given"
+
+#: How much arrays may differ that another machine computed.
+_RELATIVE = 1e-6
 
 
-def _label(compute: Compute, analysis: Analysis, task: Task) -> bytes:
-    """Return a checksum of what a piece is a piece of.
+def _label(compute: Compute, analysis: Analysis, task: Task) -> dict[str, Any]:
+    """Return what a piece is a piece of, and where it is computed."""
+    return {
+        "piece": {"of": f"{compute.__module__}.{compute.__qualname__}", "bknn": VERSION},
+        "task": {str(key): _plain(value) for key, value in task.items()},
+        **content(analysis),
+        "machine": machine(),
+    }
 
-    Numbers count exactly; arrays, which earlier computations made, by their shape: elsewhere they
-    may differ in the last digit.
+
+def _arrays(x: Any) -> np.ndarray:
+    """Return all numbers of the arrays in a task, one after the other."""
+    if isinstance(x, Mapping):
+        x = [value for _, value in sorted(x.items())]
+    if isinstance(x, list | tuple):
+        return np.concatenate([np.zeros(0), *map(_arrays, x)])
+    alone = x is None or isinstance(x, str | int | float)
+    return np.zeros(0) if alone else np.asarray(x, float).ravel()
+
+
+def _unlike(
+    label: np.ndarray, given: np.ndarray, wanted: Mapping[str, Any], wanted_given: np.ndarray
+) -> str:
+    """Return in what a piece that is kept differs from the one that is wanted, "" if in nothing.
+
+    Arrays, which earlier computations made, count to the last bit on the same machine. Elsewhere
+    they are made anew in other digits.
     """
-    what = [compute.__module__, compute.__qualname__, identity(analysis), _plain(task)]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).digest()
+    try:
+        known = dict(json.loads(bytes(label)))
+        here, there = wanted["machine"], known.pop("machine")
+    except (ValueError, KeyError, TypeError):
+        return "another version of bknn wrote it"
+    wanted = json.loads(json.dumps({k: x for k, x in wanted.items() if k != "machine"}))
+    if found := differences(known, wanted):
+        return found
+    tolerance = 0.0 if here == there else _RELATIVE * np.nanmax(np.abs(wanted_given), initial=0.0)
+    both = np.isnan(given) & np.isnan(wanted_given)
+    distance = np.where(both, 0.0, np.abs(given - wanted_given))
+    return "" if (distance <= tolerance).all() else f"arrays: they differ by {distance.max():.3g}"
 
 
 def _plain(x: Any) -> Any:
     if isinstance(x, Mapping):
-        return {str(key): _plain(value) for key, value in x.items()}
+        return {str(key): _plain(value) for key, value in sorted(x.items())}
+    if isinstance(x, float) and not math.isfinite(x):
+        return repr(float(x))
     if x is None or isinstance(x, str | int | float):
         return x
     if isinstance(x, list | tuple):

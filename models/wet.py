@@ -44,6 +44,7 @@ class WET(Theory):
     def __init__(self, *, wilson_coefficients: Any = None, **others: Any) -> None:
         self._given = wilson_coefficients
         super().__init__(**others)
+        del self._given  # where it came from is no part of what it is
 
     @property
     def null(self) -> Mapping[str, float]:  # type: ignore[override]

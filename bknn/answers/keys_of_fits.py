@@ -77,6 +77,11 @@ PROVENANCE = record(
             mapping(TEXT, "DATA"),
             "checksum of the content ([data.md](data.md)); of the file for a bare workspace",
         ),
+        "computation": of(
+            mapping(TEXT, "PART"),
+            "digests of what was computed, part by part, and of the whole "
+            "([reliability.md](reliability.md)): the same where nothing differs",
+        ),
         "channels": of(mapping(listing(TEXT), "DATA"), "channels and results that took part"),
         "response": of(TEXT, "`smooth` or `reweighting` ([response.md](response.md))"),
         "sources": of(listing(TEXT), "what to cite: data, and form factors of the model"),

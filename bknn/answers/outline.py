@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.parameters import Parameter
+from bknn.storage.identity import Parts, differences, parts, sha256
 
 
 class _Kept:
@@ -84,7 +84,7 @@ class Outline(_Kept):
 
     Attributes:
         text: how the analysis printed.
-        sha256: checksum of model, parameters and data (`identity`).
+        sha256: digest of what it consists of (`identity`).
         names: one an entry of the flat vector.
         parameters: of the model, with the nuisances of theory.
         extents: {name: first and last position + 1 in the flat vector} of the other nuisances.
@@ -97,6 +97,7 @@ class Outline(_Kept):
         data: observed counts and auxiliary data; None for a density of the user's.
         in_channels: (number of the measurement, channel, bins), in the order of the counts.
         bins: the channel of each count, then names of other results.
+        content: what it consists of (`bknn.storage.identity.parts`).
     """
 
     text: str
@@ -116,6 +117,7 @@ class Outline(_Kept):
     poisson: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.zeros(0),) * 3
     in_channels: tuple[tuple[int, str, int], ...] = ()
     bins: tuple[str, ...] = ()
+    content: Parts = field(default_factory=dict)
 
     @classmethod
     def of(cls, x: Any) -> Outline:
@@ -152,6 +154,7 @@ class Outline(_Kept):
                 for name, n_bins in part.pdf.channels.items()
             ),
             tuple(x.bins),
+            parts(x),
         )
 
     @property
@@ -232,29 +235,29 @@ def fitting(outline: Outline, analysis: Any, where: str) -> Any:
     """Return the analysis if it is the one that was kept.
 
     Raises:
-        DataError: it is of another model, of other data or other parameters.
+        DataError: it is of another model, of other data, priors or parameters.
     """
     if outline.sha256 and outline.sha256 != identity(analysis):
         raise errors.DataError(
-            f"{where} is of {outline.text}, not of this {analysis!r}, or of other data; build the "
-            "analysis with the same model, options and data."
+            f"{where} is of {outline.text}, not of this {analysis!r}{unlike(outline, analysis)}; "
+            "build the analysis with the same model, options and data."
         )
     return analysis
 
 
 def identity(analysis: Any) -> str:
-    """Return a checksum of model, parameters, data and constraints: pieces and toys of the same fit
-    together."""
-    if isinstance(analysis, Outline):
-        return analysis.sha256
-    content = [
-        analysis.model.name,
-        analysis.response,
-        repr(analysis.names),
-        repr(sorted(analysis.constants.items())),
-        repr([(m.name, m.sha256, m.entries) for m in analysis.measurements]),
-        repr([np.asarray(x, float).tolist() for x in analysis.data]),
-        repr([x.tolist() for x in (analysis.normal[2], analysis.poisson[2])]),
-        *([repr(sorted(analysis.given_bounds.items()))] if analysis.given_bounds else []),
-    ]
-    return hashlib.sha256("\n".join(content).encode()).hexdigest()
+    """Return the digest of what an analysis consists of: pieces and toys of the same fit together,
+    and a file fits the analysis that it is of."""
+    return analysis.sha256 if isinstance(analysis, Outline) else sha256(parts(analysis))
+
+
+def content(analysis: Any) -> Parts:
+    """Return what an analysis consists of, by name."""
+    return analysis.content if isinstance(analysis, Outline) else parts(analysis)
+
+
+def unlike(one: Any, other: Any) -> str:
+    """Return in brackets in what two analyses differ, as far as it is known."""
+    a, b = (x if isinstance(x, Mapping) else content(x) for x in (one, other))
+    found = differences(a, b) if a and b else "written by another version"
+    return f" ({found})" if found else ""

@@ -16,8 +16,8 @@ from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Reals, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
-from bknn.questions.shared.provenance import versions
 from bknn.questions.shared.question import OfData, Question, option, seed_option
+from bknn.storage.machine import versions
 from bknn.tables import table
 
 if TYPE_CHECKING:

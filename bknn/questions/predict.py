@@ -15,8 +15,9 @@ from bknn.questions.shared.heading import counted
 from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
-from bknn.questions.shared.provenance import versions
 from bknn.questions.shared.question import OfAnalysis, OfModel, bounds_option, given, option
+from bknn.storage.identity import digests, of_model
+from bknn.storage.machine import versions
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -252,6 +253,7 @@ def predictions_json(
         "provenance": {
             **versions(),
             "settings": dict(settings),
+            "computation": digests(of_model(model)),
             "form_factors": {
                 t: {"set": s.name, "source": s.source}
                 for t, s in getattr(model, "form_factors", {}).items()

@@ -95,6 +95,8 @@ bknn toys resonance --goodness-of-fit -n 1000
         from bknn.inference.toys.truth import truth
 
         parts = [Toys.load(path) for path in self.merge]
+        for part in parts:
+            part.check_is_of(analysis, self.fix)
         out, work = desk.folder(), desk.work
         result = fit(analysis, fixed=self.fix).check()
         if number:

@@ -19,6 +19,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis
 from bknn.inference.pieces import Compute, Task
 from bknn.storage.changes import changes
+from bknn.storage.identity import differences, parts
 
 #: Seconds to wait for a scheduler that does not answer.
 _PATIENCE = 30
@@ -100,7 +101,7 @@ class Cluster:
 
         if not self._client.scheduler_info()["workers"]:
             print("bknn: waiting for workers", file=sys.stderr)
-        content = cloudpickle.dumps((_packages(), recipe(analysis)))
+        content = cloudpickle.dumps((_packages(), recipe(analysis), parts(analysis)))
         # A task of its own: sent once, and made again if the worker that has it is lost.
         shared = self._client.submit(bytes, content, key=f"analysis-{_sum(content)}")
         number = {
@@ -126,7 +127,7 @@ class Cluster:
 
 def _packages() -> dict[str, str]:
     """Return the versions on which numbers depend."""
-    from bknn.questions.shared.provenance import versions
+    from bknn.storage.machine import versions
 
     found = versions()
     return {"bknn": found["version"], **found["packages"]}
@@ -152,14 +153,20 @@ def _on_worker(content: bytes, compute: Compute, task: Task) -> dict[str, np.nda
         prepare()
         name = _sum(content)
         if name not in _LAST:
-            wanted, (model, measurements, options) = pickle.loads(content)
+            wanted, (model, measurements, options), meant = pickle.loads(content)
             if changed := changes(wanted, _packages()):
                 raise errors.RunError(
                     f"a worker on {socket.gethostname()} is not like the process that asks: "
                     f"{', '.join(changed)}. Install the same versions everywhere."
                 )
+            made = Analysis(model, measurements, **options)
+            if found := differences(meant, parts(made), "{} where it is asked, {} on the worker"):
+                raise errors.RunError(
+                    f"a worker on {socket.gethostname()} computes something else: {found}. Modules "
+                    "of one's own must be the same everywhere."
+                )
             _LAST.clear()
-            _LAST[name] = Analysis(model, measurements, **options)
+            _LAST[name] = made
         return dict(compute(_LAST[name], progress=None, **task))
 
 

@@ -67,7 +67,7 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
 def _state(card: Card) -> dict[str, Any]:
     """Return what results depend on."""
     from bknn import data
-    from bknn.questions.shared.provenance import versions
+    from bknn.storage.machine import versions
 
     measurements = [data.load(name, patch=patch) for name, patch in card.data.items()]
     sums = {m.name: m.sha256 for m in measurements}

@@ -28,6 +28,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 
 from bknn.storage import compiled
+from bknn.storage.machine import processor
 
 
 def lasting(
@@ -147,14 +148,4 @@ def _machine() -> tuple[str, ...]:
     """Return what else tells two programs apart: versions, settings, the processor."""
     versions = (sys.version, jax.__version__, jaxlib.version.__version__, np.__version__)
     settings = (repr(jax.config.values), os.environ.get("XLA_FLAGS", ""))
-    return (*versions, *settings, platform.machine(), _processor(), jax.default_backend())
-
-
-@cache
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = ("model name", "flags", "Features")
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(names)))
+    return (*versions, *settings, platform.machine(), processor(), jax.default_backend())

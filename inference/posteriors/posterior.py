@@ -23,7 +23,7 @@ from bknn.analysis.analysis import Analysis
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import span as interval
 from bknn.answers.digits import with_error
-from bknn.answers.outline import identity, subject, unit_of
+from bknn.answers.outline import fitting, subject, unit_of
 from bknn.answers.packing import Coordinate, Packing, Unpacking, piece
 from bknn.inference.estimate import Estimate
 from bknn.inference.posteriors.hdi import highest_density
@@ -469,8 +469,6 @@ class Posterior(Answer):
         tree = self.to_arviz()
         record = {
             "analysis": repr(self.analysis),
-            "sha256": identity(self.analysis),
-            "priors": _priors(self.analysis),
             "mode": self.mode.tolist(),
             "method": self.method,
             "seed": self.seed,
@@ -518,11 +516,9 @@ class Posterior(Answer):
             ) from None
         if analysis is None:
             (analysis,) = Unpacking(lambda how, name: np.zeros(0)).outlines(record["analyses"])
-        elif record["sha256"] != identity(analysis) or record["priors"] != _priors(analysis):
-            raise errors.DataError(
-                f"{path} has draws of {record['analysis']}, not of this {analysis!r}, or of other "
-                "data or priors; build the analysis with the same model, options, data and priors."
-            )
+        else:
+            (kept,) = Unpacking(lambda how, name: np.zeros(0)).outlines(record["analyses"])
+            fitting(kept, analysis, str(path))
         shape = posterior.sizes["chain"], posterior.sizes["draw"]
         draws = np.empty((*shape, analysis.size))
         moving = np.ones(analysis.size, bool)
@@ -562,10 +558,6 @@ def runs(numbers: np.ndarray) -> list[tuple[int, int]]:
     """
     parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     return [(int(part[0]), int(part[-1])) for part in parts if part.size]
-
-
-def _priors(analysis: Analysis) -> dict[str, str]:
-    return {p.name: p.prior_with_range for p in analysis.parameters}
 
 
 def diagnostic(name: str, draws: np.ndarray, **options: Any) -> np.ndarray:

@@ -24,6 +24,7 @@ from bknn.inference.samplers.nuts import SEGMENT, Nuts, Segment, packed, unpacke
 from bknn.inference.samplers.peaks import Peaks, peaks
 from bknn.inference.samplers.tempering import Ladder
 from bknn.inference.samplers.whitening import Target, linearisation
+from bknn.version import VERSION
 
 METHODS = ("auto", "nuts", "tempered")
 
@@ -117,7 +118,7 @@ class Sampler:
         self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
         loose = self.own if plan.method == "tempered" else None
         self.target = Target(frame, found.z[0], data=data, loose=loose)
-        self.key = _digest(asdict(plan), identity(analysis), data)
+        self.key = _digest(asdict(plan), identity(analysis), VERSION, data)
 
         rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
 

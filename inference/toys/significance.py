@@ -15,7 +15,7 @@ from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.answer import Answer, Shown
 from bknn.answers.digits import short, with_error
-from bknn.answers.outline import identity, subject
+from bknn.answers.outline import subject
 from bknn.inference import chi_squared, few_events
 from bknn.inference.datasets import rows_of
 from bknn.inference.estimate import EXACT, Fraction, exceeding
@@ -292,12 +292,7 @@ def _check(
     fixed: Mapping[str, float],
 ) -> None:
     """Refuse toys that were not thrown at this null, or not fitted with it."""
-    if toys.sha256 != identity(analysis) or dict(toys.fixed) != dict(fixed):
-        raise errors.DataError(
-            f"the toys are of {toys.analysis} with {dict(toys.fixed) or 'nothing'} fixed, not of "
-            f"this analysis and data ({analysis!r}, {dict(fixed) or 'nothing'} fixed); throw toys "
-            "for it."
-        )
+    toys.check_is_of(analysis, fixed)
     if dict(toys.hypotheses.get(NULL, {})) != dict(values):
         raise errors.DataError(
             f"the toys were not fitted with the null of the model ({dict(values)}) as the "

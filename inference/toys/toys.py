@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data, Parameters
 from bknn.answers.answer import Answer, Shown
-from bknn.answers.outline import identity, subject
+from bknn.answers.outline import content, identity, subject, unlike
 from bknn.inference.datasets import saturated, taken, throw
-from bknn.inference.minimiser.fisher import inverse
 from bknn.inference.minimiser.newton import CONVERGED, NOT_FINITE
 from bknn.inference.pieces import Progress, Work
 from bknn.inference.toys.failures import CAUSES, Failures
 from bknn.inference.toys.lowest_minima import Search
+from bknn.inference.toys.uncertainties import uncertainties_of
+from bknn.storage.identity import Parts
+from bknn.version import VERSION
 
 
 def toys(
@@ -157,6 +156,8 @@ def _assembled(
     return Toys(
         analysis=subject(analysis),
         sha256=identity(analysis),
+        content=content(analysis),
+        version=VERSION,
         truth=dict(zip(analysis.names, options["truth"].tolist(), strict=True)),
         fixed={k: float(v) for k, v in options["fixed"].items()},
         hypotheses={
@@ -176,7 +177,7 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
     sigma: dict[str, np.ndarray] = {}
     if uncertainties:
         index = np.array(list(own.values()), int)
-        found = _uncertainties(analysis, index, free.vector, data, moving)
+        found = uncertainties_of(analysis, index, free.vector, data, moving)
         sigma = {name: found[:, i] for i, name in enumerate(own)}
     outcome = np.array(free.outcome)
     for minimum in under.values():
@@ -185,6 +186,8 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
     return Toys(
         analysis=subject(analysis),
         sha256=identity(analysis),
+        content=content(analysis),
+        version=VERSION,
         truth=dict(zip(analysis.names, search.truth.tolist(), strict=True)),
         fixed=search.fixed,
         hypotheses=search.hypotheses,
@@ -199,66 +202,13 @@ def _summary(search: Search, data: Data, seed: int, first: int, uncertainties: b
     )
 
 
-#: Toys whose uncertainties are computed together.
-_TOGETHER = 32
-
-
-def _uncertainties(
-    analysis: Analysis, own: np.ndarray, vectors: np.ndarray, data: Data, moving: np.ndarray
-) -> np.ndarray:
-    """Return the uncertainties of some entries (n, own) at the best fits (n, size) of data sets.
-
-    As those of a FitResult, but many at a time: parameters at a bound count as fixed and get 0;
-    where the Hessian is not positive definite all are NaN.
-    """
-    density = analysis.density
-    lower, upper = analysis.bounds.T
-    unit = np.eye(analysis.size)
-
-    def one(vector: Array, data: Data, moving: Array) -> Array:
-        hessian = jax.hessian(lambda v: -density.log_shape(v, data))(vector)
-        free = moving & (vector > lower) & (vector < upper)
-        # Unit diagonal: parameters of 1e-6 stand beside those of 1.
-        size = jnp.sqrt(jnp.abs(jnp.diag(hessian)))
-        size = jnp.where(free & (size > 0), size, 1.0)
-        both = free[:, None] & free[None, :]
-        matrix = jnp.where(both, hessian / size[:, None] / size[None, :], unit)
-        result = inverse(matrix)
-        # The nuisances have constraints; what is not positive shows in these entries.
-        variance = jnp.diag(result)
-        positive = jnp.all(variance > 0) & _positive(result[own[:, None], own[None, :]])
-        sigma = jnp.where(free, jnp.sqrt(jnp.abs(variance)) / size, 0.0)[own]
-        return jnp.where(positive, sigma, jnp.nan)
-
-    program = analysis.programs.get(
-        "uncertainties", tuple(own.tolist()), lambda: jax.vmap(one, in_axes=(0, 0, None))
-    )
-    parts = []
-    for first in range(0, len(vectors), _TOGETHER):
-        rows = np.minimum(np.arange(first, first + _TOGETHER), len(vectors) - 1)
-        found = program(vectors[rows], taken(data, rows), moving)
-        parts.append(np.asarray(found)[: len(vectors) - first])
-    return np.concatenate(parts)
-
-
-def _positive(matrix: Array) -> Array:
-    """Return whether a small symmetric matrix is positive definite, by Gauss's pivots."""
-    result = jnp.array(True)
-    for k in range(matrix.shape[0]):
-        pivot = matrix[k, k]
-        result &= pivot > 0
-        column = matrix[:, k] / jnp.where(pivot > 0, pivot, 1.0)
-        matrix = matrix - column[:, None] * matrix[k][None, :]
-    return result
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Toys(Answer):
     """What the fits of n toys found.
 
     Attributes:
         analysis: what was fitted, in words.
-        sha256: checksum of model and data.
+        sha256: digest of what was fitted.
         truth: {flat name: value} at which the toys were thrown.
         fixed: {name: value} that floated in no fit.
         hypotheses: {label: {name: value}} fixed in the fits of each hypothesis.
@@ -271,6 +221,8 @@ class Toys(Answer):
         saturated: -2 log L_sat (n,), see `bknn.inference.datasets.saturated`.
         outcome: code of `bknn.inference.minimiser.newton` (n,), of the first fit of the toy that
             failed.
+        content: what was fitted, part by part (`bknn.storage.identity`).
+        version: of bknn.
     """
 
     analysis: str
@@ -286,6 +238,8 @@ class Toys(Answer):
     hypothesis_twice_nll: Mapping[str, np.ndarray]
     saturated: np.ndarray
     outcome: np.ndarray
+    content: Parts = field(default_factory=dict)
+    version: str = ""
 
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         return dict.fromkeys((*_LISTS, *_TABLES), ("toy",))
@@ -389,6 +343,20 @@ class Toys(Answer):
 
         return replace(one, **{name: joined(name) for name in _ARRAYS})
 
+    def check_is_of(self, analysis: Analysis, fixed: Mapping[str, float]) -> None:
+        """Refuse toys of something else than an analysis with some parameters fixed.
+
+        Raises:
+            DataError: they are.
+        """
+        if self.sha256 == identity(analysis) and dict(self.fixed) == dict(fixed):
+            return
+        raise errors.DataError(
+            f"the toys are of {self.analysis} with {dict(self.fixed) or 'nothing'} fixed, not of "
+            f"this analysis and data ({analysis!r}, {dict(fixed) or 'nothing'} fixed)"
+            f"{unlike(self.content, analysis)}; throw toys for it."
+        )
+
     def _check(self, other: Toys) -> None:
         """Refuse to merge toys of different things."""
 
@@ -399,11 +367,15 @@ class Toys(Answer):
             )
 
         if self.sha256 != other.sha256:
-            raise refuse("the model or the data (checksums)")
+            raise refuse("what was fitted" + unlike(self.content, other.content))
+        if self.version != other.version:
+            words = [x.version or "an older one" for x in (self, other)]
+            raise refuse(f"the version of bknn ({words[0]} and {words[1]})")
         if self.fixed != other.fixed:
-            raise refuse("the parameters that are fixed")
+            raise refuse(f"the parameters that are fixed ({_both(self.fixed, other.fixed)})")
         if self.hypotheses != other.hypotheses:
-            raise refuse("the hypotheses that were fitted")
+            both = _both(self.hypotheses, other.hypotheses)
+            raise refuse(f"the hypotheses that were fitted ({both})")
         if set(self.uncertainties) != set(other.uncertainties):
             raise refuse("the uncertainties, which only one of them has")
         # The truth may come from fits on two machines, equal but for rounding.
@@ -412,6 +384,10 @@ class Toys(Answer):
                 raise refuse(
                     f"the truth: {name} is {value:g} in one, {other.truth[name]:g} in the other"
                 )
+
+
+def _both(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return f"{dict(one) or 'none'} and {dict(other) or 'none'}"
 
 
 _LISTS = ("seeds", "numbers", "twice_nll", "saturated", "outcome")

@@ -346,6 +346,16 @@ def merge_option() -> Any:
     return option("toys.nc of other jobs, to be added", (), metavar="FILE", files=True, keyword="")
 
 
+#: Options of model, data and priors: what the computation is of counts by its content, whatever it
+#: is called and wherever it lies.
+SHARED = {
+    one.name
+    for kind in (OfAnalysis, OfPriors)
+    for one in kind.options()
+    if one.more.get("section") in ("model", "data", "priors")
+}
+
+
 def given(names: Sequence[str], question: Question) -> list[str]:
     """Return which of these options are not as by default."""
     own = {one.name: one.default for one in question.options()}

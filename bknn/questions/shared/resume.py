@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bknn import errors
+from bknn.questions.shared.question import SHARED
 from bknn.reading import user_files
 from bknn.reading.user_functions import checksums
 
@@ -66,26 +67,20 @@ def kept(
 
 
 def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what draws depend on, as JSON has it."""
-    from bknn.questions.shared.content import priors_json
-    from bknn.questions.shared.provenance import provenance
+    """Return what draws depend on, as JSON has it: what the analysis consists of, and what is asked
+    of it."""
+    from bknn.storage.identity import parts
+    from bknn.version import VERSION
 
-    whole = provenance(analysis, record)
-    found = {
-        "model": analysis.model.name,
-        "priors": priors_json(analysis),
-        # Data are what they hold, wherever they lie.
-        "settings": {k: x for k, x in record.items() if k not in ("data", "patch")},
-        **{key: whole[key] for key in ("data_sha256", "channels", "response")},
-        "version": whole["version"],
-    }
+    settings = {k: x for k, x in record.items() if k not in SHARED}
+    found = {**parts(analysis), "settings": settings, "bknn": {"version": VERSION}}
     return dict(json.loads(json.dumps(found)))
 
 
 def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
     """Begin anew, or go on where the same computation began."""
-    from bknn.storage.changes import changes
     from bknn.storage.checkpoints import write
+    from bknn.storage.identity import differences
 
     path = folder / BEGUN
     if path.exists() and not resume:
@@ -103,8 +98,8 @@ def _begin(folder: Path, now: Mapping[str, Any], resume: bool) -> None:
             f"{path} cannot be read ({problem}), so it is not known what was asked; remove "
             f"{folder}, or choose another --out."
         ) from None
-    if changed := changes(before, now):
+    if changed := differences(before, now, "was {} and is {}"):
         raise errors.RunError(
-            f"this is not what began in {folder}: {'; '.join(changed)}. Go on with what was asked "
+            f"this is not what began in {folder}: {changed}. Go on with what was asked "
             "then, remove the folder, or choose another --out."
         )

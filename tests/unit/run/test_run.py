@@ -30,6 +30,7 @@ from bknn.questions import QUESTIONS
 from bknn.questions.shared import build, kinds
 from bknn.run import card, cluster
 from bknn.storage import checkpoints, files, lock
+from bknn.storage.identity import parts
 from bknn.storage.store import Memory
 
 from .. import small
@@ -635,10 +636,10 @@ def test_a_killed_worker_with_chains(with_chains, folder, tmp_path):
 def test_a_worker_with_other_versions(monkeypatch):
     analysis = bknn.Analysis(bknn.models.load("signal-strength"), small.one_bin())
     packages = cluster._packages()
-    content = pickle.dumps(({**packages, "jax": "0.1"}, cluster.recipe(analysis)))
+    content = pickle.dumps(({**packages, "jax": "0.1"}, cluster.recipe(analysis), parts(analysis)))
     with pytest.raises(errors.RunError, match=r'is not like the .* asks: jax was "0.1" and is "'):
         cluster._on_worker(content, squares, {"n": 2, "start": 0})
-    content = pickle.dumps((packages, cluster.recipe(analysis)))
+    content = pickle.dumps((packages, cluster.recipe(analysis), parts(analysis)))
     found = cluster._on_worker(content, squares, {"n": 3, "start": 0})
     assert found["squares"].tolist() == [0, 1, 4]
 
@@ -670,7 +671,7 @@ def test_a_worker_has_the_whole_analysis():
     analysis = bknn.Analysis(
         model, small.one_bin(), bounds=bounds, priors=prior, terms=[Elsewhere()]
     )
-    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis)))
+    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis), parts(analysis)))
     found = cluster._on_worker(content, height, {})["height"]
     assert found == height(analysis, progress=None)["height"]
     (distance,) = 2.0 - analysis.init_vector[:1]
@@ -679,6 +680,10 @@ def test_a_worker_has_the_whole_analysis():
     (there,) = cluster._LAST.values()
     assert (there.given_bounds, there.options["free"]) == (bounds, [])
     assert there.parameters[0].distribution.high == 4.0
+    meant = {**parts(analysis), "model": {"fn": "flat #1"}}
+    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis), meant))
+    with pytest.raises(errors.RunError, match="something else: model fn: flat where it is asked"):
+        cluster._on_worker(content, height, {})
 
 
 @pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])
