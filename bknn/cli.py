@@ -1,30 +1,25 @@
-"""The command line: every question of `bknn.questions`, and the commands of `bknn.commands`."""
+"""The command line: every question of `bknn.questions`, and the commands of `bknn.commands`.
+
+Whatever takes time to import is imported when Ctrl-C and SIGTERM are cared for.
+"""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import gc
 import os
-import re
 import sys
-import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from bknn import errors
-from bknn.commands import completion, data, draw, export, json_only, lists, models, parser, run
-from bknn.precision import prepare
-from bknn.questions import QUESTIONS
-from bknn.questions.shared.progress import quiet
+from bknn.commands.interrupts import Interrupts
 
-__all__ = ["main", "prepare"]
+if TYPE_CHECKING:
+    import argparse
 
-#: Commands that are no questions, in the order of the help page.
-COMMANDS = (run, draw, export, models, lists, data, completion)
+    from bknn.commands.resources import Patient
 
-#: Those that leave a `result.json`.
-JSON = {"run", *(name.replace("_", "-") for name in QUESTIONS)}
+__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,27 +27,92 @@ def main(argv: Sequence[str] | None = None) -> int:
     # JAX makes objects by the hundred thousand: to look for garbage after every 700 of them, as
     # Python does, takes a tenth of the time of a fit.
     gc.set_threshold(10_000)
-    words = sys.argv[1:] if argv is None else argv
-    if json_only.OPTION in words and words[0] in JSON:
-        return json_only.answer(main, words)
-    try:
-        args = _read(words)
-        watched = nullcontext() if sys.stderr.isatty() else quiet()
-        with warnings.catch_warnings(), watched:
-            warnings.showwarning = _told(warnings.showwarning)
-            code = int(args.run(args))
-        sys.stdout.flush()  # here, where it is noticed if the reader has left
+    last = argv is None
+    words = list(sys.argv[1:] if argv is None else argv)
+    with Interrupts(words, last) as interrupts:
+        try:
+            with _patient(last) as out:
+                try:
+                    code = _answer(words)
+                except Exception as problem:
+                    if interrupts.number is not None:
+                        raise  # it comes of that
+                    code = _failed(problem)
+                code = _heard(out, code)
+        except BaseException as problem:
+            if interrupts.number is None and not isinstance(problem, KeyboardInterrupt):
+                raise
+            code = interrupts.code()
+        if interrupts.number is not None:  # whatever became of it
+            code = interrupts.code()
+            if last:  # without waiting for threads that compile
+                with contextlib.suppress(OSError):
+                    sys.stdout.flush()
+                os._exit(code)
+    return code
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Read and do what is asked."""
+    from bknn.commands import json_only
+
+    if json_only.OPTION in words and words[0] in _with_json():
+        return json_only.answer(_answer, words)
+    import warnings
+
+    from bknn.questions.shared.progress import quiet
+
+    args = _read(words)
+    watched = contextlib.nullcontext() if sys.stderr.isatty() else quiet()
+    with warnings.catch_warnings(), watched:
+        warnings.showwarning = _told(warnings.showwarning)
+        return int(args.run(args))
+
+
+def _failed(problem: BaseException) -> int:
+    """Say in a sentence what went wrong; return the exit code. What is no sentence is raised."""
+    from bknn import errors
+    from bknn.commands.resources import lacking
+
+    sentence = spelled(str(problem)) if isinstance(problem, errors.BknnError) else lacking(problem)
+    if sentence is None:
+        raise problem
+    print(f"bknn: error: {sentence}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _patient(last: bool) -> Iterator[Patient]:
+    """Go on if standard output or standard error cannot be written."""
+    from bknn.commands.resources import Patient, nowhere
+
+    if last:
+        # A file that is opened later would be taken for a stream that was closed from without.
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+        sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()
+    out, err = Patient(sys.stdout), Patient(sys.stderr)
+    told: Any = (out, err)
+    with contextlib.redirect_stdout(told[0]), contextlib.redirect_stderr(told[1]):
+        yield out
+
+
+def _heard(out: Patient, code: int) -> int:
+    """Return the exit code of a command whose output perhaps did not arrive."""
+    from bknn.commands.resources import READER_LEFT
+
+    out.flush()  # here, where it is noticed
+    if out.problem is None:
         return code
-    except errors.BknnError as problem:
-        print(f"bknn: error: {spelled(str(problem))}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # The reader (`| head`) has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("bknn: interrupted", file=sys.stderr)
-        return 130
+    if isinstance(out.problem, BrokenPipeError):  # `| head` has seen enough
+        return READER_LEFT
+    print(
+        f"bknn: error: standard output cannot be written ({out.problem.strerror}); make room "
+        "there. What --out names is complete.",
+        file=sys.stderr,
+    )
+    return 2
 
 
 #: What Python is told, and what the shell is, in sentences that say what to do.
@@ -71,6 +131,8 @@ def spelled(sentence: str) -> str:
     >>> spelled("let it float with free=['width'], or leave the prior out.")
     'let it float with --free width, or leave the prior out.'
     """
+    import re
+
     for python, shell in _SPELLINGS:
         sentence = re.sub(python, shell, sentence)
     return sentence
@@ -78,6 +140,7 @@ def spelled(sentence: str) -> str:
 
 def _told(otherwise: Any) -> Any:
     """Return a way to show warnings: those of the data are for the user, and take one line."""
+    from bknn import errors
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, errors.DataWarning):
@@ -94,6 +157,9 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
     Raises:
         UnknownNameError: a command or an option does not exist.
     """
+    from bknn import errors
+    from bknn.commands import parser
+
     whole, commands = parsers()
     if not words or words[0].startswith("-"):
         return whole.parse_args(words)
@@ -115,7 +181,11 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
 
 def parsers() -> tuple[argparse.ArgumentParser, Any]:
     """Return the parser, and in it those of the commands."""
+    import argparse
     from importlib.metadata import version
+
+    from bknn.commands import completion, data, draw, export, lists, models, parser, run
+    from bknn.questions import QUESTIONS
 
     whole = argparse.ArgumentParser(
         prog="bknn",
@@ -131,9 +201,16 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
     )
     for question in QUESTIONS.values():
         parser.add(commands, question)
-    for command in COMMANDS:
+    for command in (run, draw, export, models, lists, data, completion):
         command.add(commands)
     return whole, commands
+
+
+def _with_json() -> set[str]:
+    """Return the commands that leave a `result.json`."""
+    from bknn.questions import QUESTIONS
+
+    return {"run", *(name.replace("_", "-") for name in QUESTIONS)}
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,7 +57,7 @@ def run(
     except OSError as problem:
         raise refused(folder, problem) from None
     prepare()
-    with Lock(folder), logging(folder / "log.txt"), _stoppable(command):
+    with Lock(folder), logging(folder / "log.txt"):
         begin(folder, asked, resume, command)
         store = Checkpoints(folder / "checkpoints")
         with _pool(scheduler) as pool:
@@ -169,22 +167,3 @@ def _pool(scheduler: str | None) -> Iterator[Any]:
 
     with Cluster(scheduler) as cluster:
         yield cluster
-
-
-@contextlib.contextmanager
-def _stoppable(command: str) -> Iterator[None]:
-    """End in order when a batch system says so, as with Ctrl-C, and say how to go on."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    own = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if own else None
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"bknn: what is done is kept; go on with: {command} --resume", file=sys.stderr)
-        raise
-    finally:
-        if own:
-            signal.signal(signal.SIGTERM, before)

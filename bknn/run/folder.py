@@ -138,7 +138,12 @@ def logging(path: Path) -> Iterator[None]:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 yield
-            except errors.BknnError as problem:
+            except (errors.BknnError, KeyboardInterrupt) as problem:
                 with contextlib.suppress(OSError):
-                    file.write(f"bknn: error: {problem}\n")
+                    said = (
+                        "interrupted"
+                        if isinstance(problem, KeyboardInterrupt)
+                        else f"error: {problem}"
+                    )
+                    file.write(f"bknn: {said}\n")
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,15 +53,7 @@ def kept(
     folder = out / FOLDER
     functions = checksums(desk.functions)
     _begin(folder, {**state(analysis, record), "functions": functions}, resume)
-    try:
-        yield Work(Checkpoints(folder))
-    except KeyboardInterrupt:
-        print(
-            f"bknn: what is done is kept in {folder}; the same command with --resume goes on "
-            "with it.",
-            file=sys.stderr,
-        )
-        raise
+    yield Work(Checkpoints(folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ import xarray
 from jsonschema import Draft202012Validator
 
 import bknn
-from bknn import cli, inference, models
+from bknn import cli, inference, models, precision
 from bknn.answers.digits import in_digits
 from bknn.answers.schema import FORMAT, closed, page, schema
 from bknn.questions.shared.files import write_json
@@ -527,7 +527,8 @@ def test_an_interrupt_has_code_130(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bknn.data, "load", interrupt)
-    assert run("fit", "signal-strength") == Run(130, "", "bknn: interrupted\n")
+    told = "bknn: interrupted; nothing is kept; begin again with: bknn fit signal-strength\n"
+    assert run("fit", "signal-strength") == Run(130, "", told)
 
 
 # ---------------------------------------------------------------- options of the model
@@ -1145,16 +1146,16 @@ def cache_options() -> Iterator[None]:
 def test_compiled_programs_are_kept_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    cli.prepare()
+    precision.prepare()
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "bknn" / "xla")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    cli.prepare()
+    precision.prepare()
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / ".cache" / "bknn" / "xla")
     # What JAX itself was told comes first.
     jax.config.update("jax_compilation_cache_dir", "elsewhere")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
-    cli.prepare()
+    precision.prepare()
     assert jax.config.jax_compilation_cache_dir == "elsewhere"
 
 
@@ -1206,4 +1207,4 @@ def test_errors_of_a_program(folder):
     assert len(err.splitlines()) == 1
     assert deaf.stderr.read() == ""
     deaf.stderr.close()
-    assert deaf.wait(timeout=120) == 1
+    assert deaf.wait(timeout=120) == 141

@@ -621,7 +621,8 @@ def test_an_interrupt(folder, monkeypatch):
 
     monkeypatch.setattr(inference.fits.many, "run", interrupt)
     done, path = ask(folder, "profile", "--over", "mu=0:2:3")
-    assert done == Run(130, "", "bknn: interrupted\n")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.startswith("bknn: interrupted; nothing is kept; begin again with: bknn profile")
     assert not (path / "result.json").exists()
 
 

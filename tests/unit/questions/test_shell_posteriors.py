@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -169,10 +170,12 @@ def test_interrupted_and_resumed(tmp_path, asked, monkeypatch):
         patch.setattr(SAMPLE, "sample", interrupted)
         done = run(*words, "--out", out)
     assert done.code == 130
-    assert "the same command with --resume goes on" in done.err
+    command = shlex.join(["bknn", *words, "--out", str(out)])
+    told = "bknn: interrupted; what is done is kept; go on with"
+    assert done.err == f"{told}: {command} --resume\n"
     assert "go on with it by --resume" in refusal(*words, "--out", str(out))
     changed = refusal(*words, "--seed", "1", "--out", str(out), "--resume")
-    assert "settings.seed was 0 and is 1" in changed
+    assert "settings seed: was 0 and is 1" in changed
 
     def resumed(target: bknn.Analysis, **given: Any) -> Any:
         assert given["store"].get("0")["x"].tolist() == [0.0, 1.0, 2.0]

@@ -1,0 +1,112 @@
+"""What a machine does not have enough of: memory, address space, room behind standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import resource
+from pathlib import Path
+from typing import Any, TextIO
+
+#: Exit code of a program whose reader has left, as the shell has it: 128 + SIGPIPE.
+READER_LEFT = 141
+
+
+class Patient:
+    """A stream that takes what it cannot write, so that a command still does what it was asked to.
+
+    Attributes:
+        problem: why it could not, None if it could.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.problem: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write, if that is possible."""
+        if self.problem is None:
+            try:
+                return self._stream.write(text)
+            except OSError as problem:
+                self._give_up(problem)
+        return len(text)
+
+    def flush(self) -> None:
+        """Bring everything to its place, if that is possible."""
+        if self.problem is None:
+            try:
+                self._stream.flush()
+            except OSError as problem:
+                self._give_up(problem)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _give_up(self, problem: OSError) -> None:
+        """Let what is still in its buffer go nowhere, or Python would complain at the end."""
+        self.problem = problem
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def nowhere() -> TextIO:
+    """Return a stream in which everything is lost."""
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def lacking(problem: BaseException) -> str | None:
+    """Return in a sentence what there is not enough of, None if a problem is another one."""
+    text = " ".join(str(problem).split())
+    thread = "can't start new thread" in text
+    if not (
+        isinstance(problem, MemoryError)
+        or "RESOURCE_EXHAUSTED" in text
+        or "bad_alloc" in text
+        or (isinstance(problem, OSError) and problem.errno == errno.ENOMEM)
+        or (isinstance(problem, ImportError) and _MAPPED.search(text))
+        or thread
+    ):
+        return None
+    number, shape = _BYTES.search(text), _SHAPE.search(text)
+    asked = "a thread" if thread else "more"
+    if number:
+        asked = _in_words(float(number[1]) * _UNITS[number[2]])
+        asked += f" for {shape[0]}" if shape else ""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    there = f", and {_in_words(free)} are free" if (free := _free()) else ""
+    bound, also = "", ""
+    if limit != resource.RLIM_INFINITY:
+        bound = f", the process may have {_in_words(limit)} of addresses (ulimit -v)"
+        also = "raise that limit, "
+    return (
+        f"the memory is not enough: {asked} was asked for{there}{bound}. Ask for less at a time "
+        f"(points of a grid, toys, draws, chains), {also}or take a larger machine; files that were "
+        "complete are kept."
+    )
+
+
+_MAPPED = re.compile("failed to map|annot allocate memory")
+_BYTES = re.compile(r"allocat\w+ ([\d.]+) ?(bytes|[KMGTPE]iB)")
+_SHAPE = re.compile(r"an array with shape \([^()]*\)")
+_UNITS = {"bytes": 1.0, **{f"{x}iB": 1024.0**n for n, x in enumerate("KMGTPE", 1)}}
+
+
+def _in_words(number: float) -> str:
+    """Return a number of bytes for people.
+
+    >>> _in_words(3e9)
+    '2.8 GiB'
+    """
+    return f"{number / 2**30:.3g} GiB" if number >= 2**30 else f"{number / 2**20:.3g} MiB"
+
+
+def _free() -> float:
+    """Return how many bytes of memory are free, 0 if that is not known."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * float(line.split()[1])
+    return 0.0
