@@ -10,7 +10,7 @@ from typing import Any
 from bknn import errors
 from bknn.commands import parser
 from bknn.questions.predict import point_table
-from bknn.questions.shared import build, files, output
+from bknn.questions.shared import build, output
 from bknn.questions.shared.kinds import Numbers
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import OfAnalysis, option
@@ -53,7 +53,7 @@ bknn export vector --set mass=2.1 h_V=7e-9 --out vector.json
         if out.is_file():
             print(f"bknn: {out} will be replaced.", file=sys.stderr)
         with output.writing(out):
-            files.write_json(workspace, out)
+            output.write_json(workspace, out)
         print(point_table(analysis.model, {**analysis.constants, **{n: values[n] for n in own}}))
         print(f"\nwritten          {out}")
         return 0

@@ -10,6 +10,7 @@ from bknn.commands import parser as parsers
 _EXAMPLES = """\
 examples:
   bknn run card.toml
+  bknn run card.toml --dry-run
   bknn run card.toml --out results/ --resume
   bknn run card.toml --scheduler local:4
   bknn run card.toml --scheduler tcp://head-node:8786
@@ -35,6 +36,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that began in the folder"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="look whether all of the card makes sense, and say what would be done",
+    )
     parsers.add_functions(parser)
     parser.add_argument(
         "--scheduler",
@@ -54,4 +60,5 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         scheduler=args.scheduler,
         functions=args.functions,
+        dry_run=args.dry_run,
     )

@@ -16,6 +16,7 @@ from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Reals, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import OfData, Question, option, seed_option
 from bknn.storage.machine import versions
 from bknn.tables import table
@@ -74,13 +75,25 @@ bknn compare vector:C_V_L vector:h_V,h_A --around 1 --from profile --fix mass=2.
         "parameters that are kept, in the models that have them", {}, keyword="fixed"
     )
 
+    def plan(self, desk: Desk) -> Plan:
+        precision.prepare()
+        from bknn.studies.compare import asked
+
+        measurements = build.measurements(self)
+        made = asked(self.scenarios, measurements, self.fix)
+        for analysis, held in made.values():
+            build.look(analysis, held)
+        content = build.of_several({text: analysis for text, (analysis, _) in made.items()})
+        does = {"fits": len(made), "predictions": 5 * len(made)}
+        files = ("predictions.nc", "spectra.nc")[: 2 if desk.figures else 1]
+        return Plan(measurements, content, does, files)
+
     def answer(self, desk: Desk) -> int:
         """Fit scenarios, predict, print, write."""
-        precision.prepare()
         from bknn.studies.compare import compare
 
+        measurements = self.planned(desk).made
         out = desk.folder()
-        measurements = build.measurements(self)
         source = self.source or "hessian"
         with progress.bar("predictions", None, "intervals") as done:
             found = compare(

@@ -16,6 +16,7 @@ from bknn.questions.shared.heading import heading, wrapped
 from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfAnalysis, OfPriors, fix_option, option, seed_option
 from bknn.tables import table
@@ -59,10 +60,9 @@ bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
     draws: int = option("of each chain and hypothesis; more of them, smaller errors", 1000, least=4)
     seed: int = seed_option("the draws")
 
-    def answer(self, desk: Desk) -> int:
-        """Compute, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         precision.prepare()
-        from bknn.studies.hypotheses import evidences, hypotheses
+        from bknn.studies.hypotheses import hypotheses
 
         asked = hypotheses(
             build.model(self),
@@ -74,6 +74,17 @@ bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
             bounds=self.bounds,
             response=self.response,
         )
+        for one in asked:
+            build.look(one.analysis, one.fixed)
+        draws = len(asked) * self.chains * self.draws
+        content = build.of_several({one.name: one.analysis for one in asked})
+        return Plan(asked, content, {"draws": draws}, ("evidence.nc",))
+
+    def answer(self, desk: Desk) -> int:
+        """Compute, print, write."""
+        from bknn.studies.hypotheses import evidences
+
+        asked = self.planned(desk).made
         record = {**self.record(), "against": [h.name for h in asked[1:]]}
         out = desk.folder()
         with (

@@ -18,7 +18,9 @@ from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import OfAnalysis, fix_option, option
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -52,10 +54,7 @@ bknn fit vector --fix mass=2.1
         "Fisher steps, L-BFGS, or Adam then L-BFGS", "newton", choices=("newton", "lbfgs", "adam")
     )
 
-    def answer(self, desk: Desk) -> int:
-        """Fit, print, write."""
-        from bknn.inference import fit, fit_null
-
+    def plan(self, desk: Desk) -> Plan:
         analysis = build.analysis(self, desk, self.fix)
         for name in self.init:
             if name in analysis.constants:
@@ -64,6 +63,14 @@ bknn fit vector --fix mass=2.1
                     f"{analysis.constants[name]:g} by default; let it float with --free {name}, or "
                     f"set it with --fix {name}=VALUE."
                 )
+        build.look(analysis, self.fix, start=self.init)
+        return Plan(analysis, parts(analysis), {"fits": 2}, ("fit.nc",))
+
+    def answer(self, desk: Desk) -> int:
+        """Fit, print, write."""
+        from bknn.inference import fit, fit_null
+
+        analysis = self.planned(desk).made
         out = desk.folder()
         result = fit(analysis, fixed=self.fix, init=self.init, method=self.method)
         # A parameter the user fixed keeps its value in the null, unless it is what makes the null.

@@ -17,7 +17,9 @@ from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Groups, Numbers
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import OfAnalysis, nominal_option, option, truth_option
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -55,8 +57,7 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
     nominal: bool = nominal_option()
     fix: Numbers = option("keep parameters at values", {}, keyword="")
 
-    def answer(self, desk: Desk) -> int:
-        """Fit, move the nuisances, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         point = build.point_of_truth(self.set, self.fix)
         if not self.asimov and (point or self.nominal):
             raise errors.ParameterError(
@@ -66,6 +67,21 @@ bknn impacts signal-strength --group "decays=corr_br*,corr_exoticD*" "kaons=*KL*
         named = [*self.fix, *point, *([self.poi] if self.poi else [])]
         analysis = build.analysis(self, desk, named)
         poi = build.of_interest(analysis, self.fix, self.poi)
+
+        build.look(analysis, self.fix, point=point)
+        if self.groups:
+            from bknn.inference.impacts.groups import matched
+
+            constrained = np.zeros(analysis.size, bool)
+            constrained[np.concatenate([analysis.normal[0], analysis.poisson[0]])] = True
+            matched(analysis, constrained, self.groups)
+        refits = 4 * (analysis.size - 1) if self.refits else 0
+        does = {"fits": 3 if self.asimov else 1, "refits": refits}
+        return Plan((analysis, point, poi), parts(analysis), does, ("impacts.nc",))
+
+    def answer(self, desk: Desk) -> int:
+        """Fit, move the nuisances, print, write."""
+        analysis, point, poi = self.planned(desk).made
 
         from bknn.inference import asimov, fit, truth
         from bknn.inference.impacts.impacts import impacts

@@ -19,6 +19,7 @@ from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Grid, Grids, Numbers
 from bknn.questions.shared.numbers import nested
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import (
     GRID,
     TOYS,
@@ -28,6 +29,7 @@ from bknn.questions.shared.question import (
     option,
     seed_option,
 )
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -88,8 +90,7 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
                 "between 0 and 1, as 0.95."
             )
 
-    def answer(self, desk: Desk) -> int:
-        """Find the limits, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         over, tested = values.grids_of(self.over), None
         if self.feldman_cousins is not None:
             tested = values.grid(self.feldman_cousins, "--feldman-cousins")
@@ -106,6 +107,21 @@ bknn limit vector --poi h_V --fix mass=1.0 --cl 0.90
         named = [*over, *self.fix, *([self.poi] if self.poi else [])]
         analysis = build.analysis(self, desk, named)
         poi = build.of_interest(analysis, {*self.fix, *over}, self.poi)
+
+        grids = over if tested is None else {**over, poi: tested}
+        build.look(analysis, self.fix, over=grids)
+        each = {"asymptotic": "limits", "toys": "limits by toys"}[self.method]
+        points = max([1, *map(len, over.values())])
+        does = {"fits": 1, each: points, "intervals": points * self.two_sided}
+        if tested is not None:
+            does["toys"] = len(tested) * self.toys
+        files = ["limit.nc", *["two_sided.nc"] * self.two_sided]
+        files += ["feldman_cousins.nc"] if tested is not None else []
+        return Plan((analysis, poi, over, tested), parts(analysis), does, tuple(files))
+
+    def answer(self, desk: Desk) -> int:
+        """Find the limits, print, write."""
+        analysis, poi, over, tested = self.planned(desk).made
 
         from bknn.inference import fit
         from bknn.inference.limits.feldman_cousins import feldman_cousins

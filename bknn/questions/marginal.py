@@ -15,12 +15,23 @@ from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import counted, heading, wrapped
 from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
     from bknn.inference.posteriors.on_grid import Marginal
+
+
+def plan(asked: Any, desk: Desk) -> Plan:
+    """Look whether a grid makes sense; `asked` is a `bknn.questions.sample.Asked` with one."""
+    over = values.grids_of(asked.over)
+    analysis = build.analysis(asked, desk, [*over, *asked.fix])
+    build.look(analysis, asked.fix, over=over)
+    points = int(np.prod([len(grid) for grid in over.values()]))
+    return Plan(analysis, parts(analysis), {"points": points}, ("grid.nc",))
 
 
 def answer(asked: Any, desk: Desk) -> int:
@@ -31,7 +42,7 @@ def answer(asked: Any, desk: Desk) -> int:
         desk: where it is answered.
     """
     over = values.grids_of(asked.over)
-    analysis = build.analysis(asked, desk, [*over, *asked.fix])
+    analysis = asked.planned(desk).made
 
     from bknn.inference.posteriors.marginal import marginal
 

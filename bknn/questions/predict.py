@@ -15,8 +15,9 @@ from bknn.questions.shared.heading import counted
 from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import OfAnalysis, OfModel, bounds_option, given, option
-from bknn.storage.identity import digests, of_model
+from bknn.storage.identity import digests, of_model, parts
 from bknn.storage.machine import versions
 from bknn.tables import table
 
@@ -83,8 +84,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         metavar="PART",
     )
 
-    def answer(self, desk: Desk) -> int:
-        """Predict, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         regions = [values.region(text) for text in self.q2]
         if self.fit:
             if self.set:
@@ -93,7 +93,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
                     "--set is the point of a prediction without a fit; with --fit parameters are "
                     f"kept by --fix, as in --fix {name}={value:g}."
                 )
-            return self._measured(regions, desk)
+            return self._plan_of_fit(regions, desk)
         # A card says what floats for all its questions.
         names = ("fix", "around", "source", *(() if desk.kept is not None else ("free", "bounds")))
         for name in given(names, self):
@@ -109,6 +109,16 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         model = build.model(self)
         rows, absent = self._values(model, regions)
         params = values_at(model, self.set)
+        files = ("prediction_*.nc",) if desk.figures else ()
+        return Plan(
+            (model, rows, absent, params), of_model(model), {"predictions": len(rows)}, files
+        )
+
+    def answer(self, desk: Desk) -> int:
+        """Predict, print, write."""
+        if self.fit:
+            return self._measured(desk)
+        model, rows, absent, params = self.planned(desk).made
         out = desk.folder()
         print(predictions_table(model, rows, params, absent))
         if out is not None:
@@ -162,16 +172,25 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
             raise problems[0]
         return rows, absent
 
-    def _measured(self, regions: Sequence[tuple[float, float] | float], desk: Desk) -> int:
-        """Fit, predict, print, write."""
+    def _plan_of_fit(self, regions: Sequence[tuple[float, float] | float], desk: Desk) -> Plan:
         shared = {one.name: getattr(self, one.name) for one in OfModel.options()}
         asked = OfAnalysis(**shared, data=self.fit, bounds=self.bounds)
         analysis = build.analysis(asked, desk, self.fix)
 
-        from bknn.studies.compare import existing, fitted
-        from bknn.studies.observables.spectra import fitted_spectra
+        from bknn.studies.compare import existing
 
         quantities, absent = existing(analysis.model, self._quantities(regions))
+        build.look(analysis, self.fix)
+        does = {"fits": 1, "predictions": len(quantities)}
+        files = ("predictions.nc", "spectra.nc")[: 2 if desk.figures else 1]
+        return Plan((analysis, quantities, absent), parts(analysis), does, files)
+
+    def _measured(self, desk: Desk) -> int:
+        """Fit, predict, print, write."""
+        from bknn.studies.compare import fitted
+        from bknn.studies.observables.spectra import fitted_spectra
+
+        analysis, quantities, absent = self.planned(desk).made
         out = desk.folder()
         source = self.source or "profile"
         with progress.bar("predictions", None, "steps") as done:

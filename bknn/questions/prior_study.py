@@ -14,8 +14,10 @@ from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Alternatives
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import option
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -42,11 +44,24 @@ bknn prior-study signal-strength --alternative "narrow:mu=normal(1, 0.1)" \\
         "other priors; those with the same word belong together", flag="--alternative"
     )
 
-    def answer(self, desk: Desk) -> int:
-        """Sample with the priors that were given, then look at the others; print, write."""
+    def plan(self, desk: Desk) -> Plan:
         named = dict.fromkeys(name for table in self.alternatives.values() for name in table)
         analysis = build.analysis(self, desk, [*self.fix, *named])
         tables = {label: build.priors(t, desk) for label, t in self.alternatives.items()}
+        build.look(analysis, self.fix)
+        content = dict(parts(analysis))
+        for label, others in tables.items():
+            content[f"priors {label}"] = parts(analysis.with_priors(others))["priors"]
+        return Plan(
+            (analysis, tables),
+            content,
+            {"draws": self.chains * (self.draws or 1000)},
+            ("prior_study.nc",),
+        )
+
+    def answer(self, desk: Desk) -> int:
+        """Sample with the priors that were given, then look at the others; print, write."""
+        analysis, tables = self.planned(desk).made
         out = desk.folder()
 
         from bknn.studies.prior_study import prior_study

@@ -19,7 +19,9 @@ from bknn.questions.shared.heading import counted, heading, parameters_table
 from bknn.questions.shared.kinds import Grids, Numbers, Texts
 from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import GRID, OfAnalysis, fix_option, option
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -58,8 +60,7 @@ bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 
         keyword="",
     )
 
-    def answer(self, desk: Desk) -> int:
-        """Profile, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         over = values.grids_of(self.over)
         if len(over) > 3:
             raise errors.ParameterError(
@@ -68,14 +69,27 @@ bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 
             )
         analysis = build.analysis(self, desk, [*over, *self.fix, *(self.intervals or [])])
 
+        for name in self.intervals or ():
+            analysis.index(name)
+        build.look(analysis, self.fix, over=over)
+        points = int(np.prod([len(grid) for grid in over.values()]))
+        wanted = len(over if self.intervals is None else self.intervals)
+        return Plan(
+            analysis,
+            parts(analysis),
+            {"points": points, "intervals": wanted},
+            ("profile.nc", "intervals.nc")[: 2 if wanted else 1],
+        )
+
+    def answer(self, desk: Desk) -> int:
+        """Profile, print, write."""
         from bknn.inference.profiles.contours import contours
         from bknn.inference.profiles.intervals import intervals
         from bknn.inference.profiles.profile import profile
 
+        analysis, over = self.planned(desk).made, values.grids_of(self.over)
         out, work = desk.folder(), desk.work
         names = list(over if self.intervals is None else self.intervals)
-        for name in names:
-            analysis.index(name)
         points = int(np.prod([len(grid) for grid in over.values()]))
         plane = None
         with progress.bar("profile", points, "points") as done:

@@ -15,6 +15,7 @@ from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Reals, Texts
 from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfData, OfTheory, Option, option, seed_option
 from bknn.tables import table
@@ -95,16 +96,25 @@ bknn project sm-rescaled scalar --luminosity 1 5 --check scalar:sm-rescaled --to
                 f"{self.called('luminosity', label)} {bad[0]:g}: give positive numbers in 1/ab."
             )
 
-    def answer(self, desk: Desk) -> int:
-        """Project, fit, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         precision.prepare()
 
-        from bknn.studies.outlook import NAMES, SM, outlook
-        from bknn.studies.power import separation
+        from bknn.studies.outlook import NAMES, SM, asked
 
         names = self.scenarios or NAMES
         pairs = [_pair(text, (SM, *names)) for text in self.checks]
         measurements = build.measurements(self)
+        made = asked(measurements, names, self.systematics, self.expected, self.theory)
+        steps = (len(set(self.luminosity)) + 1 + bool(self.worth_at)) * len(made)
+        does = {"projections": steps, "toys": 4 * self.toys * len(pairs)}
+        return Plan((measurements, names, pairs), build.of_several(made), does, ("projections.nc",))
+
+    def answer(self, desk: Desk) -> int:
+        """Project, fit, print, write."""
+        from bknn.studies.outlook import outlook
+        from bknn.studies.power import separation
+
+        measurements, names, pairs = self.planned(desk).made
         out = desk.folder()
         with progress.bar("projections", None, "models") as done:
             found = outlook(

@@ -14,6 +14,7 @@ from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Grids, Numbers
 from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import GRID, OfData, OfModel, fix_option, option
 from bknn.tables import table
@@ -42,8 +43,7 @@ bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 
     over: Grids = option(f"grid of the two couplings: {GRID}")
     fix: Numbers = fix_option()
 
-    def answer(self, desk: Desk) -> int:
-        """Look for the contours, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         over = values.grids_of(self.over)
         if len(over) != 2:
             raise errors.ParameterError(
@@ -51,9 +51,22 @@ bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 
             )
         precision.prepare()
 
-        from bknn.studies.regions import coupling_regions
+        from bknn.studies.regions import asked
 
         model, measurements = build.model(self), build.measurements(self)
+        made = asked(model, measurements, over, fixed=self.fix, free=self.free)
+        for analysis in made.values():
+            build.look(analysis, self.fix, over=over)
+        points = len(made) * int(np.prod([len(grid) for grid in over.values()]))
+        return Plan(
+            (model, measurements, over), build.of_several(made), {"points": points}, ("regions.nc",)
+        )
+
+    def answer(self, desk: Desk) -> int:
+        """Look for the contours, print, write."""
+        from bknn.studies.regions import coupling_regions
+
+        model, measurements, over = self.planned(desk).made
         out = desk.folder()
         several = len(measurements) + (len(measurements) > 1)
         points = several * int(np.prod([len(grid) for grid in over.values()]))

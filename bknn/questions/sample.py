@@ -21,6 +21,7 @@ from bknn.questions.shared.heading import heading, wrapped
 from bknn.questions.shared.kinds import Grids, Numbers
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import (
     GRID,
@@ -32,6 +33,7 @@ from bknn.questions.shared.question import (
     option,
     seed_option,
 )
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -122,12 +124,21 @@ bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
         "draws of the prior and posterior predictive checks, 0 for none", 1000, least=0, keyword=""
     )
 
-    def answer(self, desk: Desk) -> int:
-        """Sample, print, write; without chains if there is a grid."""
+    def plan(self, desk: Desk) -> Plan:
         if self.over:
             self._refuse_chains(desk)
-            return marginal.answer(self, desk)
+            return marginal.plan(self, desk)
         analysis = build.analysis(self, desk, self.fix)
+        build.look(analysis, self.fix)
+        predicted = ("prior_predictive.nc", "posterior_predictive.nc") if self.predictive else ()
+        does = {"draws": self.chains * (self.draws or 1000)}
+        return Plan(analysis, parts(analysis), does, ("posterior.nc", *predicted))
+
+    def answer(self, desk: Desk) -> int:
+        """Sample, print, write; without chains if there is a grid."""
+        analysis = self.planned(desk).made
+        if self.over:
+            return marginal.answer(self, desk)
         out = desk.folder()
         with resume.kept(desk, analysis, self.record(), out) as work:
             found = self._compute(analysis, work)

@@ -13,8 +13,10 @@ from bknn.questions.shared.heading import wrapped
 from bknn.questions.shared.kinds import Texts
 from bknn.questions.shared.numbers import nested, number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfData, OfTheory, option
+from bknn.storage.identity import of_data, of_model
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -51,18 +53,32 @@ bknn scenarios vector-V vector-T scalar --points 100
     points: int = option("masses", 80, least=3, keyword="masses")
     largest_mass: float | None = option("end of the grid", None, metavar="GEV", shown="phase space")
 
-    def answer(self, desk: Desk) -> int:
-        """Fit, print, write."""
+    def plan(self, desk: Desk) -> Plan:
         precision.prepare()
 
+        from bknn.models import load
         from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
-        from bknn.studies.scenarios import scenarios
 
         names = tuple(SCENARIOS) if self.scenarios == ("all",) else self.scenarios or VIABLE
         with_mass = [scenario(name) for name in names if scenario(name).mass]
         measurements = build.measurements(self)
+        models = {s.model: load(s.model, **self.theory) for s in map(scenario, names)}
+        content = {
+            f"{name}: {part}": x
+            for name, one in models.items()
+            for part, x in of_model(one).items()
+        }
+        content["data"] = of_data(measurements)
+        does = {"fits": 2 * len(names), "points": self.points * len(with_mass)}
+        return Plan((measurements, names, len(with_mass)), content, does, ("scenarios.nc",))
+
+    def answer(self, desk: Desk) -> int:
+        """Fit, print, write."""
+        from bknn.studies.scenarios import scenarios
+
+        measurements, names, with_mass = self.planned(desk).made
         out = desk.folder()
-        with progress.bar("scenarios", self.points * len(with_mass), "masses") as done:
+        with progress.bar("scenarios", self.points * with_mass, "masses") as done:
             found = scenarios(
                 measurements,
                 names,

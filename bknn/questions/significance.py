@@ -16,6 +16,7 @@ from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import (
     TOYS,
     OfAnalysis,
@@ -26,6 +27,7 @@ from bknn.questions.shared.question import (
     seed_option,
 )
 from bknn.questions.toys import failures_json
+from bknn.storage.identity import parts
 
 if TYPE_CHECKING:
     from bknn.inference.toys.significance import Significance
@@ -54,14 +56,30 @@ bknn significance resonance --fix mass=2.1
     first: int = first_option()
     merge: Texts = merge_option()
 
+    def plan(self, desk: Desk) -> Plan:
+        from bknn.inference.toys.toys import Toys
+
+        analysis = build.analysis(self, desk, self.fix)
+        build.look(analysis, self.fix)
+        parts_ = [Toys.load(path) for path in self.merge]
+        for part in parts_:
+            part.check_is_of(analysis, self.fix)
+        if parts_:
+            Toys.merge(*parts_)
+        return Plan(
+            (analysis, parts_),
+            parts(analysis),
+            {"fits": 2, "toys": self.toys},
+            ("significance.nc", "toys.nc")[: 2 if self.toys or parts_ else 1],
+        )
+
     def answer(self, desk: Desk) -> int:
         """Fit, throw, print, write."""
-        analysis = build.analysis(self, desk, self.fix)
+        analysis, parts_ = self.planned(desk).made
 
         from bknn.inference.toys.significance import significance
         from bknn.inference.toys.toys import Toys
 
-        parts = [Toys.load(path) for path in self.merge]
         out = desk.folder()
         with progress.bar("toys", self.toys or None, "toys") as done:
             found = significance(
@@ -73,9 +91,9 @@ bknn significance resonance --fix mass=2.1
                 progress=done,
                 work=desk.work,
             )
-        if parts:
+        if parts_:
             own = [found.toys] if found.toys is not None else []
-            whole = Toys.merge(*own, *parts)
+            whole = Toys.merge(*own, *parts_)
             found = significance(analysis, toys=whole, seed=self.seed, fixed=self.fix)
         print(significance_table(found))
         if out is not None:

@@ -16,6 +16,7 @@ from bknn.questions.shared.heading import heading
 from bknn.questions.shared.kinds import Numbers, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
+from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.question import (
     TOYS,
     OfAnalysis,
@@ -27,6 +28,7 @@ from bknn.questions.shared.question import (
     seed_option,
     truth_option,
 )
+from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -76,8 +78,9 @@ bknn toys resonance --goodness-of-fit -n 1000
     )
     fix: Numbers = fix_option()
 
-    def answer(self, desk: Desk) -> int:
-        """Throw, fit, print, write."""
+    def plan(self, desk: Desk) -> Plan:
+        from bknn.inference.toys.toys import Toys
+
         point = build.point_of_truth(self.set, self.fix)
         number = self.number if self.number is not None else (0 if self.merge else 1000)
         values.number(number, "-n", 0 if self.merge else 1)
@@ -89,14 +92,26 @@ bknn toys resonance --goodness-of-fit -n 1000
             )
         analysis = build.analysis(self, desk, [*point, *self.fix])
 
+        build.look(analysis, self.fix, point=point)
+        thrown = [Toys.load(path) for path in self.merge]
+        for part in thrown:
+            part.check_is_of(analysis, self.fix)
+        if thrown:
+            Toys.merge(*thrown)
+        does = {"fits": 2, "toys": number * (2 if self.goodness_of_fit else 1)}
+        files = ("toys.nc", "goodness_of_fit.nc")[: 2 if self.goodness_of_fit else 1]
+        return Plan((analysis, point, number, thrown), parts(analysis), does, files)
+
+    def answer(self, desk: Desk) -> int:
+        """Throw, fit, print, write."""
+        analysis, point, number, merged = self.planned(desk).made
+        kept = list(merged)
+
         from bknn.inference import fit
         from bknn.inference.toys.goodness import goodness_of_fit
         from bknn.inference.toys.toys import Toys, toys
         from bknn.inference.toys.truth import truth
 
-        parts = [Toys.load(path) for path in self.merge]
-        for part in parts:
-            part.check_is_of(analysis, self.fix)
         out, work = desk.folder(), desk.work
         result = fit(analysis, fixed=self.fix).check()
         if number:
@@ -114,8 +129,8 @@ bknn toys resonance --goodness-of-fit -n 1000
                     progress=done,
                     work=work.within("toys"),
                 )
-            parts.insert(0, thrown)
-        found = Toys.merge(*parts)
+            kept.insert(0, thrown)
+        found = Toys.merge(*kept)
         quality = None
         if self.goodness_of_fit:
             with progress.bar("goodness of fit", number, "toys") as done:

@@ -6,7 +6,8 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 
 from bknn import errors
 from bknn.answers.schema import FORMAT
+from bknn.inference.pieces import Work
 from bknn.questions.shared.output import Desk, whole
+from bknn.questions.shared.plan import Plan
+from bknn.questions.shared.progress import part
 from bknn.run.card import Card
-from bknn.run.folder import begin, logging
+from bknn.run.folder import HAS_BEGUN, IS_DONE, begin, logging
+from bknn.run.plans import Clock, plans, told
 from bknn.storage import sealed
 from bknn.storage.checkpoints import Checkpoints, refused, write
 from bknn.storage.lock import Lock
@@ -29,6 +34,7 @@ def run(
     resume: bool = False,
     scheduler: str | None = None,
     functions: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> int:
     """Answer all questions of a card.
 
@@ -39,6 +45,7 @@ def run(
         scheduler: "local:N" for N processes, or the address of a Dask scheduler.
         functions: Python files whose functions priors of the card may name, beside those that lie
             beside the card.
+        dry_run: look whether the card makes sense, and say what would be done.
 
     Returns:
         The exit code: 0, or 1 if a fit that a result needs did not converge.
@@ -52,16 +59,23 @@ def run(
     asked = Card.read(card).with_functions(functions)
     folder = Path(asked.path.stem) if out is None else Path(out)
     command = f"bknn run {card} --out {folder}"
+    prepare()
+    # All of it is looked at before anything is computed or written.
+    desk = Desk(figures=asked.settings["run"]["figures"], functions=asked.functions, kept=Work())
+    planned = plans(asked, desk)
+    store = Checkpoints(folder / "checkpoints")
+    if dry_run:
+        done = {name for name, state in _begun(store).items() if state == IS_DONE}
+        print(told(asked, planned, folder, done))
+        return 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise refused(folder, problem) from None
-    prepare()
     with Lock(folder), logging(folder / "log.txt"):
-        begin(folder, asked, resume, command)
-        store = Checkpoints(folder / "checkpoints")
+        begin(folder, asked, planned, resume, command, _begun(store))
         with _pool(scheduler) as pool:
-            codes = _answers(asked, folder, store, pool)
+            codes = _answers(asked, folder, desk, planned, Work(store, pool))
         write(folder / "result.json", _json(_merged(asked, folder, codes)))
         store.forget(_DONE)
         print(f"complete         {folder}/: result.json, {', '.join(f'{t}/' for t in codes)}")
@@ -82,36 +96,42 @@ def _undamaged(folder: Path) -> bool:
     return True
 
 
-def _answers(card: Card, folder: Path, store: Checkpoints, pool: Any) -> dict[str, int]:
-    """Ask one question after the other; return the exit code of each."""
-    from bknn.inference.pieces import Work
+def _begun(store: Checkpoints) -> dict[str, str]:
+    """Return how far the questions are that are not untouched."""
+    found = {}
+    for path in sorted(store.folder.glob("*")):
+        found[path.name] = IS_DONE if (path / f"{_DONE}.ckpt").exists() else HAS_BEGUN
+    return found
 
-    work = Work(store, pool)
-    analyses: dict[Any, Any] = {}
+
+def _answers(
+    card: Card, folder: Path, desk: Desk, planned: Mapping[str, Plan], work: Work
+) -> dict[str, int]:
+    """Ask one question after the other; return the exit code of each."""
     codes: dict[str, int] = {}
-    for name, question in card.questions.items():
-        own = work.within(name)
-        done = own.get(_DONE)
+    for name in card.questions:
+        done = work.within(name).get(_DONE)
         if done is not None and _undamaged(folder / name):
             codes[name] = int(done["code"])
             print(f"{name:<16} done before")
+    left = {name: planned[name].seconds for name in card.questions if name not in codes}
+    clock = Clock(left, len(card.questions))
+    for name, question in card.questions.items():
+        if name in codes:
             continue
-        print(f"{name:<16} begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        desk = Desk(
-            out=str(folder / name),
-            figures=card.settings["run"]["figures"],
-            functions=card.functions,
-            kept=own,
-            analyses=analyses,
-        )
+        own = work.within(name)
+        text = clock.begins(name)
+        print(f"{name:<16} {text}; begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         try:
-            codes[name] = question.answer(desk)
+            with part(text.partition(",")[0]):
+                codes[name] = question.answer(replace(desk, out=str(folder / name), kept=own))
         except errors.BknnError as problem:
             problem.args = (f"[{name}] of {card.path}: {problem}",)
             raise
         own.put(_DONE, {"code": np.array(codes[name])})
+        clock.ended()
         print()
-    return codes
+    return {name: codes[name] for name in card.questions}
 
 
 def _merged(card: Card, folder: Path, codes: dict[str, int]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,11 +10,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bknn import errors
+from bknn.questions.shared.plan import Plan
 from bknn.reading import user_files
 from bknn.reading.user_functions import checksums
-from bknn.run.card import Card, beside_card
+from bknn.run.card import Card
 from bknn.storage.changes import changes
 from bknn.storage.checkpoints import refused, write
+from bknn.storage.identity import differences
+from bknn.storage.machine import versions
 
 #: What the run began with, for a resume to compare.
 BEGUN = "run.json"
@@ -24,20 +26,29 @@ BEGUN = "run.json"
 _OWN = {"lock", "log.txt", "card.toml", BEGUN, f"{BEGUN}.part", "card.toml.part"}
 
 
-def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
+def begin(
+    folder: Path,
+    card: Card,
+    planned: Mapping[str, Plan],
+    resume: bool,
+    command: str,
+    begun: Mapping[str, str],
+) -> None:
     """Begin in an empty folder, or go on in one where the same run began.
 
     Args:
         folder: of the run.
         card: what is asked.
+        planned: the plan of each question.
         resume: whether the run may have begun before.
         command: that would resume it, for people.
+        begun: {question: "is done" or "has begun"} of those that are not untouched.
 
     Raises:
-        RunError: the folder holds something else, or a run with another card, other data, or
-            another version of bknn.
+        RunError: the folder holds something else, or a run of which something that was begun has
+            changed since, or one of another version of bknn.
     """
-    now = _state(card)
+    now = _state(card, planned)
     path = folder / BEGUN
     if not path.exists():
         if others := sorted({item.name for item in folder.iterdir()} - _OWN):
@@ -45,65 +56,80 @@ def begin(folder: Path, card: Card, resume: bool, command: str) -> None:
                 f"{folder} holds {', '.join(others[:3])}{' and more' if others[3:] else ''} and no "
                 "run; choose an empty or new folder with --out."
             )
-        write(folder / "card.toml", card.text.encode())
-        write(path, (json.dumps(now, indent=2) + "\n").encode())
-        return
-    if not resume:
+    elif not resume:
         what = "is complete" if (folder / "result.json").exists() else "has not ended"
         raise errors.RunError(
             f"{folder} holds a run that {what}; go on with it by '{command} --resume', or choose "
             "another --out."
         )
-    try:
-        before = user_files.read_json(path, error=errors.RunError)
-        _compare(folder, card, before, now)
-    except (KeyError, TypeError, AttributeError) as problem:
-        raise errors.RunError(
-            f"{path} cannot be read ({problem}), so it is not known what was asked; choose another "
-            "--out."
-        ) from None
+    else:
+        try:
+            before = user_files.read_json(path, error=errors.RunError)
+            _compare(folder, card, before, now, begun)
+        except (KeyError, TypeError, AttributeError) as problem:
+            raise errors.RunError(
+                f"{path} cannot be read ({problem}), so it is not known what was asked; choose "
+                "another --out."
+            ) from None
+        if before == now:
+            return
+    write(folder / "card.toml", card.text.encode())
+    write(path, (json.dumps(now, indent=2) + "\n").encode())
 
 
-def _state(card: Card) -> dict[str, Any]:
-    """Return what results depend on."""
-    from bknn import data
-    from bknn.storage.machine import versions
-
-    measurements = [data.load(name, patch=patch) for name, patch in card.data.items()]
-    sums = {m.name: m.sha256 for m in measurements}
-    if (coefficients := card.settings["model"]["wilson_coefficients"]) is not None:
-        file = Path(beside_card(coefficients, card.path))
-        if file.is_file():
-            sums[coefficients] = hashlib.sha256(file.read_bytes()).hexdigest()
-    sums |= checksums(card.functions)
-    return {"settings": card.settings, "data_sha256": sums, **versions()}
+def _state(card: Card, planned: Mapping[str, Plan]) -> dict[str, Any]:
+    """Return what results depend on, question by question."""
+    functions = {"functions": checksums(card.functions)} if card.functions else {}
+    questions = {
+        name: {**planned[name].content, "settings": question.own(), **functions}
+        for name, question in card.questions.items()
+    }
+    found = {"settings": card.settings, "questions": questions, **versions()}
+    return dict(json.loads(json.dumps(found)))
 
 
-def _compare(folder: Path, card: Card, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with something else; say so if the digits may differ."""
-    if changed := changes(before["settings"], now["settings"]):
-        raise errors.RunError(
-            f"{card.path} is not the card that the run in {folder} began with: "
-            f"{'; '.join(changed)}. Go on with the old card, or choose another --out for the new."
-        )
-    if changed := changes(before["data_sha256"], now["data_sha256"]):
-        raise errors.RunError(
-            f"the data are not those that the run in {folder} began with: the checksum of "
-            f"{'; that of '.join(changed)}. Bring the old ones back, or choose another --out."
-        )
+def _compare(
+    folder: Path,
+    card: Card,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    begun: Mapping[str, str],
+) -> None:
+    """Refuse to go on where what was begun has changed; say so if the digits may differ."""
     if before["version"] != now["version"]:
         raise errors.RunError(
             f"the run in {folder} began with bknn {before['version']}, and this is "
             f"{now['version']}; half of its numbers would be of each. Install bknn=="
             f"{before['version']}, or choose another --out."
         )
+    old, new = before["questions"], now["questions"]
+    free = [f"[{name}]" for name in new if name not in begun]
+    may = f" What has not begun may change: {', '.join(free)}." if free else ""
+    for name in dict.fromkeys([*old, *new]):
+        if name in old and name in new:
+            changed = differences(old[name], new[name], "was {} and is {}")
+        else:
+            changed = "it is not on the card" if name in old else ""
+        if changed and name in begun:
+            anew = f", remove {folder / 'checkpoints' / name} to begin it anew,"
+            raise errors.RunError(
+                f"[{name}] {begun[name]} in {folder}, and {card.path} asks something else now: "
+                f"{changed}.{may} Go on with [{name}] as it was"
+                f"{anew if begun[name] == HAS_BEGUN else ''} or choose another --out."
+            )
+        if changed:
+            print(f"bknn: [{name}] has changed before it began: {changed}.", file=sys.stderr)
     machine = ("python", "packages", "device")
-    if changed := changes(*({name: x[name] for name in machine} for x in (before, now))):
+    if changed_machine := changes(*({name: x[name] for name in machine} for x in (before, now))):
         print(
-            f"bknn: since the run began, {', '.join(changed)}; the last digits of what is still to "
-            "be done may not be those of an undisturbed run.",
+            f"bknn: since the run began, {', '.join(changed_machine)}; the last digits of what is "
+            "still to be done may not be those of an undisturbed run.",
             file=sys.stderr,
         )
+
+
+#: How far a question is that is not untouched.
+IS_DONE, HAS_BEGUN = "is done", "has begun"
 
 
 class _Both:

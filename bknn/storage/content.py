@@ -169,8 +169,8 @@ def state_of(x: Any) -> Any:
         if not isinstance(told, Mapping):
             return told
         return {k: v for k, v in told.items() if not _is_kept(kind, str(k))}
-    own = (kind.__reduce_ex__, kind.__reduce__) != (object.__reduce_ex__, object.__reduce__)
-    if own or kind in copyreg.dispatch_table:
+    methods: tuple[Any, ...] = (kind.__reduce_ex__, kind.__reduce__)
+    if methods != (object.__reduce_ex__, object.__reduce__) or kind in copyreg.dispatch_table:
         return _reduced(x)
     slots = [
         name

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -50,7 +50,7 @@ def parts(analysis: Any) -> Parts:
                 "all": digest([analysis.names, [_parameter(p, True) for p in own.values()]]),
                 **{k: _plain(tuple(x)) for k, x in sorted(analysis.given_bounds.items())},
             },
-            "data": {m.name: _data(m) for m in analysis.measurements},
+            "data": of_data(analysis.measurements),
             "folding": {
                 "response": analysis.response,
                 **{f"term {i + 1}": digest(x) for i, x in enumerate(analysis.terms)},
@@ -85,6 +85,11 @@ def of_model(model: Any, moving: Mapping[str, Any] | None = None) -> Parts:
         each = sets.items() if isinstance(sets, Mapping) else [("all", sets)]
         found["form factors"] = {str(k): f"{getattr(x, 'name', '')} #{digest(x)}" for k, x in each}
     return found
+
+
+def of_data(measurements: Iterable[Any]) -> dict[str, str]:
+    """Return what of each measurement is used, and the digest of its content."""
+    return {m.name: _data(m) for m in measurements}
 
 
 def sha256(found: Parts) -> str:

@@ -109,24 +109,35 @@ def compare(
     """
     if method not in METHODS:
         raise errors.unknown("method", method, METHODS)
-    kept = dict(fixed or {})
-    chosen = {text: read(text) for text in scenarios}
-    known = {p.name for model, _ in chosen.values() for p in model.parameters}
-    for name in kept:
-        if name not in known:
-            raise errors.unknown("parameter", name, sorted(known), "these scenarios")
     fits: dict[str, FitResult] = {}
     found: dict[str, Predictions] = {}
-    for text, (model, couplings) in chosen.items():
-        analysis, held = _scenario(model, couplings, measurements, kept)
+    for text, (analysis, held) in asked(scenarios, measurements, fixed or {}).items():
         quantities = list(TELLING)
-        if is_around_a_line(model, TELLING[1].channel):
+        if is_around_a_line(analysis.model, TELLING[1].channel):
             quantities += [Quantity("f_l", "B0 -> K*0", around=w) for w in around]
         best, made = fitted(analysis, quantities, held, method=method, seed=seed, progress=progress)
         fits[text], found[text] = best, made
-    if not fits:
-        raise errors.ParameterError("no scenario is given; give one, as 'vector:C_V_L'.")
     return Compared(fits, found, fit_null(next(iter(fits.values())).target))
+
+
+def asked(
+    scenarios: Sequence[str],
+    measurements: Measurement | Sequence[Measurement],
+    fixed: Mapping[str, float],
+) -> dict[str, tuple[Analysis, dict[str, float]]]:
+    """Return the analysis of each scenario, and what does not float in it.
+
+    Raises:
+        UnknownNameError, ParameterError: as for `compare`.
+    """
+    chosen = {text: read(text) for text in scenarios}
+    if not chosen:
+        raise errors.ParameterError("no scenario is given; give one, as 'vector:C_V_L'.")
+    known = {p.name for model, _ in chosen.values() for p in model.parameters}
+    for name in fixed:
+        if name not in known:
+            raise errors.unknown("parameter", name, sorted(known), "these scenarios")
+    return {text: _scenario(*x, measurements, fixed) for text, x in chosen.items()}
 
 
 def _scenario(

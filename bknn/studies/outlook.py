@@ -201,19 +201,8 @@ def outlook(
         FitError: a scenario does not fit today.
     """
     data = (measurements,) if isinstance(measurements, Measurement) else tuple(measurements)
+    _check(data, names, systematics, expected)
     chosen = [scenario(name) for name in dict.fromkeys(names)]
-    if not chosen:
-        raise errors.ParameterError("there is no scenario to be tested; name at least one.")
-    if systematics not in RULES:
-        raise errors.unknown("rule for systematic uncertainties", systematics, RULES)
-    for name in expected:
-        if name not in BELLE2:
-            raise errors.unknown("expected result", name, BELLE2)
-    if not any(_grows(m) for m in data):
-        raise errors.DataError(
-            f"none of {', '.join(m.name for m in data)} can be projected; add data of Belle II, or "
-            "metadata with a luminosity in ab^-1."
-        )
     at = np.unique(np.asarray(luminosities, float))
     study = _Study(data, chosen, systematics, tuple(expected), fitted, options, progress)
     today = study.fits()
@@ -242,6 +231,37 @@ def outlook(
         worth,
         precision,
     )
+
+
+def asked(
+    data: Sequence[Measurement],
+    names: Sequence[str],
+    systematics: str,
+    expected: Sequence[str],
+    options: Mapping[str, Any],
+) -> dict[str, Analysis]:
+    """Return the analyses of today's data by model; errors as for `outlook`."""
+    _check(data, names, systematics, expected)
+    chosen = [scenario(name) for name in dict.fromkeys(names)]
+    study = _Study(tuple(data), chosen, systematics, tuple(expected), False, options, None)
+    return study.analyses(data)
+
+
+def _check(
+    data: Sequence[Measurement], names: Sequence[str], systematics: str, expected: Sequence[str]
+) -> None:
+    if not names:
+        raise errors.ParameterError("there is no scenario to be tested; name at least one.")
+    if systematics not in RULES:
+        raise errors.unknown("rule for systematic uncertainties", systematics, RULES)
+    for name in expected:
+        if name not in BELLE2:
+            raise errors.unknown("expected result", name, BELLE2)
+    if not any(_grows(m) for m in data):
+        raise errors.DataError(
+            f"none of {', '.join(m.name for m in data)} can be projected; add data of Belle II, or "
+            "metadata with a luminosity in ab^-1."
+        )
 
 
 class _Study:

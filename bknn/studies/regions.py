@@ -132,18 +132,37 @@ def coupling_regions(
         ...     models.load("scalar"), [belle2], grid, fixed={"mass": 2.1}
         ... )  # doctest: +SKIP
     """
+    held = dict(fixed or {})
+    if like is None:
+        analyses = asked(model, measurements, over, fixed=held, free=free)
+    else:
+        analyses = {name: x.profile.target for name, x in like.contours.items()}
+    found: dict[str, Contours] = {
+        name: contours(analysis, over, fixed=held, sigmas=sigmas, progress=progress)
+        for name, analysis in analyses.items()
+    }
+    names = tuple(over)
+    return Regions((names[0], names[1]), {k: float(np.asarray(v)) for k, v in held.items()}, found)
+
+
+def asked(
+    model: Any,
+    measurements: Sequence[Measurement],
+    over: Mapping[str, ArrayLike],
+    *,
+    fixed: Mapping[str, float],
+    free: Sequence[str] = (),
+) -> dict[str, Analysis]:
+    """Return the analyses of each data set alone, and of all together if there are several.
+
+    Raises:
+        ParameterError: there is no measurement.
+    """
     if not measurements:
         raise errors.ParameterError("regions need at least one measurement; give some.")
-    held = dict(fixed or {})
     own = {p.name for p in model.parameters if p.fixed}
-    floats = [name for name in dict.fromkeys([*over, *free, *held]) if name in own]
+    floats = [name for name in dict.fromkeys([*over, *free, *fixed]) if name in own]
     sets: dict[str, tuple[Measurement, ...]] = {m.name: (m,) for m in measurements}
     if len(measurements) > 1:
         sets[COMBINED] = tuple(measurements)
-    found: dict[str, Contours] = {}
-    for name, data in sets.items():
-        same = None if like is None else like[name].profile.target
-        analysis = same or Analysis(model, data, free=floats)
-        found[name] = contours(analysis, over, fixed=held, sigmas=sigmas, progress=progress)
-    names = tuple(over)
-    return Regions((names[0], names[1]), {k: float(np.asarray(v)) for k, v in held.items()}, found)
+    return {name: Analysis(model, data, free=floats) for name, data in sets.items()}

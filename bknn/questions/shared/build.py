@@ -6,6 +6,8 @@ import sys
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bknn import errors, precision
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.question import OfAnalysis, OfData, OfModel
@@ -14,6 +16,45 @@ if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
     from bknn.data import Measurement
     from bknn.models import Model
+
+
+def look(
+    analysis: Analysis,
+    fixed: Mapping[str, float],
+    *,
+    over: Mapping[str, np.ndarray] | None = None,
+    point: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
+) -> None:
+    """Look whether values make sense: parameters exist, and their values are inside of the bounds.
+
+    Args:
+        analysis: of which they are parameters.
+        fixed: kept values.
+        over: grids.
+        point: a truth.
+        start: of a fit.
+
+    Raises:
+        UnknownNameError, ParameterError: one does not.
+    """
+    from bknn.inference.fits.fit import starting_points
+
+    if both := sorted(set(over or {}) & set(fixed)):
+        raise errors.ParameterError(
+            f"--over and --fix both give {both[0]!r}; a grid moves it, and --fix keeps it. Leave "
+            "one out."
+        )
+    starting_points(analysis, {**(point or {}), **fixed}, start or {})
+    for name, grid in (over or {}).items():
+        starting_points(analysis, {name: np.array([grid.min(), grid.max()])}, {})
+
+
+def of_several(made: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what several analyses consist of: {"name: part": ...}."""
+    from bknn.storage.identity import parts
+
+    return {f"{name}: {part}": x for name, one in made.items() for part, x in parts(one).items()}
 
 
 def model(asked: OfModel) -> Model:
@@ -70,10 +111,13 @@ def analysis(asked: OfAnalysis, desk: Desk, named: Iterable[str] = ()) -> Analys
     # The questions of a run share what one of them has compiled.
     key = (
         asked.model,
+        *(str(x) for x in (asked.theory, asked.basis, asked.wilson_coefficients, asked.response)),
         *sorted(free),
         *sorted(given.items()),
         *sorted(asked.bounds.items()),
         asked.data,
+        asked.patch,
+        asked.channels,
     )
     if key not in desk.analyses:
         desk.analyses[key] = Analysis(

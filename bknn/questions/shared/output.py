@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bknn import errors
 from bknn.answers.schema import FORMAT
-from bknn.questions.shared.files import write_json
 from bknn.storage import sealed
+from bknn.storage.files import replacing
 from bknn.storage.lock import Lock
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ def write(
         if figures and kept:
             names += [path.name for path in draw(out, out)]
     print(f"written          {out}/: {', '.join(names)}")
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON: a reader sees the old file or the new one, whole."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def draw(folder: Path, out: Path) -> list[Path]:

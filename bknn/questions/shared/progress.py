@@ -8,10 +8,25 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 #: Is told how many more are done.
 Progress = Callable[[int], None]
+
+
+#: How far all is of which a computation is a part, for its bar.
+_WHOLE: ContextVar[str] = ContextVar("whole", default="")
+
+
+@contextlib.contextmanager
+def part(text: str) -> Iterator[None]:
+    """Let bars begin with how far all is, as in "2 of 4"."""
+    before = _WHOLE.set(f"{text}, ")
+    try:
+        yield
+    finally:
+        _WHOLE.reset(before)
 
 
 class Bar:
@@ -80,6 +95,7 @@ def bar(what: str, total: int | None = None, unit: str = "fits") -> Iterator[Bar
         return
     from tqdm import tqdm
 
+    what = f"{_WHOLE.get()}{what}"
     shown = tqdm(
         total=total,
         desc=f"{what}: compiling",

@@ -7,6 +7,7 @@ From the fields come the options of the shell with their help, the keys of a car
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
@@ -19,6 +20,7 @@ from bknn.questions.shared.kinds import Bounds, Priors, Texts
 
 if TYPE_CHECKING:
     from bknn.questions.shared.output import Desk
+    from bknn.questions.shared.plan import Plan
 
 
 def option(help: str, default: Any = MISSING, **more: Any) -> Any:
@@ -108,6 +110,22 @@ class Question:
     examples: ClassVar[str]
     resumes: ClassVar[bool] = False
 
+    def plan(self, desk: Desk) -> Plan:
+        """Look whether what is asked makes sense, and say what will be done. Nothing is fitted.
+
+        Raises:
+            BknnError: it makes none.
+        """
+        raise NotImplementedError
+
+    def planned(self, desk: Desk) -> Plan:
+        """Return the plan, made once."""
+        key = "plan", id(self)
+        if key not in desk.analyses:
+            desk.analyses[key] = self.plan(desk)
+        found: Plan = desk.analyses[key]
+        return found
+
     def answer(self, desk: Desk) -> int:
         """Compute, print, write; return the exit code."""
         raise NotImplementedError
@@ -137,6 +155,16 @@ class Question:
         """Return what an option is called where it was given."""
         return next(label(one) for one in self.options() if one.name == name)
 
+    def own(self) -> dict[str, Any]:
+        """Return what is asked of model and data, as JSON has it; files by what they contain."""
+        found = {}
+        for one in self.options():
+            value = getattr(self, one.name)
+            if one.name in SHARED or one.name == "fit":
+                continue  # they count by their content
+            found[one.name] = [_sum(name) for name in value] if one.more.get("files") else value
+        return {name: kinds.as_json(x) for name, x in found.items()}
+
     def record(self) -> dict[str, Any]:
         """Return everything that was asked, defaults included, as JSON has it.
 
@@ -148,6 +176,14 @@ class Question:
             value = getattr(self, one.name)
             found[one.name] = kinds.as_json(_located(value) if one.more.get("files") else value)
         return found
+
+
+def _sum(name: str) -> str:
+    """Return the digest of a file."""
+    try:
+        return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    except OSError as problem:
+        raise errors.DataError(f"{name}: cannot be read ({problem.strerror}).") from None
 
 
 def _located(value: Any) -> Any:

@@ -27,7 +27,7 @@ import bknn
 from bknn import cli, inference, models, precision
 from bknn.answers.digits import in_digits
 from bknn.answers.schema import FORMAT, closed, page, schema
-from bknn.questions.shared.files import write_json
+from bknn.questions.shared.output import write_json
 from bknn.storage.sealed import sealed
 
 from .. import small
@@ -153,7 +153,7 @@ def test_schema_of_the_result(content):
         assert parameter["fixed"] is False
     assert set(content["provenance"]) == {
         "version", "seed", "data_sha256", "channels", "response", "settings", "python", "packages",
-        "device", "sources",
+        "device", "sources", "computation",
     }  # fmt: skip
 
 
@@ -232,10 +232,9 @@ def test_documented_schema_is_that_of_the_result(content):
     for item in (documented, content):
         given = item["provenance"]
         assert set(kinds(item["fit"].pop("parameters")).values()) == {"parameter"}
-        assert [set(kinds(given.pop(k)).values()) for k in ("data_sha256", "channels")] == [
-            {"str"},
-            {"list"},
-        ]
+        names = ("data_sha256", "channels", "computation")
+        found = [set(kinds(given.pop(name)).values()) for name in names]
+        assert found == [{"str"}, {"list"}, {"str"}]
         given["settings"] |= {"fix": {}, "init": {}, "bounds": {}}
     assert kinds(documented) == kinds(content)
 
@@ -679,6 +678,7 @@ def test_documented_predictions(predicted):
         assert row[key] == pytest.approx(other[key], rel=1e-6)
     for item in (documented, content):
         assert item.pop("checksums").keys() <= {"prediction_Bplus_Kstarplus.nc"}
+        assert item["provenance"].pop("computation").keys() >= {"whole", "model", "inputs"}
         item["predictions"] = [{**kinds(r), "q2": ""} for r in item["predictions"]]
     assert kinds(documented) == kinds(content)
     assert documented["predictions"] == content["predictions"]

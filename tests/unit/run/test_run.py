@@ -28,7 +28,7 @@ from bknn import errors
 from bknn.inference.pieces import Work
 from bknn.questions import QUESTIONS
 from bknn.questions.shared import build, kinds
-from bknn.run import card, cluster
+from bknn.run import card, cluster, plans
 from bknn.storage import checkpoints, files, lock
 from bknn.storage.identity import parts
 from bknn.storage.store import Memory
@@ -90,7 +90,8 @@ def built_once() -> Iterator[None]:
 
     def analysis(asked: Any, desk: Any, named: Any = ()) -> bknn.Analysis:
         priors = str(getattr(asked, "prior", None) or None)
-        key = Path(asked.data[0]).read_text(), str(asked.patch), priors
+        file = Path(asked.data[0])
+        key = file.read_text() if file.exists() else file, str(asked.patch), priors
         if key not in known:
             known[key] = make(asked, desk, named)
         return known[key]
@@ -312,6 +313,72 @@ def test_a_question_that_makes_no_sense(folder, tmp_path):
     assert err.startswith(f"bknn: error: [profile] of {path}: unknown parameter 'nu'")
 
 
+#: What may be wrong with the last section of a card, and how the sentence about it begins.
+WRONG = {
+    "[toys]\nset = {mu = 1.0}\nfix = {mu = 2.0}\n": "--set and --fix both give 'mu'",
+    "[toys]\nset = {nu = 1.0}\n": "unknown parameter 'nu'",
+    "[toys]\nmerge = ['none.nc']\n": "none.nc cannot be read as a result (No such",
+    "[toys]\nnumber = 0\n": "-n 0 is too few",
+    "[significance]\nfix = {mu = 1e9}\n": "mu = 1e+09 lies outside of [-10, 50]",
+    "[profile]\nover = {mu = '0:1e9:3'}\n": "mu = 1e+09 lies outside of [-10, 50]",
+    "[profile]\nover = {mu = '0:1:3'}\nfix = {mu = 1.0}\n": "--over and --fix both give 'mu'",
+    "[profile]\nover = {mu = '0:1:3'}\nintervals = ['nu']\n": "unknown parameter 'nu'",
+    "[limit]\npoi = 'nu'\n": "unknown parameter 'nu'",
+    "[limit]\nfeldman_cousins = '0:1e9:3'\n": "mu = 1e+09 lies outside of [-10, 50]",
+    "[limit]\nover = {mu = '0:1'}\n": "--over mu: '0:1' is no grid",
+    "[impacts]\ngroups = {a = ['z*']}\n": "unknown nuisance 'z*'",
+    "[sample]\nover = {nu = '0:1:5'}\n": "unknown parameter 'nu'",
+    "[prior_study]\nalternatives = {a = {mu = 'uniform(3)'}}\n": "prior 'uniform(3)' has 1 number",
+    "[prior_study]\nalternatives = {a = {nu = 'uniform(0, 3)'}}\n": "unknown parameter 'nu'",
+    "[evidence]\nagainst = ['nobody']\n": "unknown model or hypothesis 'nobody'",
+    "[predict]\nobservable = ['f_q']\n": "unknown observable 'f_q'",
+    "[predict]\nchannel = ['B+ -> K']\n": "unknown channel 'B+ -> K'",
+    "[predict]\nfit = ['belle']\n": "unknown data set 'belle'",
+    "[predict]\nset = {nu = 1.0}\n": "unknown parameter 'nu'",
+    "[compare]\nscenarios = ['vector:C_Q']\n": "unknown coupling 'C_Q'",
+    "[scenarios]\nscenarios = ['nobody']\n": "unknown scenario 'nobody'",
+    "[regions]\nover = {mu = '0:1:3'}\n": "--over names 1 parameters",
+    "[project]\nexpected = ['BR']\n": "unknown expected result 'BR'",
+    "[project]\nchecks = ['a:b']\n": "unknown scenario 'a'",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_card_is_checked_whole(wrong, folder, tmp_path):
+    """What is wrong with the third section is said before the first one is computed."""
+    begin, out = CARD.partition("[toys]")[0], tmp_path / "out"
+    begin = begin.partition("[profile]")[0] + "[fit]\n"
+    if "[significance]" not in wrong:
+        begin += "[significance]\n"
+    path = tmp_path / "bad.toml"
+    path.write_text(begin.replace("one.json", str(folder / "one.json")) + wrong)
+    sentence = refusal("run", path, "--out", out)
+    name = wrong.partition("]")[0]
+    assert sentence.startswith(f"{name}] of {path}: {WRONG[wrong]}"), sentence
+    assert not out.exists()
+
+
+def test_a_dry_run(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("run", folder / "card.toml", "--dry-run")
+    assert (code, err, list(tmp_path.iterdir())) == (0, "", [])
+    lines = [re.sub("  +", "  ", line) for line in out.splitlines()]
+    assert lines[0] == f"{folder}/card.toml: 2 questions, answered in card/, which will be made"
+    assert "profile  1100 points  profile/: result.json, profile.nc  about 10 s" in lines
+    assert "toys  2 fits, 3000 toys  toys/: result.json, toys.nc  about 15 s" in lines
+    assert out.endswith("Nothing was fitted, and nothing was written.\n")
+
+
+def test_how_long_a_run_takes(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("bknn.run.plans.time.monotonic", lambda: now)
+    clock = plans.Clock({"fit": 10.0, "toys": 50.0}, 3)
+    assert clock.begins("fit") == "2 of 3, about 60 s left"
+    now += 30.0  # three times as long as planned
+    clock.ended()
+    assert clock.begins("toys") == "3 of 3, about 2 min left"
+
+
 def test_a_patched_workspace(folder, tmp_path):
     shutil.copy(folder / "one.json", tmp_path)
     patch = [{"op": "replace", "path": "/observations/0/data/0", "value": 60.0}]
@@ -504,14 +571,40 @@ def unfinished(folder, tmp_path, monkeypatch) -> Path:
     return out
 
 
-def test_another_card(folder, unfinished, tmp_path):
-    other = tmp_path / "other.toml"
-    text = CARD.replace("3000", "4000").replace("uncertainties = false\n", "")
-    other.write_text(text.replace("one.json", str(folder / "one.json")).replace("seed = 3", ""))
-    said = run("run", other, "--out", unfinished, "--resume").err
-    assert said.startswith(f"bknn: error: {other} is not the card that the run in {unfinished} ")
-    assert "run.seed was 3 and is 0; data.sets was" in said
-    assert "toys.number was 3000 and is 4000; toys.uncertainties was false and is true." in said
+def another(path: Path, folder: Path, changes: dict[str, str]) -> Path:
+    """A card beside that of the run, with other words in it."""
+    text = CARD.replace("one.json", str(folder / "one.json"))
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+def test_another_card(folder, unfinished, undisturbed, tmp_path):
+    """What is done or has begun may not change, what has not may; both are named."""
+    card_, fewer = tmp_path / "other.toml", {"0:3:1100": "0:3:1000"}
+    kept = (unfinished / "run.json").read_bytes()
+    said = run("run", another(card_, folder, fewer), "--out", unfinished, "--resume").err
+    assert said == (
+        f"bknn: error: [profile] has begun in {unfinished}, and {card_} asks something else now: "
+        "settings over: was {'mu': '0:3:1100'} and is {'mu': '0:3:1000'}. What has not begun may "
+        "change: [toys]. Go on with [profile] as it was, remove "
+        f"{unfinished / 'checkpoints/profile'} to begin it anew, or choose another --out.\n"
+    )
+    seed = another(card_, folder, {"seed = 3": "seed = 4"})
+    code, _, said = run("run", seed, "--out", unfinished, "--resume", "--dry-run")
+    assert (code, said) == (0, "")
+    assert (unfinished / "run.json").read_bytes() == kept
+    without = another(card_, folder, {"[toys]": "[fit]", "set =": "init ="})
+    without.write_text(without.read_text().partition("number")[0])
+    code, out, said = run("run", without, "--out", unfinished, "--resume")
+    assert said == "bknn: [toys] has changed before it began: it is not on the card.\n"
+    assert code == 0
+    assert "fit              2 of 2, about " in out
+    assert out.splitlines()[-1].startswith("complete ")
+    said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
+    assert said.startswith(f"bknn: error: [fit] is done in {unfinished}, and {folder}/card.toml ")
+    assert ": it is not on the card. What has not begun may change: [toys]. Go on with" in said
 
 
 def test_what_does_not_matter(folder, unfinished, undisturbed):
@@ -532,8 +625,7 @@ def test_other_data(folder, unfinished):
         said = run("run", folder / "card.toml", "--out", unfinished, "--resume").err
     finally:
         file.write_text(old)
-    assert "the data are not those that the run in" in said
-    assert "began with: the checksum of one was" in said
+    assert re.search(r"something else now: data one: was \S+ #\w+ and is \S+ #\w+\. What", said)
 
 
 def test_another_version(folder, unfinished):
