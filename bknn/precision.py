@@ -10,7 +10,11 @@ import warnings
 from pathlib import Path
 
 from bknn import errors
-from bknn.storage import compiled
+from bknn.storage import compiled, memory
+
+#: Bytes of addresses without which XLA cannot start its threads: some, and more for each core.
+#: With two cores a fit needs 1.8e9; it ends the process at 1.5e9.
+_ADDRESSES, _ADDRESSES_OF_A_CORE = 1_600_000_000, 150_000_000
 
 
 def enable_x64() -> None:
@@ -31,8 +35,28 @@ def require_x64() -> None:
         )
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def prepare() -> None:
-    """Double precision, compiled programs kept between runs, no detour through another thread."""
+    """Double precision, compiled programs kept between runs, no detour through another thread.
+
+    Raises:
+        ParameterError: too small an address space (`ulimit -v`), in which XLA would end the process
+            without a word.
+    """
+    least = _ADDRESSES + _ADDRESSES_OF_A_CORE * _cores()
+    if (there := memory.addresses()) < least:
+        raise errors.ParameterError(
+            f"the process may have {memory.in_words(there)} of addresses (ulimit -v), and what "
+            f"compiles needs {memory.in_words(least)} at least, though it uses a fraction of them; "
+            f"raise the limit ('ulimit -v {least // 1024}' or more) or lift it, and limit the "
+            "memory itself where that is what you want."
+        )
     import jax
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
-import resource
 from pathlib import Path
 from typing import Any, TextIO
+
+from bknn.storage.memory import addresses, free, in_words
 
 #: Exit code of a program whose reader has left, as the shell has it: 128 + SIGPIPE.
 READER_LEFT = 141
@@ -73,13 +75,12 @@ def lacking(problem: BaseException) -> str | None:
     number, shape = _BYTES.search(text), _SHAPE.search(text)
     asked = "a thread" if thread else "more"
     if number:
-        asked = _in_words(float(number[1]) * _UNITS[number[2]])
+        asked = in_words(float(number[1]) * _UNITS[number[2]])
         asked += f" for {shape[0]}" if shape else ""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    there = f", and {_in_words(free)} are free" if (free := _free()) else ""
+    there = f", and {in_words(left)} are free" if math.isfinite(left := free()) else ""
     bound, also = "", ""
-    if limit != resource.RLIM_INFINITY:
-        bound = f", the process may have {_in_words(limit)} of addresses (ulimit -v)"
+    if math.isfinite(limit := addresses()):
+        bound = f"; the process may have {in_words(limit)} of addresses (ulimit -v)"
         also = "raise that limit, "
     return (
         f"the memory is not enough: {asked} was asked for{there}{bound}. Ask for less at a time "
@@ -92,21 +93,3 @@ _MAPPED = re.compile("failed to map|annot allocate memory")
 _BYTES = re.compile(r"allocat\w+ ([\d.]+) ?(bytes|[KMGTPE]iB)")
 _SHAPE = re.compile(r"an array with shape \([^()]*\)")
 _UNITS = {"bytes": 1.0, **{f"{x}iB": 1024.0**n for n, x in enumerate("KMGTPE", 1)}}
-
-
-def _in_words(number: float) -> str:
-    """Return a number of bytes for people.
-
-    >>> _in_words(3e9)
-    '2.8 GiB'
-    """
-    return f"{number / 2**30:.3g} GiB" if number >= 2**30 else f"{number / 2**20:.3g} MiB"
-
-
-def _free() -> float:
-    """Return how many bytes of memory are free, 0 if that is not known."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024.0 * float(line.split()[1])
-    return 0.0

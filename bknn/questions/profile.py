@@ -73,6 +73,8 @@ bknn profile scalar --free g_P --over mass=0.5:4:20 g_S=0:3e-8:20 g_P=0:2e-7:20 
             analysis.index(name)
         build.look(analysis, self.fix, over=over)
         points = int(np.prod([len(grid) for grid in over.values()]))
+        # What a result has of each point, and a copy of it as it is written.
+        values.room(points, 16 * (analysis.size + 10), "--over")
         wanted = len(over if self.intervals is None else self.intervals)
         return Plan(
             analysis,

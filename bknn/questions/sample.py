@@ -14,7 +14,7 @@ import numpy as np
 from bknn import errors
 from bknn.answers.digits import asymmetric, in_digits
 from bknn.questions import marginal
-from bknn.questions.shared import build, output, progress, resume
+from bknn.questions.shared import build, output, progress, resume, values
 from bknn.questions.shared.absent import absent
 from bknn.questions.shared.content import estimate_json, priors_json
 from bknn.questions.shared.heading import heading, wrapped
@@ -130,6 +130,7 @@ bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
             return marginal.plan(self, desk)
         analysis = build.analysis(self, desk, self.fix)
         build.look(analysis, self.fix)
+        values.room(self.chains * (self.draws or 0), 16 * (analysis.size + 10), "--draws")
         predicted = ("prior_predictive.nc", "posterior_predictive.nc") if self.predictive else ()
         does = {"draws": self.chains * (self.draws or 1000)}
         return Plan(analysis, parts(analysis), does, ("posterior.nc", *predicted))
@@ -300,18 +301,18 @@ def _predictive_json(found: Predictive) -> dict[str, Any]:
 def extremes(posterior: Posterior) -> list[dict[str, Any] | None]:
     """Return the largest R-hat and the smallest bulk and tail ESS of all that moved, with name."""
     found: list[dict[str, Any] | None] = []
-    for values, sign in (
+    for of_each, sign in (
         (posterior.r_hat, -1),
         (posterior.ess_bulk, 1),
         (posterior.ess_tail, 1),
     ):
-        values = np.asarray(values, float)
-        known = np.flatnonzero(np.isfinite(values) & np.asarray(posterior.moving))
+        of_each = np.asarray(of_each, float)
+        known = np.flatnonzero(np.isfinite(of_each) & np.asarray(posterior.moving))
         if not known.size:
             found.append(None)
             continue
-        i = known[np.argmin(sign * values[known])]
-        found.append({"name": posterior.names[i], "value": float(values[i])})
+        i = known[np.argmin(sign * of_each[known])]
+        found.append({"name": posterior.names[i], "value": float(of_each[i])})
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bknn.answers.digits import short
-from bknn.questions.shared import build, output, progress
+from bknn.questions.shared import build, output, progress, values
 from bknn.questions.shared.content import content
 from bknn.questions.shared.heading import heading, parameters_table
 from bknn.questions.shared.kinds import Numbers, Texts
@@ -61,6 +61,7 @@ bknn significance resonance --fix mass=2.1
 
         analysis = build.analysis(self, desk, self.fix)
         build.look(analysis, self.fix)
+        values.room(self.toys, 16 * (10 + 2 * len(analysis.parameters)), "--toys")
         parts_ = [Toys.load(path) for path in self.merge]
         for part in parts_:
             part.check_is_of(analysis, self.fix)

@@ -91,6 +91,7 @@ bknn toys resonance --goodness-of-fit -n 1000
                 "--goodness-of-fit throws toys of its own; say how many with -n."
             )
         analysis = build.analysis(self, desk, [*point, *self.fix])
+        values.room(number, 16 * (10 + 3 * len(analysis.parameters)), "-n")
 
         build.look(analysis, self.fix, point=point)
         thrown = [Toys.load(path) for path in self.merge]

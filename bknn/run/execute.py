@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ def run(
 
     asked = Card.read(card).with_functions(functions)
     folder = Path(asked.path.stem) if out is None else Path(out)
-    command = f"bknn run {card} --out {folder}"
+    command = shlex.join(["bknn", "run", str(card), "--out", str(folder)])
     prepare()
     # All of it is looked at before anything is computed or written.
     desk = Desk(figures=asked.settings["run"]["figures"], functions=asked.functions, kept=Work())

@@ -23,7 +23,7 @@ from bknn.storage.machine import versions
 BEGUN = "run.json"
 
 #: All of them are there when the first question is asked.
-_OWN = {"lock", "log.txt", "card.toml", BEGUN, f"{BEGUN}.part", "card.toml.part"}
+_OWN = {"lock", "log.txt", "card.toml", BEGUN}
 
 
 def begin(

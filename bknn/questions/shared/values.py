@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bknn import errors
+from bknn.storage import memory
 
 #: Points of a grid, and toys, draws or whatever else is counted, beyond which it is a mistake.
 MOST_POINTS, MOST = 1_000_000, 1_000_000_000
@@ -174,6 +175,26 @@ def number(count: int, option: str, least: int = 1) -> int:
             f"{option} {_short(count)} is too many; give at most {MOST:.0e}."
         )
     return count
+
+
+def room(count: int, each: int, option: str) -> None:
+    """Refuse more of something than there is memory for.
+
+    Args:
+        count: how many are asked for.
+        each: bytes that one takes.
+        option: which asks for them.
+
+    Raises:
+        ParameterError: they do not fit.
+    """
+    left = memory.free()
+    if count * each > left:
+        raise errors.ParameterError(
+            f"{option}: {count:g} take {memory.in_words(float(count) * each)} of memory, and "
+            f"{memory.in_words(left)} are free; ask for {int(left / each):.1g} at most, or in "
+            "several parts."
+        )
 
 
 def _short(number: int) -> str:

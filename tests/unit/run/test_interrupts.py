@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import math
 import os
 import signal
 import subprocess
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bknn import cli, errors
+from bknn import cli, errors, precision
 from bknn.commands import interrupts, resources
 from bknn.commands.interrupts import Interrupts
 from bknn.questions import QUESTIONS
+from bknn.questions.shared import values
+from bknn.storage import memory
 
 from ..questions.test_shell import run
 
@@ -121,7 +124,7 @@ def test_an_interrupt_that_became_another_problem(monkeypatch):
     ("problem", "said"),
     [
         (MemoryError(), "the memory is not enough: more was asked for"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8589934592 bytes."), "8 GiB"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8589934592 bytes."), "8.59 GB"),
         (RuntimeError("can't start new thread"), "the memory is not enough: a thread was asked"),
         (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "the memory is not enough"),
         (ImportError("a.so: failed to map segment from shared object"), "the memory is not enough"),
@@ -144,8 +147,29 @@ def test_the_number_that_is_too_large():
         np.empty((2**30, 2**20))
     sentence = resources.lacking(caught.value)
     assert sentence is not None
-    assert "8.39e+06 GiB for an array with shape (1073741824, 1048576) was asked for" in sentence
+    assert "9.01e+06 GB for an array with shape (1073741824, 1048576) was asked for" in sentence
     assert resources.lacking(ValueError("another")) is None
+
+
+def test_more_than_there_is_memory_for(monkeypatch):
+    """Refused before it is computed, with the number that is too large and one that is not."""
+    assert 1e6 < memory.free() < math.inf
+    monkeypatch.setattr(memory, "free", lambda: 2e9)
+    values.room(10**6, 1000, "--over")
+    with pytest.raises(errors.ParameterError) as caught:
+        values.room(10**7, 1000, "--over")
+    assert str(caught.value) == (
+        "--over: 1e+07 take 10 GB of memory, and 2 GB are free; ask for 2e+06 at most, or in "
+        "several parts."
+    )
+
+
+def test_too_small_an_address_space(monkeypatch):
+    monkeypatch.setattr(memory, "addresses", lambda: 1e9)
+    with pytest.raises(
+        errors.ParameterError, match=r"may have 1 GB of addresses \(ulimit -v\), and"
+    ):
+        precision.prepare()
 
 
 class Full(io.StringIO):
