@@ -19,12 +19,12 @@ from bknn.answers.answer import Answer, Shown
 from bknn.answers.packing import piece
 from bknn.data import Measurement
 from bknn.inference.estimate import ONE_SIGMA
-from bknn.inference.fits.fit import fit
 from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
 from bknn.inference.profiles.curve import Interval
-from bknn.inference.profiles.intervals import intervals
-from bknn.inference.profiles.profile import Profile, profile
+from bknn.inference.profiles.held import Points
+from bknn.inference.profiles.intervals import with_profile
+from bknn.inference.profiles.profile import Profile
 from bknn.models import load
 from bknn.models.scenarios import VIABLE, Scenario, scenario
 
@@ -237,15 +237,16 @@ def _fitted(
     null = analysis.null_values()
     mine = {s.even, s.odd} if odd else {s.even}
     fixed = {name: value for name, value in null.items() if name not in mine and name != "mass"}
-    standard_model = fit(analysis, fixed=null)
+    # Fitted as the points of profiles are, by the same program.
+    standard_model = Points(analysis, (), fixed=null).best
     if not s.mass:
-        best = fit(analysis, fixed=fixed)
+        best = Points(analysis, (), fixed=fixed).best
         return ScenarioFit(s, analysis, fixed, best, standard_model, None, None)
     parameter = analysis.parameters[analysis.index("mass")]
     # Where masses are looked for is where there is phase space.
     ends = max(parameter.bounds[0], 0.02), largest_mass or max(parameter.starts)
-    curve = profile(analysis, {"mass": np.linspace(*ends, masses)}, fixed=fixed, progress=progress)
-    found = intervals(analysis, ["mass"], levels=[ONE_SIGMA], fixed=fixed, best=curve.best)
-    return ScenarioFit(
-        s, analysis, fixed, found.best, standard_model, curve, found["mass", ONE_SIGMA]
+    over = {"mass": np.linspace(*ends, masses)}
+    curve, (interval,) = with_profile(
+        analysis, over, levels=[ONE_SIGMA], fixed=fixed, progress=progress
     )
+    return ScenarioFit(s, analysis, fixed, curve.best, standard_model, curve, interval)

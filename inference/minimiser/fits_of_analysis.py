@@ -28,6 +28,7 @@ from bknn.inference.minimiser.solver import solver_of
 from bknn.inference.minimiser.tangent import Local, local
 from bknn.inference.sharing import Shared, placed
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
+from bknn.parameters import Parameter
 from bknn.programs import Program
 
 #: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
@@ -170,7 +171,7 @@ class Fits:
         """Lower bounds of the model's parameters at which its signal has no slope."""
         return [
             FlatEdge(i, low, low + _INSIDE * ((p.init - low) or 1.0))
-            for i, p in enumerate(self._signal.parameters)
+            for i, p in self._couplings
             if np.isfinite(low := p.bounds[0]) and self._flat(i, low)
         ]
 
@@ -179,9 +180,16 @@ class Fits:
         """Zeros between the bounds of the model's parameters at which its signal has no slope."""
         return [
             FlatEdge(i, 0.0, _INSIDE * (p.init or 1e-3 * p.bounds[1]))
-            for i, p in enumerate(self._signal.parameters)
+            for i, p in self._couplings
             if p.bounds[0] < 0.0 < p.bounds[1] and self._flat(i, 0.0)
         ]
+
+    @property
+    def _couplings(self) -> list[tuple[int, Parameter]]:
+        """Parameters of the model, with their places, that no constraint holds: a flat edge of one
+        that is constrained is no minimum of -log L but at its centre."""
+        own = enumerate(self._signal.parameters)
+        return [(i, p) for i, p in own if p.constraint is None and not p.nuisance]
 
     def _flat(self, i: int, value: float) -> bool:
         """Whether the signal has no slope at a value of a parameter, the others at their starts."""

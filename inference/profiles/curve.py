@@ -12,7 +12,6 @@ from bknn.inference.fits import vanishing
 from bknn.inference.minimiser.newton import NOT_FINITE
 from bknn.inference.profiles.crossings import crossings, cubic
 from bknn.inference.profiles.held import Found, Points
-from bknn.inference.profiles.profile import scan
 
 #: How often the search goes on outwards, each time twice as far.
 _OUTWARDS = 40
@@ -84,12 +83,10 @@ def ends_of(cut: tuple[bool, bool], bounds: tuple[float, float]) -> str:
 class Curve:
     """The profile of one parameter at ever more points, the best fit among them."""
 
-    def __init__(self, points: Points, x: np.ndarray) -> None:
-        self.points = points
-        self.x = np.zeros(0)
+    def __init__(self, points: Points, x: np.ndarray, found: Found) -> None:
+        """Begin with the fits that a scan found at increasing values x (n,)."""
+        self.points, self.x, self.found = points, x, found
         self.lower, self.upper = (float(b) for b in points.analysis.bounds[points.index[0]])
-        self.found = scan(points, (x,), keep=True).found
-        self.x = x
         best = points.best
         vector = np.asarray(best.vector)[None]
         at_best = Found(

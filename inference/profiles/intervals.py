@@ -21,6 +21,7 @@ from bknn.inference.fits.result import FitResult
 from bknn.inference.pieces import Progress
 from bknn.inference.profiles.curve import CLOSED, Curve, Interval, ends_of
 from bknn.inference.profiles.held import Points
+from bknn.inference.profiles.profile import Profile, of_scan, scan
 
 #: Points over the whole range of a parameter whose likelihood may have several minima.
 _WHOLE = 97
@@ -264,8 +265,38 @@ def _from_likelihood(
     more: Sequence[FitResult] = (),
 ) -> list[Interval]:
     """Intervals from the crossings of the profile."""
-    heights = np.array([chi_squared.quantile(level, 1) for level in levels])
-    curve = Curve(points, _first_points(points, heights.max(), grid, more))
+    first = _first_points(points, max(_heights(levels)), grid, more)
+    return _of_curve(Curve(points, first, scan(points, (first,), keep=True).found), levels)
+
+
+def with_profile(
+    analysis: Analysis,
+    over: Mapping[str, ArrayLike],
+    *,
+    levels: Sequence[float],
+    fixed: Mapping[str, ArrayLike] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Profile, list[Interval]]:
+    """Return the profile of one parameter, and its intervals from the same fits.
+
+    The grid takes the place of a search for other minima: what lies between two of its points, and
+    neither they nor their slopes hint at, is missed. Arguments as for `profile` and `intervals`.
+    """
+    ((name, values),) = over.items()
+    points = Points(analysis, [name], fixed=fixed)
+    axis = np.asarray(values, float)
+    found = scan(points, (axis,), keep=True, progress=progress)
+    ends = _of_curve(Curve(points, axis, found.found), levels)
+    return of_scan(points, (axis,), found), ends
+
+
+def _heights(levels: Sequence[float]) -> np.ndarray:
+    return np.array([chi_squared.quantile(level, 1) for level in levels])
+
+
+def _of_curve(curve: Curve, levels: Sequence[float]) -> list[Interval]:
+    """Return the intervals, after fits wherever the curve may cross a level."""
+    heights, points = _heights(levels), curve.points
     for side in (-1, 1):
         curve.outwards(side, heights.max())
     curve.walls(heights.max())
@@ -275,7 +306,7 @@ def _from_likelihood(
     if np.nanmin(curve.delta) < -1e-6:
         lowest = int(np.nanargmin(curve.delta))
         points.improve(curve.found.vector[lowest])
-    return curve.intervals(levels, heights)
+    return curve.intervals(tuple(levels), heights)
 
 
 def _first_points(

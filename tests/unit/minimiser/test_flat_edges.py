@@ -40,6 +40,14 @@ def test_which_edges_are_flat(target, two_signs):
     assert fits_of(line).flat_edges == []
 
 
+def test_what_is_constrained_has_no_flat_edge():
+    """Tensor form factors do nothing to the standard model's signal, and have their place."""
+    target = bknn.Analysis(models.load("wet"), small.measurement())
+    places = [*fits_of(target).flat_edges, *fits_of(target).flat_zeros]
+    assert not any(target.names[place.entry].startswith("ff_") for place in places)
+    assert "ff_K_7" in target.names
+
+
 @pytest.mark.parametrize("start", [{"a": 0.0}, {"b": 0.0}, {"a": 0.0, "b": 0.0}])
 def test_no_fit_stays_where_it_is_not_at_a_minimum(start, target):
     """Data with more of both than the fit begins with, so that neither square is best at zero."""

@@ -25,7 +25,7 @@ from bknn.inference.minimiser.newton import STALLED
 from bknn.inference.profiles.contours import contours
 from bknn.inference.profiles.grid_of_fits import GridOfFits
 from bknn.inference.profiles.held import Points
-from bknn.inference.profiles.intervals import intervals
+from bknn.inference.profiles.intervals import intervals, with_profile
 from bknn.inference.profiles.profile import profile, scan
 from bknn.plot import save
 from bknn.plot.likelihoods.profile import contours as draw_contours
@@ -449,6 +449,11 @@ def test_a_region_between_the_points_of_the_grid(folded):
         folded, ["a"], levels=(0.9,), fixed={"b": 0.0}, grid={"a": [-6.0, -3.2, -1.8, 0.0, 6.0]}
     )
     np.testing.assert_allclose(coarse["a", 0.9].regions, whole_range["a", 0.9].regions, atol=1e-7)
+    curve, (both,) = with_profile(
+        folded, {"a": np.linspace(-6.0, 6.0, 40)}, levels=(0.9,), fixed={"b": 0.0}
+    )
+    np.testing.assert_allclose(both.regions, whole_range["a", 0.9].regions, atol=1e-7)
+    assert float(curve.best.twice_nll) == pytest.approx(float(whole_range.best.twice_nll), abs=1e-9)
 
 
 @pytest.mark.slow
