@@ -10,6 +10,7 @@ from bknn.data import checks, published, store
 from bknn.data.measurement import Measurement
 from bknn.errors import DataError
 from bknn.reading import user_files
+from bknn.reading.names import located
 from bknn.reading.pyhf_files import Patch, patched
 
 #: How files of pyhf workspaces end.
@@ -60,6 +61,7 @@ def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) ->
             "a .toml file of a published measurement, or one of the embedded names: "
             f"{', '.join(store.available())}."
         )
+    located(text, Path(), kind="data set", known=store.available())  # says where it is not
     raise errors.unknown("data set", text, store.available())
 
 

@@ -18,6 +18,7 @@ from bknn.data import count_tables, counting, result_tables, store
 from bknn.data.entries import Table
 from bknn.data.measurement import Measurement
 from bknn.errors import DataError
+from bknn.reading.names import located
 
 #: Reads the data set of a name or a file.
 Load = Callable[[str | Path], Measurement]
@@ -168,16 +169,12 @@ class _File:
             found = self.load(file)
         else:
             name = table.text("set", "a data set")
-            beside = self.path.parent / name
-            embedded = name in store.available()
             if name.endswith((".toml", ".json", ".gz")):
                 raise table.fail("'set' must be a data set or its directory, not a file.")
-            if beside.is_dir() and not (embedded and self.path.parent != store.EMBEDDED):
-                found = self.load(beside)
-            elif embedded or not Path(name).is_dir():
-                found = self.load(name)
-            else:
-                found = self.load(Path(name))
+            label = f"{self.path}, [workspace], set"
+            known = store.available()
+            place = located(name, self.path.parent, kind="data set", known=known, label=label)
+            found = self.load(name if place == name else Path(place))
             if not found.workspace:
                 raise table.fail(f"{name!r} holds results, not a workspace; use it beside this.")
         whole = str(found.metadata.get("part_of", found.name))

@@ -57,7 +57,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         "data to fit first, as --data of `bknn fit`",
         (),
         metavar="SET",
-        files=True,
+        files="data set",
         keyword="",
     )
     fix: Numbers = option("with --fit: keep parameters at values", {}, keyword="")

@@ -16,7 +16,6 @@ from bknn.questions.shared.output import Desk
 from bknn.questions.shared.plan import Plan
 from bknn.questions.shared.provenance import provenance
 from bknn.questions.shared.question import OfData, OfTheory, option
-from bknn.storage.identity import of_data, of_model
 from bknn.tables import table
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ bknn scenarios vector-V vector-T scalar --points 100
     def plan(self, desk: Desk) -> Plan:
         precision.prepare()
 
+        from bknn.analysis.analysis import Analysis
         from bknn.models import load
         from bknn.models.scenarios import SCENARIOS, VIABLE, scenario
 
@@ -63,14 +63,11 @@ bknn scenarios vector-V vector-T scalar --points 100
         with_mass = [scenario(name) for name in names if scenario(name).mass]
         measurements = build.measurements(self)
         models = {s.model: load(s.model, **self.theory) for s in map(scenario, names)}
-        content = {
-            f"{name}: {part}": x
-            for name, one in models.items()
-            for part, x in of_model(one).items()
-        }
-        content["data"] = of_data(measurements)
+        made = {name: Analysis(one, measurements) for name, one in models.items()}
         does = {"fits": 2 * len(names), "points": self.points * len(with_mass)}
-        return Plan((measurements, names, len(with_mass)), content, does, ("scenarios.nc",))
+        return Plan(
+            (measurements, names, len(with_mass)), build.of_several(made), does, ("scenarios.nc",)
+        )
 
     def answer(self, desk: Desk) -> int:
         """Fit, print, write."""

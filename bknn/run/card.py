@@ -14,8 +14,9 @@ from typing import Any
 from bknn import errors
 from bknn.questions import QUESTIONS
 from bknn.questions.shared import kinds
-from bknn.questions.shared.question import Option, Question
+from bknn.questions.shared.question import Option, Question, known
 from bknn.reading import user_files
+from bknn.reading.names import located
 from bknn.reading.user_functions import beside
 
 #: Keys that no question has.
@@ -103,17 +104,6 @@ class Card:
         own = beside(self.path.parent, texts)
         return replace(self, functions=(*files, *map(str, own)))
 
-    @property
-    def data(self) -> dict[str, str | None]:
-        """Data sets that questions need, with the patch of each."""
-        found: dict[str, str | None] = {}
-        for question in self.questions.values():
-            for name in getattr(question, "data", ()):
-                found[name] = getattr(question, "patch", None)
-            for name in getattr(question, "fit", ()):
-                found.setdefault(name, None)
-        return found
-
 
 def _question(name: str, tables: Mapping[str, Mapping[str, Any]], path: Path) -> Question:
     """Return a question with what its own section and the shared ones say."""
@@ -128,7 +118,8 @@ def _question(name: str, tables: Mapping[str, Mapping[str, Any]], path: Path) ->
             found[one.name] = tables[section]
         elif one.key in tables[section]:
             value = tables[section][one.key]
-            found[one.name] = beside_card(value, path) if one.more.get("files") else value
+            files = one.more.get("files") and value is not None
+            found[one.name] = _beside(value, one, path, label(one)) if files else value
         elif one.needed:
             raise errors.ParameterError(
                 f"{label(one)} is missing; it must be {kinds.in_words(one.kind)}."
@@ -138,16 +129,12 @@ def _question(name: str, tables: Mapping[str, Mapping[str, Any]], path: Path) ->
     return question
 
 
-def beside_card(name: Any, path: Path) -> Any:
-    """Return the path of a file that a card names: beside the card, unless absolute.
-
-    What follows the file after a colon (the name of a patch) stays.
-    """
-    if isinstance(name, tuple):
-        return tuple(beside_card(x, path) for x in name)
-    file, colon, rest = name.partition(":")
-    beside = path.parent / file
-    return f"{beside}{colon}{rest}" if beside.exists() else name
+def _beside(given: Any, one: Option, path: Path, label: str) -> Any:
+    """Return the names of files that a card gives, with their paths: beside the card."""
+    if isinstance(given, tuple):
+        return tuple(_beside(x, one, path, label) for x in given)
+    kind = str(one.more["files"])
+    return located(given, path.parent, kind=kind, known=known(kind), label=label)
 
 
 def _read(table: Mapping[str, Any], section: str, path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bknn import errors
 from bknn.questions.shared import kinds, values
 from bknn.questions.shared.kinds import Bounds, Priors, Texts
+from bknn.reading.names import located
 
 if TYPE_CHECKING:
     from bknn.questions.shared.output import Desk
@@ -32,7 +33,8 @@ def option(help: str, default: Any = MISSING, **more: Any) -> Any:
         more: `metavar`, what stands for it in the help; `choices`; `least`, the smallest value of a
             whole number; `flag`, its option in the shell where that is not its name, and `short`,
             one of a letter; `positional`, whether it has none; `keyword`, its name in Python, ""
-            if it has none there; `shown`, the default in words; `files`, whether it names files;
+            if it has none there; `shown`, the default in words; `files`, what it names where
+            that may be a file;
             `commas`, whether its words are one, with commas; `section` and `key`, its place on a
             card where that is not its name in the section of the question.
     """
@@ -174,7 +176,9 @@ class Question:
         found = {}
         for one in self.options():
             value = getattr(self, one.name)
-            found[one.name] = kinds.as_json(_located(value) if one.more.get("files") else value)
+            found[one.name] = kinds.as_json(
+                _located(value, one.more["files"]) if one.more.get("files") else value
+            )
         return found
 
 
@@ -186,21 +190,29 @@ def _sum(name: str) -> str:
         raise errors.DataError(f"{name}: cannot be read ({problem.strerror}).") from None
 
 
-def _located(value: Any) -> Any:
-    """Return names of files with their absolute paths, and those of embedded data as they are.
-
-    What follows a file after a colon (the name of a patch) stays.
-    """
+def _located(value: Any, kind: str) -> Any:
+    """Return names of files with their absolute paths, and of what comes with bknn as they are."""
     if isinstance(value, tuple):
-        return tuple(map(_located, value))
+        return tuple(_located(x, kind) for x in value)
     if not isinstance(value, str):
         return value
-    from bknn.data import available
-
-    file, colon, rest = value.partition(":")
-    if value in available() or not Path(file).exists():
+    try:
+        return located(value, Path.cwd(), kind=kind, known=known(kind))
+    except errors.BknnError:
         return value
-    return f"{Path(file).absolute()}{colon}{rest}"
+
+
+def known(kind: str) -> Collection[str]:
+    """Return the names of a kind that come with bknn."""
+    if kind == "data set":
+        from bknn.data import available
+
+        return available()
+    if kind == "form-factor set":
+        from bknn.form_factors import sets
+
+        return sets.available()
+    return ()
 
 
 #: How grids are written.
@@ -228,6 +240,7 @@ class OfTheory(Question):
         "sets of form factors in place of the default ones (docs/form_factors.md)",
         (),
         section="model",
+        files="form-factor set",
         keyword="",
     )
     inputs: str | None = option(
@@ -267,7 +280,7 @@ class OfModel(OfTheory):
         None,
         metavar="FILE",
         section="model",
-        files=True,
+        files="file",
         keyword="",
     )
     free: Texts = option(
@@ -286,7 +299,7 @@ class OfData(Question):
         metavar="SET",
         section="data",
         key="sets",
-        files=True,
+        files="data set",
         keyword="",
     )
     patch: str | None = option(
@@ -294,7 +307,7 @@ class OfData(Question):
         None,
         metavar="FILE:NAME",
         section="data",
-        files=True,
+        files="file",
         keyword="",
     )
     channels: Texts = option(
@@ -379,7 +392,9 @@ def first_option() -> Any:
 
 def merge_option() -> Any:
     """Declare toys to be added."""
-    return option("toys.nc of other jobs, to be added", (), metavar="FILE", files=True, keyword="")
+    return option(
+        "toys.nc of other jobs, to be added", (), metavar="FILE", files="file", keyword=""
+    )
 
 
 #: Options of model, data and priors: what the computation is of counts by its content, whatever it

@@ -496,7 +496,7 @@ def test_documented_schema(folder, first):
         ("profile --over mu=0:1:2 k_b=1,2 ff=0,1 a=1 b=2", ("5 parameters", "at most three")),
         ("profile --over nu=0:1:2", ("'nu'", "mu")),
         ("profile --over mu=0:1:2 --intervals nu", ("'nu'",)),
-        ("profile --over mu=0:1:2 --fix mu=1", ("'mu'", "fixed")),
+        ("profile --over mu=0:1:2 --fix mu=1", ("'mu'", "--fix")),
         ("limit --cl 95", ("--cl 95", "0.95")),
         ("limit --poi nu", ("'nu'",)),
         ("limit --fix mu=1", ("--poi",)),

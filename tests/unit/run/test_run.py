@@ -244,7 +244,6 @@ def test_questions_without_a_model(tmp_path):
     assert read.questions["scenarios"].odd
     assert [read.questions[name].seed for name in ("compare", "project")] == [7, 7]
     assert read.settings["model"]["name"] is None
-    assert read.data == {"belle2-2025": None}
 
 
 def test_the_card_to_begin_with():
