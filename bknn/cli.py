@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+#: Bytes of addresses without which NumPy ends the process when it is imported.
+_ADDRESSES = 5e8
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code. What the user got wrong is one sentence and code 2."""
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         raise  # it comes of that
                     code = _failed(problem)
                 code = _heard(out, code)
+            interrupts.done()
         except BaseException as problem:
             if interrupts.number is None and not isinstance(problem, KeyboardInterrupt):
                 raise
@@ -54,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answer(words: Sequence[str]) -> int:
     """Read and do what is asked."""
+    from bknn.storage.memory import addresses
+
+    if addresses() < _ADDRESSES:
+        raise MemoryError
     from bknn.commands import json_only
 
     if json_only.OPTION in words and words[0] in _with_json():

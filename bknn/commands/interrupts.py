@@ -46,7 +46,7 @@ class Interrupts:
         self.number: int | None = None
         self._words, self._last = words, last
         self._over, self._lock = threading.Event(), threading.Lock()
-        self._told = self._dropped = self._again = False
+        self._told = self._dropped = self._again = self._ended = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -77,6 +77,14 @@ class Interrupts:
         os.write(self._write, b"\0")
         self._over.set()
 
+    def done(self) -> None:
+        """Take note that the command has ended: signals come too late to interrupt it."""
+        self._ended = True
+        if self._last:
+            # As Python would not heed them while it ends, and they would kill it.
+            for number in self._before:
+                signal.signal(number, signal.SIG_IGN)
+
     def code(self) -> int:
         """Say that the command was interrupted, and return its exit code."""
         number = self.number or signal.SIGINT
@@ -105,7 +113,7 @@ class Interrupts:
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt; once, so that what cleans up is not interrupted."""
-        if self.number is None or self._again:
+        if (self.number is None and not self._ended) or self._again:
             self.number, self._again = self.number or number, False
             raise KeyboardInterrupt
 

@@ -61,6 +61,12 @@ def nowhere() -> TextIO:
 
 def lacking(problem: BaseException) -> str | None:
     """Return in a sentence what there is not enough of, None if a problem is another one."""
+    if isinstance(problem, OSError) and problem.errno in _FULL:
+        where = f"{problem.filename}: " if problem.filename else ""
+        return (
+            f"{where}a file cannot be written ({problem.strerror}); make room there. Files that "
+            "were complete are kept."
+        )
     text = " ".join(str(problem).split())
     thread = "can't start new thread" in text
     if not (
@@ -89,6 +95,7 @@ def lacking(problem: BaseException) -> str | None:
     )
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAPPED = re.compile("failed to map|annot allocate memory")
 _BYTES = re.compile(r"allocat\w+ ([\d.]+) ?(bytes|[KMGTPE]iB)")
 _SHAPE = re.compile(r"an array with shape \([^()]*\)")

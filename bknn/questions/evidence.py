@@ -87,19 +87,18 @@ bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
         asked = self.planned(desk).made
         record = {**self.record(), "against": [h.name for h in asked[1:]]}
         out = desk.folder()
-        with (
-            resume.kept(desk, asked[0].analysis, record, out) as work,
-            progress.bar("evidences", unit="draws") as done,
-        ):
-            found = evidences(
-                asked,
-                chains=self.chains,
-                draws=self.draws,
-                seed=self.seed,
-                store=work,
-                progress=done,
-            )
-        return tell(found, asked, out, record, figures=desk.figures)
+        with resume.kept(desk, asked[0].analysis, record, out) as work:
+            with progress.bar("evidences", unit="draws") as done:
+                found = evidences(
+                    asked,
+                    chains=self.chains,
+                    draws=self.draws,
+                    seed=self.seed,
+                    store=work,
+                    progress=done,
+                )
+            # What is done is kept until this is written.
+            return tell(found, asked, out, record, figures=desk.figures)
 
 
 def tell(

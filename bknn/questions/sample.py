@@ -143,7 +143,8 @@ bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
         out = desk.folder()
         with resume.kept(desk, analysis, self.record(), out) as work:
             found = self._compute(analysis, work)
-        return tell(found, out, self.record(), figures=desk.figures)
+            # What is done is kept until this is written.
+            return tell(found, out, self.record(), figures=desk.figures)
 
     def _refuse_chains(self, desk: Desk) -> None:
         """Refuse what is about chains, where there are none."""

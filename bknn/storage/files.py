@@ -51,6 +51,18 @@ def _made(path: Path) -> Path:
     return temporary
 
 
+def reserve(path: Path, size: int) -> None:
+    """Look whether there is room for a file, which is left empty.
+
+    Raises:
+        OSError: there is none.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(0)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed had not yet completed in a folder.
 

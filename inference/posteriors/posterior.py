@@ -33,7 +33,7 @@ from bknn.inference.samplers.whitening import in_pieces
 from bknn.inference.slopes import rates_of_many
 from bknn.priors import log_density, support_bounds
 from bknn.storage import sealed
-from bknn.storage.files import replacing
+from bknn.storage.files import replacing, reserve
 
 #: Rank-normalised R-hat of chains that agree (Vehtari et al., arXiv:1903.08008).
 LARGEST_R_HAT = 1.01
@@ -489,6 +489,11 @@ class Posterior(Answer):
         tree["sample_stats"]["lp"] = xarray.Variable(("chain", "draw"), self.log_posterior)
         with replacing(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # HDF5 ends the process if the disk is full when it closes a file.
+            reserve(
+                temporary,
+                2**20 + 2 * self.draws.nbytes + 16 * self.log_posterior.size * len(self.stats),
+            )
             # InferenceData takes names of files only.
             tree.to_netcdf(str(temporary), engine="h5netcdf")
             sealed.seal(temporary)

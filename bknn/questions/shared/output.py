@@ -200,6 +200,6 @@ def writing(where: Path) -> Iterator[None]:
     except OSError as problem:
         name = Path(problem.filename2 or problem.filename or where)
         raise errors.DataError(
-            f"{name}: cannot be written ({problem.strerror}); make room there, or choose another "
-            "--out."
+            f"{name}: cannot be written ({problem.strerror or problem}); make room there, or "
+            "choose another --out."
         ) from None

@@ -539,6 +539,28 @@ def test_a_folder_in_use(folder, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_one_at_a_time(tmp_path):
+    """Several processes that take the lock and give it back, each time removing its file."""
+    code = """
+import sys
+from pathlib import Path
+from bknn.errors import RunError
+from bknn.storage.lock import Lock
+path, left = Path("count"), 60
+while left:
+    try:
+        with Lock(Path()):
+            path.write_text(str(int(path.read_text()) + 1))
+            left -= 1
+    except RunError:
+        pass
+"""
+    (tmp_path / "count").write_text("0")
+    processes = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "180"
+
+
 @pytest.mark.parametrize("text", [b"", b"\xff\0" * 40_000, b'{"pid": 1}'])
 def test_a_lock_that_was_left(text, tmp_path, capsys):
     path = tmp_path / "lock"

@@ -62,7 +62,7 @@ COMMANDS = (
     f"limit {ONE} --no-figures",
     f"significance {ONE} --toys 600",
     f"toys {ONE} -n 3000 {TRUTH}",
-    f"impacts {ONE}",
+    "impacts signal-strength --data workspace.json",
     f"sample {ONE} --prior mu=uniform(0,10) --draws 400 --warmup 200",
     f"prior-study {ONE} --prior mu=uniform(0,10) --alternative wide:mu=uniform(0,20) --draws 200",
     f"evidence {ONE} --prior mu=uniform(0,10) --draws 300",
@@ -90,7 +90,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, quick_compilation: None) -> 
     (path / "one.json").write_text(json.dumps(small.one_bin().workspace))
     (path / "workspace.json").write_text(json.dumps(small.workspace()))
     (path / "card.toml").write_text(CARD)
-    assert ended(started(f"fit {ONE}", path, "drawn"), 300).returncode == 0
+    assert through(ended(started(f"fit {ONE}", path, "drawn"), 300))
     return path
 
 
@@ -116,6 +116,11 @@ def reads_bknn(process: subprocess.Popen[str]) -> None:
         caught = int(re.findall(r"SigCgt:\s+(\w+)", text)[0], 16)
 
 
+def through(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a command did what it was asked to."""
+    return done.returncode in ENDED and "Traceback" not in done.stderr
+
+
 def ended(process: subprocess.Popen[str], seconds: float) -> subprocess.CompletedProcess[str]:
     _, err = process.communicate(timeout=seconds)
     return subprocess.CompletedProcess((), process.returncode, "", err)
@@ -137,13 +142,15 @@ def struck(
         after = moments.uniform(0.0, longest[which])
         try:
             done = ended(process, after)
-            assert done.returncode in ENDED, (COMMANDS[which], done.stderr)
+            assert through(done), (COMMANDS[which], done.stderr)
             longest[which] = after  # it was through before
             continue
         except subprocess.TimeoutExpired:
             process.send_signal(number)
         began = time.monotonic()
         done = ended(process, 60)
+        if through(done):
+            continue  # Python itself was about to end
         yield COMMANDS[which], out, time.monotonic() - began, done
 
 
@@ -221,13 +228,13 @@ def test_kills(place, number, tries):
         if torn(place / out) or not is_free(place / out):
             lost.append((command, torn(place / out)))
         if command not in undisturbed:
-            assert ended(started(command, place, "undisturbed"), 300).returncode in ENDED
+            assert through(ended(started(command, place, "undisturbed"), 300))
             undisturbed[command] = numbers(place / "undisturbed")
             shutil.rmtree(place / "undisturbed", ignore_errors=True)
             (place / "undisturbed").unlink(missing_ok=True)
         resumed = command.split()[0] in ("run", "sample", "evidence")
         again = ended(started(command, place, out, *(["--resume"] if resumed else [])), 300)
-        if again.returncode not in ENDED:
+        if not through(again):
             lost.append((command, again.stderr))
         elif numbers(place / out) != undisturbed[command]:
             wrong.append(command)
