@@ -13,7 +13,7 @@ examples:
   bknn run card.toml --dry-run
   bknn run card.toml --out results/ --resume
   bknn run card.toml --scheduler local:4
-  bknn run card.toml --scheduler tcp://head-node:8786
+  bknn run card.toml --scheduler tls://head-node:8786
 """
 
 
@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
         "--scheduler",
         metavar="WHERE",
         help="compute elsewhere: 'local:N' for N processes, or the address of a Dask scheduler, "
-        "'tcp://HOST:PORT' (needs bknn[distributed])",
+        "'tls://HOST:PORT' (needs bknn[distributed])",
     )
 
 

@@ -43,7 +43,7 @@ def run(
         card: path of the card.
         out: folder of the run; by default that of the card's name, here.
         resume: go on with a run that began there.
-        scheduler: "local:N" for N processes, or the address of a Dask scheduler.
+        scheduler: "local:N" for N processes of this machine, or the address of a Dask scheduler.
         functions: Python files whose functions priors of the card may name, beside those that lie
             beside the card.
         dry_run: look whether the card makes sense, and say what would be done.
@@ -184,7 +184,13 @@ def _pool(scheduler: str | None) -> Iterator[Any]:
     if scheduler is None:
         yield None
         return
-    from bknn.run.cluster import Cluster
+    if scheduler.startswith("local:"):
+        from bknn.run.processes import processes
 
-    with Cluster(scheduler) as cluster:
-        yield cluster
+        pool: Any = processes(scheduler)
+    else:
+        from bknn.run.cluster import Cluster
+
+        pool = Cluster(scheduler)
+    with pool:
+        yield pool

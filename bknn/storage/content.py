@@ -162,8 +162,12 @@ def state_of(x: Any) -> Any:
     What a property found and keeps (`cached_property`) is left out.
     """
     kind = type(x)
+    if _of_library(kind) and hasattr(kind, "gather_pytree_data_fields"):
+        # A distribution of numpyro: what else it has is found and kept.
+        fields = {*kind.gather_pytree_data_fields(), *kind.gather_pytree_aux_fields()}
+        return {name: getattr(x, name, None) for name in fields}
     if _of_library(kind) and callable(getattr(kind, "tree_flatten", None)):
-        return x.tree_flatten()  # of numpyro: other attributes are found and kept
+        return x.tree_flatten()
     if getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None):
         told: Any = x.__getstate__()
         if not isinstance(told, Mapping):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import os
 import pickle
 import random
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -191,6 +193,27 @@ def test_modules_of_a_user(module):
     assert digest(module(helper="x + 2").spectrum) != first
     late = digest(module().late)
     assert digest(module(helper="x + 2").late) != late
+
+
+MANY = """
+import numpyro.distributions as dist
+from bknn import models, priors
+from bknn.storage.content import digest
+texts = "uniform(0, 1)", "normal(0, 2)", "truncated_normal(1, 2, 0, 3)", "flat_in_square(0, 3)"
+found = [*map(priors.read, texts), dist.LogNormal(0.0, 1.0), dist.Beta(2.0, 3.0)]
+found += [dist.TruncatedNormal(0.0, 1.0, low=0.0), models.load("wet").parameters, {"b", "a", "c"}]
+print([digest(x) for x in found])
+"""
+
+
+def test_in_another_process(capsys):
+    """Sets have another order there."""
+    exec(MANY, {})
+    here = capsys.readouterr().out
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "JAX_ENABLE_X64": "1"}
+    words = [sys.executable, "-c", MANY]
+    there = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert there.stdout == here
 
 
 @pytest.mark.slow

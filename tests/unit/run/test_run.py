@@ -28,7 +28,7 @@ from bknn import errors
 from bknn.inference.pieces import Work
 from bknn.questions import QUESTIONS
 from bknn.questions.shared import build, kinds
-from bknn.run import card, cluster, plans
+from bknn.run import card, cluster, plans, processes, worker
 from bknn.storage import checkpoints, files, lock
 from bknn.storage.identity import parts
 from bknn.storage.store import Memory
@@ -119,7 +119,7 @@ def content(out: Path) -> dict[str, Any]:
             continue
         found[name] = path.read_bytes()
         if path.suffix == ".json":  # but for how long it took
-            found[name] = re.sub(rb'"(seconds_\w+|sha256)": .*', b"", found[name])
+            found[name] = re.sub(rb'"(seconds_\w+|sha256|posterior.nc)": .*', b"", found[name])
         if name.endswith("posterior.nc"):
             found[name] = draws(path)
     return found
@@ -316,7 +316,7 @@ def test_a_question_that_makes_no_sense(folder, tmp_path):
 WRONG = {
     "[toys]\nset = {mu = 1.0}\nfix = {mu = 2.0}\n": "--set and --fix both give 'mu'",
     "[toys]\nset = {nu = 1.0}\n": "unknown parameter 'nu'",
-    "[toys]\nmerge = ['none.nc']\n": "none.nc cannot be read as a result (No such",
+    "[toys]\nmerge = ['none.nc']\n": "merge: no such file 'none.nc'",
     "[toys]\nnumber = 0\n": "-n 0 is too few",
     "[significance]\nfix = {mu = 1e9}\n": "mu = 1e+09 lies outside of [-10, 50]",
     "[profile]\nover = {mu = '0:1e9:3'}\n": "mu = 1e+09 lies outside of [-10, 50]",
@@ -332,7 +332,7 @@ WRONG = {
     "[evidence]\nagainst = ['nobody']\n": "unknown model or hypothesis 'nobody'",
     "[predict]\nobservable = ['f_q']\n": "unknown observable 'f_q'",
     "[predict]\nchannel = ['B+ -> K']\n": "unknown channel 'B+ -> K'",
-    "[predict]\nfit = ['belle']\n": "unknown data set 'belle'",
+    "[predict]\nfit = ['belle']\n": "fit: unknown data set 'belle'",
     "[predict]\nset = {nu = 1.0}\n": "unknown parameter 'nu'",
     "[compare]\nscenarios = ['vector:C_Q']\n": "unknown coupling 'C_Q'",
     "[scenarios]\nscenarios = ['nobody']\n": "unknown scenario 'nobody'",
@@ -727,7 +727,7 @@ def with_a_killed_worker(folder: Path, name: str, out: Path) -> None:
     workers: list[Any] = []
     while process.poll() is None and not (workers and list(out.rglob("*.ckpt"))):
         found = psutil.Process(process.pid).children(recursive=True)
-        workers = [p for p in found if any("spawn_main" in word for word in p.cmdline())]
+        workers = [p for p in found if any("bknn.run.worker" in word for word in p.cmdline())]
         time.sleep(0.1)
     workers[0].kill()
     _, said = process.communicate(timeout=200)
@@ -746,14 +746,31 @@ def test_a_killed_worker_with_chains(with_chains, folder, tmp_path):
     assert content(tmp_path / "out") == content(with_chains)
 
 
+@pytest.mark.slow
+def test_workers_end_with_a_run_that_was_killed(undisturbed, folder, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    out = tmp_path / "out"
+    process = started(folder, "card.toml", out, "--scheduler", "local:2")
+    while process.poll() is None and not list(out.rglob("*.ckpt")):
+        time.sleep(0.1)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    listening = [c for p in workers for c in p.net_connections("all")]
+    process.kill()
+    process.communicate()
+    assert (len(workers), listening) == (2, [])
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+    resumed(folder, out, undisturbed)
+
+
 def test_a_worker_with_other_versions(monkeypatch):
     analysis = bknn.Analysis(bknn.models.load("signal-strength"), small.one_bin())
-    packages = cluster._packages()
-    content = pickle.dumps(({**packages, "jax": "0.1"}, cluster.recipe(analysis), parts(analysis)))
+    packages = worker.packages()
+    content = pickle.dumps(({**packages, "jax": "0.1"}, *worker.order(analysis)[1:]))
     with pytest.raises(errors.RunError, match=r'is not like the .* asks: jax was "0.1" and is "'):
-        cluster._on_worker(content, squares, {"n": 2, "start": 0})
-    content = pickle.dumps((packages, cluster.recipe(analysis), parts(analysis)))
-    found = cluster._on_worker(content, squares, {"n": 3, "start": 0})
+        worker.compute(content, squares, {"n": 2, "start": 0})
+    content = pickle.dumps(worker.order(analysis))
+    found = worker.compute(content, squares, {"n": 3, "start": 0})
     assert found["squares"].tolist() == [0, 1, 4]
 
 
@@ -784,28 +801,42 @@ def test_a_worker_has_the_whole_analysis():
     analysis = bknn.Analysis(
         model, small.one_bin(), bounds=bounds, priors=prior, terms=[Elsewhere()]
     )
-    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis), parts(analysis)))
-    found = cluster._on_worker(content, height, {})["height"]
+    content = pickle.dumps(worker.order(analysis))
+    found = worker.compute(content, height, {})["height"]
     assert found == height(analysis, progress=None)["height"]
     (distance,) = 2.0 - analysis.init_vector[:1]
     of_term = -0.5 * (distance / 0.5) ** 2 - np.log(np.sqrt(np.pi / 2) * 0.75)
     np.testing.assert_allclose(found - height(plain, progress=None)["height"], of_term, rtol=1e-9)
-    (there,) = cluster._LAST.values()
+    (there,) = worker._LAST.values()
     assert (there.given_bounds, there.options["free"]) == (bounds, [])
     assert there.parameters[0].distribution.high == 4.0
     meant = {**parts(analysis), "model": {"fn": "flat #1"}}
-    content = pickle.dumps((cluster._packages(), cluster.recipe(analysis), meant))
+    content = pickle.dumps((*worker.order(analysis)[:2], meant))
     with pytest.raises(errors.RunError, match="something else: model fn: flat where it is asked"):
-        cluster._on_worker(content, height, {})
+        worker.compute(content, height, {})
 
 
-@pytest.mark.parametrize("where", ["local", "local:0", "local:two", "head-node"])
+@pytest.mark.parametrize("where", ["local", "head-node"])
 def test_a_scheduler_that_is_none(where):
     with pytest.raises(errors.RunError, match="is neither 'local:N' with a number of processes"):
         cluster.Cluster(where)
 
 
+@pytest.mark.parametrize("where", ["local:0", "local:two", "local:-1", "local:", "local:9999"])
+def test_a_number_of_processes_that_is_none(where):
+    with pytest.raises(errors.RunError, match="is for a number of processes from 1 to 1024"):
+        processes.processes(where)
+
+
 def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(errors.RunError, match=r"install it with: pip install 'bknn\[distributed\]"):
-        cluster.Cluster("local:2")
+        cluster.Cluster("tls://head-node:8786")
+
+
+def test_no_certificates(monkeypatch):
+    """Nothing is sent to `tls://` without."""
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "_PATIENCE", 5)
+    with pytest.raises(errors.RunError, match="no Dask scheduler answers there"):
+        cluster.Cluster("tls://127.0.0.1:9")
