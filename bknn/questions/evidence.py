@@ -87,7 +87,7 @@ bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
         asked = self.planned(desk).made
         record = {**self.record(), "against": [h.name for h in asked[1:]]}
         out = desk.folder()
-        with resume.kept(desk, asked[0].analysis, record, out) as work:
+        with resume.kept(desk, self.planned(desk).content, record, out) as work:
             with progress.bar("evidences", unit="draws") as done:
                 found = evidences(
                     asked,

@@ -141,7 +141,7 @@ bknn sample resonance --over mass=0.5:4.5:161 branching_ratio=0:3e-5:49
         if self.over:
             return marginal.answer(self, desk)
         out = desk.folder()
-        with resume.kept(desk, analysis, self.record(), out) as work:
+        with resume.kept(desk, self.planned(desk).content, self.record(), out) as work:
             found = self._compute(analysis, work)
             # What is done is kept until this is written.
             return tell(found, out, self.record(), figures=desk.figures)

@@ -15,9 +15,9 @@ from bknn.reading import user_files
 from bknn.reading.user_functions import checksums
 
 if TYPE_CHECKING:
-    from bknn.analysis.analysis import Analysis
     from bknn.inference.pieces import Work
     from bknn.questions.shared.output import Desk
+    from bknn.storage.identity import Parts
 
 #: Within the folder of the results.
 FOLDER = "checkpoints"
@@ -28,13 +28,13 @@ BEGUN = "begun.json"
 
 @contextlib.contextmanager
 def kept(
-    desk: Desk, analysis: Analysis, record: Mapping[str, Any], out: Path | None
+    desk: Desk, content: Parts, record: Mapping[str, Any], out: Path | None
 ) -> Iterator[Work | None]:
     """Yield where a command keeps what is done; what is complete is forgotten at the end.
 
     Args:
         desk: where the question is answered; in a run (`bknn run`) it says where by itself.
-        analysis, record: what is computed, and with which settings.
+        content, record: what is computed with, part by part, and which settings.
         out: folder of the results; without one nothing is kept.
 
     Raises:
@@ -52,19 +52,18 @@ def kept(
 
     folder = out / FOLDER
     functions = checksums(desk.functions)
-    _begin(folder, {**state(analysis, record), "functions": functions}, resume)
+    _begin(folder, {**state(content, record), "functions": functions}, resume)
     yield Work(Checkpoints(folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def state(analysis: Analysis, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what draws depend on, as JSON has it: what the analysis consists of, and what is asked
-    of it."""
-    from bknn.storage.identity import parts
+def state(content: Parts, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what draws depend on, as JSON has it: what they are computed with, and what is
+    asked."""
     from bknn.version import VERSION
 
     settings = {k: x for k, x in record.items() if k not in SHARED}
-    found = {**parts(analysis), "settings": settings, "bknn": {"version": VERSION}}
+    found = {**content, "settings": settings, "bknn": {"version": VERSION}}
     return dict(json.loads(json.dumps(found)))
 
 

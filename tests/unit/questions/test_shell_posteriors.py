@@ -319,14 +319,14 @@ def test_bayes_factor_in_digits():
 # ---------------------------------------------------------------- checkpoints and bars
 
 
-def test_damaged_beginning(tmp_path, analysis):
+def test_damaged_beginning(tmp_path):
     path = tmp_path / resume.FOLDER / resume.BEGUN
     path.parent.mkdir()
     path.write_text("{")
     desk = Desk(resume=True)
     with (
         pytest.raises(errors.RunError, match="not known what was asked"),
-        resume.kept(desk, analysis, {}, tmp_path),
+        resume.kept(desk, {}, {}, tmp_path),
     ):
         pass
     assert not (tmp_path / "lock").exists()

@@ -16,6 +16,7 @@ from bknn.questions.shared.output import Desk
 from bknn.reading.names import located
 from bknn.run.card import Card
 from bknn.run.plans import plans
+from bknn.storage.identity import differences
 
 from .. import small
 from ..questions.test_shell import refusal
@@ -104,6 +105,34 @@ def test_files_of_a_card_lie_beside_it(name, tmp_path, monkeypatch):
         (card / file).unlink()
     with pytest.raises(errors.DataError, match=rf"it was looked for as a file or folder {card}/"):
         content(Path(f"../cards/{name}"))
+
+
+def test_whatever_changes_is_named(tmp_path):
+    """Each file of a card, one after the other, and what stands on it."""
+    card = laid(tmp_path / "cards", 1.0) / "card.toml"
+    other = laid(tmp_path / "elsewhere", 1.1)
+    before = content(card)["sample"]
+    named = {
+        "mine.toml": "form factors B -> K: hpqcd-2022 #",
+        "mine.json": "model background: #",
+        "mine.py": "priors C_R: ",
+        "found.toml": "data found: K #",
+    }
+    for name, words in named.items():
+        kept = (card.parent / name).read_text()
+        (card.parent / name).write_text((other / name).read_text())
+        assert differences(before, content(card)["sample"]).startswith(words)
+        (card.parent / name).write_text(kept)
+    assert not differences(before, content(card)["sample"])
+    on_card = {
+        'inputs = "eos-1.0.21"\n[data]': "inputs name: standard and eos-1.0.21; ",
+        "bounds = {C_R = [0, 10]}\n[data]": "parameters C_R: floats from 5.0 in [0.0, 60.0] and ",
+        'free = ["C_Rp"]\n[data]': "parameters C_R: floats from 5.0 in [0.0, 60.0] and ",
+        "long_distance = true\n[data]": "model long_distance: False and True",
+    }
+    for text, words in on_card.items():
+        card.write_text(CARDS["card.toml"].replace("[data]", text))
+        assert words in differences(before, content(card)["sample"])
 
 
 def test_what_comes_with_bknn_goes_first(tmp_path, monkeypatch):
