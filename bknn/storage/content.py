@@ -3,7 +3,7 @@ they use.
 
 Two things have the same digest if nothing that a computation could see of them differs. Functions
 and classes of a user count by their code and by the values that it refers to; those of libraries by
-their name, since versions are compared elsewhere.
+their name and version, but for what bknn computes with, whose versions are compared elsewhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import copyreg
 import dis
 import functools
 import hashlib
+import importlib.util
+import os
 import sys
 import sysconfig
 import types
 import uuid
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +126,7 @@ class _Walk:
     def _function(self, x: types.FunctionType) -> bytes:
         cells = [_cell(cell) for cell in x.__closure__ or ()]
         given = (x.__defaults__, x.__kwdefaults__, cells)
-        if _in_library(x.__module__ or ""):
+        if _library_file(x.__code__.co_filename):
             # One that a library made of what it was given is not told by its name alone.
             return self._all("function", _name(x), *(given if "<locals>" in _name(x) else ()))
         used = _used(x.__globals__, *_names(x.__code__))
@@ -138,18 +141,21 @@ class _Walk:
         )
 
     def _class(self, x: type) -> bytes:
-        if _of_library(x):
+        if _library_class(x):
             return _sum(_name(x))
         own = {k: v for k, v in vars(x).items() if k not in _OF_PYTHON and not _is_slot(v)}
         return self._all("class", x.__qualname__, x.__bases__, own)
 
     def _object(self, x: Any) -> bytes:
-        name = getattr(x, "__qualname__", None)
-        if callable(x) and name and _of_library(x) and "<locals>" not in name:
-            return _sum(_name(x))  # what a library compiled
-        if callable(getattr(x, "__wrapped__", None)):  # by `jax.jit`, say
+        inner = getattr(x, "__wrapped__", None)
+        if callable(inner):  # by `jax.jit`, say
+            if isinstance(inner, types.FunctionType) and _library_file(inner.__code__.co_filename):
+                return self._all("wrapped", _name(type(x)), inner)
             held = {k: v for k, v in vars(x).items() if k not in functools.WRAPPER_ASSIGNMENTS}
-            return self._all("wrapped", _name(type(x)), {**held, "__wrapped__": x.__wrapped__})
+            return self._all("wrapped", _name(type(x)), {**held, "__wrapped__": inner})
+        name = getattr(x, "__qualname__", None)
+        if callable(x) and name and _found(getattr(x, "__module__", None), name) is x:
+            return _sum(_name(x))  # of a library
         state = state_of(x)
         if state is None:
             return _sum(f"unknown {_name(type(x))} {uuid.uuid4()}")
@@ -162,11 +168,11 @@ def state_of(x: Any) -> Any:
     What a property found and keeps (`cached_property`) is left out.
     """
     kind = type(x)
-    if _of_library(kind) and hasattr(kind, "gather_pytree_data_fields"):
+    if _library_class(kind) and hasattr(kind, "gather_pytree_data_fields"):
         # A distribution of numpyro: what else it has is found and kept.
         fields = {*kind.gather_pytree_data_fields(), *kind.gather_pytree_aux_fields()}
         return {name: getattr(x, name, None) for name in fields}
-    if _of_library(kind) and callable(getattr(kind, "tree_flatten", None)):
+    if _library_class(kind) and callable(getattr(kind, "tree_flatten", None)):
         return x.tree_flatten()
     if getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None):
         told: Any = x.__getstate__()
@@ -257,19 +263,52 @@ def _cell(cell: Any) -> Any:
 
 
 @functools.cache
+def _library_file(file: str) -> bool:
+    """Return whether a file is of bknn, of Python, or installed; <stdin> and the like are not."""
+    parts = Path(file).parts
+    return (
+        file.startswith((*_STANDARD, *_own_folders()))
+        or not _INSTALLED.isdisjoint(parts)
+        or file.startswith("<frozen ")
+    )
+
+
+@functools.cache
+def _own_folders() -> tuple[str, ...]:
+    folders = []
+    for name in ("bknn", "bknn.models", "bknn.inference"):
+        found = importlib.util.find_spec(name)
+        folders += list((found and found.submodule_search_locations) or ())
+    return tuple(f"{Path(folder)}{os.sep}" for folder in folders)
+
+
 def _in_library(module: str) -> bool:
     """Return whether a module is of bknn, of Python, or installed."""
-    if module.partition(".")[0] in ("bknn", "builtins"):
-        return True
     if module == "__main__" or module not in sys.modules:
         return False
     file = getattr(sys.modules[module], "__file__", None)
-    return file is None or file.startswith(_STANDARD) or not _INSTALLED.isdisjoint(Path(file).parts)
+    return file is None or _library_file(file)
 
 
-def _of_library(x: Any) -> bool:
-    module = getattr(x, "__module__", None)
-    return isinstance(module, str) and _in_library(module)
+def _library_class(x: type) -> bool:
+    """Return whether a class is of a library, whatever module it says that it is of: what a user
+    writes in a shell, or has executed, may say anything."""
+    if _found(x.__module__, x.__qualname__) is x:
+        return True
+    if x.__module__ == "builtins":
+        return not x.__flags__ & (1 << 9)  # Py_TPFLAGS_HEAPTYPE: it is made in C
+    code = [f.__code__ for f in vars(x).values() if isinstance(f, types.FunctionType)]
+    return _in_library(x.__module__) and all(_library_file(c.co_filename) for c in code)
+
+
+def _found(module: Any, name: str) -> Any:
+    """Return what a library has under a name, None if it is no library or has nothing."""
+    if not isinstance(module, str) or not _in_library(module):
+        return None
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _module(x: types.ModuleType) -> bytes:
@@ -283,7 +322,25 @@ def _module(x: types.ModuleType) -> bytes:
 
 def _name(x: Any) -> str:
     kind = x if isinstance(getattr(x, "__qualname__", None), str) else type(x)
-    return f"{getattr(kind, '__module__', '')}.{kind.__qualname__}"
+    module = str(getattr(kind, "__module__", ""))
+    return f"{module}.{kind.__qualname__}{_version(module.partition('.')[0])}"
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Return the version of an installed package that nobody compares elsewhere."""
+    found = sys.modules.get(package)
+    file = getattr(found, "__file__", None) or ""
+    if package in _COMPARED or _INSTALLED.isdisjoint(Path(file).parts):
+        return ""
+    try:
+        return f" {metadata.version(package)}"
+    except metadata.PackageNotFoundError:  # it is not installed under this name
+        return f" {getattr(found, '__version__', '')}"
+
+
+#: What bknn itself computes with: another version is told, and goes on.
+_COMPARED = {"bknn", "jax", "jaxlib", "numpy", "scipy", "optax", "numpyro", "equinox"}
 
 
 def _scalar(x: Any) -> bytes:

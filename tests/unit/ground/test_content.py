@@ -23,6 +23,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
+from bknn.storage import content
 from bknn.storage.content import digest
 
 SCALE = 2.0
@@ -135,6 +136,31 @@ def test_a_global_that_a_function_uses(x, monkeypatch):
     assert digest(x) == before
 
 
+@pytest.mark.parametrize("module", [None, "builtins", "bknn.models", "numpy"])
+def test_code_that_says_that_it_is_of_a_library(module):
+    """What was typed in or executed counts by its code, whatever its module is said to be."""
+
+    def made(text: str) -> Any:
+        space: dict[str, Any] = {} if module is None else {"__name__": module}
+        exec(text, space)
+        return space["x"]
+
+    texts = (
+        "def x(y): return {} * y",
+        "class x:\n    def f(self, y): return {} * y",
+        "class y:\n    @staticmethod\n    def f(y): return {} * y\nx = y.f",
+        "import jax\n@jax.jit\ndef x(y): return {} * y",
+        "class y:\n    def __call__(self, y): return {} * y\nx = y()",
+        "x = lambda y: {} * y",
+    )
+    for text in texts:
+        assert digest(made(text.format(2))) == digest(made(text.format(2)))
+        assert digest(made(text.format(2))) != digest(made(text.format(3))), text
+    if module in (None, "builtins"):
+        text = "class x: height = {}"
+        assert digest(made(text.format(2))) != digest(made(text.format(3)))
+
+
 def test_what_is_found_and_kept_does_not_count():
     used = Plain(1.0)
     assert used.twice == 2.0
@@ -214,6 +240,22 @@ def test_in_another_process(capsys):
     words = [sys.executable, "-c", MANY]
     there = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     assert there.stdout == here
+
+
+def test_libraries_count_by_their_version(tmp_path, monkeypatch):
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = []
+    for version in ("1.0", "1.0", "1.1"):
+        (folder / "theirs.py").write_text(f"__version__ = '{version}'\ndef f(x): return x\n")
+        monkeypatch.delitem(sys.modules, "theirs", raising=False)
+        content._version.cache_clear()
+        importlib.invalidate_caches()
+        found.append(digest(importlib.import_module("theirs").f))
+    monkeypatch.delitem(sys.modules, "theirs")
+    assert found[0] == found[1] != found[2]
 
 
 @pytest.mark.slow
