@@ -81,11 +81,12 @@ def _failed(problem: BaseException) -> int:
     """Say in a sentence what went wrong; return the exit code. What is no sentence is raised."""
     from bknn import errors
     from bknn.commands.resources import lacking
+    from bknn.tables import visible
 
     sentence = spelled(str(problem)) if isinstance(problem, errors.BknnError) else lacking(problem)
     if sentence is None:
         raise problem
-    print(f"bknn: error: {sentence}", file=sys.stderr)
+    print(f"bknn: error: {visible(sentence)}", file=sys.stderr)
     return 2
 
 

@@ -16,7 +16,7 @@ from bknn.answers import outline
 from bknn.answers.packing import Coordinate, Packing, Unpacking, known, piece
 from bknn.storage import sealed
 from bknn.storage.files import replacing
-from bknn.tables import table
+from bknn.tables import table, visible
 from bknn.version import VERSION
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Shown:
     def text(self) -> str:
         """Return it for a terminal."""
         body = table(self.head, self.rows).splitlines() if self.rows else []
-        return "\n".join([self.title, *(f"  {line}" for line in body), *filter(None, self.notes)])
+        lines = [self.title, *(f"  {line}" for line in body), *filter(None, self.notes)]
+        return visible("\n".join(lines))
 
     def html(self) -> str:
         """Return it for a notebook."""

@@ -17,6 +17,7 @@ from bknn.data import Measurement
 from bknn.inference import FitResult
 from bknn.inference.fits.result import single
 from bknn.parameters import Parameter, symbol
+from bknn.tables import visible
 
 #: Width of a figure across two columns of a journal, inches.
 WIDTH = 7.1
@@ -148,7 +149,7 @@ def plain(text: str) -> str:
     >>> plain("cost in $")
     'cost in \\\\$'
     """
-    return text.replace("$", r"\$")
+    return visible(text).replace("$", r"\$")
 
 
 def data_labels(measurements: Iterable[Measurement]) -> str:
