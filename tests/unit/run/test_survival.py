@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import random
@@ -77,6 +78,9 @@ COMMANDS = (
     f"export {ONE}",
 )
 
+#: Numbers of folders.
+_NEW = itertools.count()
+
 #: Exit codes of what is done; with 1 it says that it did not converge.
 ENDED = (0, 1)
 
@@ -132,11 +136,9 @@ def struck(
     """Yield commands that got a signal at a random moment: also their folders, and the time that
     they took to end."""
     longest = dict.fromkeys(commands, 10.0)
-    tried = 0
     while True:
-        tried += 1
         which = moments.choice(commands)
-        out = f"out {number} {tried}"
+        out = f"out {next(_NEW)}"
         process = started(COMMANDS[which], place, out)
         reads_bknn(process)
         after = moments.uniform(0.0, longest[which])
