@@ -111,11 +111,11 @@ def _compare(
         else:
             changed = "it is not on the card" if name in old else ""
         if changed and name in begun:
-            anew = f", remove {folder / 'checkpoints' / name} to begin it anew,"
+            anew = f", remove {folder / 'checkpoints' / name} to begin it anew"
             raise errors.RunError(
                 f"[{name}] {begun[name]} in {folder}, and {card.path} asks something else now: "
                 f"{changed}.{may} Go on with [{name}] as it was"
-                f"{anew if begun[name] == HAS_BEGUN else ''} or choose another --out."
+                f"{anew if begun[name] == HAS_BEGUN else ''}, or choose another --out."
             )
         if changed:
             print(f"bknn: [{name}] has changed before it began: {changed}.", file=sys.stderr)

@@ -221,7 +221,7 @@ def test_saved_and_read_again(request, analysis, method, tmp_path):
 
 def test_draws_of_another_analysis_are_refused(nuts, one_bin, tmp_path):
     path = nuts.save(tmp_path / "draws.nc")
-    with pytest.raises(errors.DataError, match="has draws of Analysis"):
+    with pytest.raises(errors.DataError, match="is of Analysis"):
         Posterior.load(path, one_bin)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(errors.DataError, match="cannot be read as draws"):
