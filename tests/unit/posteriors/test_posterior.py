@@ -224,7 +224,7 @@ def test_draws_of_another_analysis_are_refused(nuts, one_bin, tmp_path):
     with pytest.raises(errors.DataError, match="is of Analysis"):
         Posterior.load(path, one_bin)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(errors.DataError, match="cannot be read as draws"):
+    with pytest.raises(errors.DataError, match="does not end with its checksum"):
         Posterior.load(path, one_bin)
 
 
