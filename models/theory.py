@@ -155,12 +155,15 @@ class Theory:
         smooth = [s for s in states if isinstance(s, Pair) and s.threshold is None]
         spectrum = Spectrum()
         if smooth:
-            spectrum += Spectrum(continuum=self._continuum(params, where, smooth, longitudinal))
+            found = self._continuum(params, where, smooth, longitudinal, name=part)
+            spectrum += Spectrum(continuum=found)
         for i, state in enumerate(states):
             if isinstance(state, Particle):
                 spectrum += Spectrum(lines=(self._line(params, where, state, longitudinal),))
             elif state.threshold is not None:
-                found = self._continuum(params, where, [state], longitudinal, state.threshold, i)
+                found = self._continuum(
+                    params, where, [state], longitudinal, state.threshold, (part, i)
+                )
                 spectrum += Spectrum(continuum=found)
         if self.long_distance and where.parent == "B+" and part == "all":
             spectrum += Spectrum(
