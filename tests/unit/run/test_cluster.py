@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[3]
 
 pytest.importorskip("distributed")
 pytestmark = [
+    # Of Dask's own sockets, when the other end was killed.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificates"),
 ]
