@@ -6,7 +6,6 @@ A text in a card may come from anybody, so a text alone never decides which code
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import sys
 import traceback
@@ -94,21 +93,23 @@ def _content(path: Path) -> bytes:
 
 
 def _loaded(path: Path, text: str) -> ModuleType:
-    return _module(path.resolve(), hashlib.sha256(_content(path)).hexdigest(), text)
+    return _module(path.resolve(), _content(path), text)
 
 
 @cache
-def _module(path: Path, digest: str, text: str) -> ModuleType:
-    """Return a file as a module; the same content is run once."""
+def _module(path: Path, content: bytes, text: str) -> ModuleType:
+    """Return a file as a module; the same content is run once.
+
+    What was read is what runs: Python's own import would take bytecode of an earlier content, if
+    the file had the same length and second.
+    """
     # Under a name of its own, so that a file json.py takes no other module's place.
-    name = f"bknn_user_{path.stem}_{digest[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    name = f"bknn_user_{path.stem}_{hashlib.sha256(content).hexdigest()[:8]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(path), "exec"), vars(module))
     except (Exception, SystemExit) as problem:
         del sys.modules[name]
         raise _raised(text, path, problem) from None

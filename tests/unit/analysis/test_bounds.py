@@ -13,7 +13,7 @@ from bknn import errors, inference, models
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.questions.shared import values
 from bknn.run.card import Card
-from bknn.run.cluster import recipe
+from bknn.run.worker import order
 
 from .. import small
 
@@ -103,7 +103,7 @@ def test_bounds_that_a_user_gives():
     assert target.parameters[0].init == 2.5
     np.testing.assert_array_equal(target.bounds, [[2.5, 9.0], [-1.0, 1.0]])
     assert target.with_priors({"mu": "uniform(3, 4)"}).given_bounds == target.given_bounds
-    assert recipe(target)[-1]["bounds"] == target.given_bounds
+    assert order(target)[1][-1]["bounds"] == target.given_bounds
     # (16 - 8)/4 = 2 lies outside.
     best = inference.fit(target)
     assert best.params["mu"] == 2.5

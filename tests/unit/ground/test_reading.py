@@ -20,7 +20,6 @@ from bknn.likelihood import workspace
 from bknn.models import wcxf
 from bknn.questions.shared import values
 from bknn.reading import user_files
-from bknn.run import execute
 from bknn.run.card import Card
 
 from ..small import workspace as small_workspace
@@ -356,12 +355,3 @@ def test_anything(name, changes, tmp_path_factory):
 def test_anything_at_night(name, changes, tmp_path_factory):
     text = changes.draw(mutated(READERS[name][0]))
     _is_read_or_refused(name, text, tmp_path_factory.getbasetemp())
-
-
-def test_a_result_that_is_damaged(tmp_path):
-    path = tmp_path / "result.json"
-    for text in ("{", "[]", '{"tasks": 3}', '{"tasks": {"fit": {}}}', "[" * 10_000):
-        path.write_text(text, encoding="utf-8")
-        refused(lambda: execute._tasks(path), "result.json")
-    path.write_text('{"tasks": {"fit": {"exit_code": 1}}}', encoding="utf-8")
-    assert execute._tasks(path)["fit"]["exit_code"] == 1

@@ -244,10 +244,10 @@ def test_the_command_refuses(data_set, tmp_path, capsys, words, named):
 
 
 def test_the_command_says_where_it_cannot_write(data_set, tmp_path, capsys):
-    for out in (tmp_path / "nowhere" / "x.json", tmp_path / "small.json" / "x.json", tmp_path):
+    for out in (tmp_path / "small.json" / "x.json", tmp_path):
         code = cli.main(["export", "signal-strength", "--data", data_set, "--out", str(out)])
         assert code == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("bknn: error: ")
-        assert str(out) in line
+        assert str(out.parent) in line
         assert "cannot be written" in line

@@ -193,7 +193,7 @@ def test_sample_over(tmp_path: Path, monkeypatch):
         (["--draws", "50", "--method", "nuts"], "--draws, --method are about chains"),
         (["--resume"], "--resume is about chains"),
         (["--target-ess", "100", "--warmup", "10"], "--warmup, --target-ess are about chains"),
-        (["--fix", "mass=2"], "mass is fixed and on the grid; leave one out"),
+        (["--fix", "mass=2"], "--over and --fix both give 'mass'"),
         (["--over", "branching_ratio=1e-6"], "branching_ratio has 1 different values of 1"),
         (["--over", "sm_normalisation=0:2:9"], "has a constraint instead of a prior"),
         (["--over", "masse=0:2:9"], "did you mean 'mass'"),
