@@ -126,8 +126,10 @@ class Fits:
                 there = at_edge[:, i] & problem.moving[:, i] & (found.outcome == CONVERGED)
                 found.vector[there, i] = problem.lower[i]
             found = onward(fit, found, problem, rivals, self.flat_edges)
-        if np.isin(found.outcome, (STALLED, EXHAUSTED)).any():
-            found = settled(fit, found, problem, rivals, self.flat_zeros)
+        lost = np.flatnonzero(np.isin(found.outcome, (STALLED, EXHAUSTED)))
+        if lost.size:
+            places = self.flat_zeros(found.vector[lost[0]], problem.moving[lost[0]])
+            found = settled(fit, found, problem, rivals, places)
         vector = np.where(moving, found.vector[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
@@ -175,14 +177,28 @@ class Fits:
             if np.isfinite(low := p.bounds[0]) and self._flat(i, low)
         ]
 
-    @cached_property
-    def flat_zeros(self) -> list[FlatEdge]:
-        """Zeros between the bounds of the model's parameters at which its signal has no slope."""
-        return [
+    def flat_zeros(self, vector: np.ndarray, moving: np.ndarray) -> list[FlatEdge]:
+        """Return the zeros between the bounds of moving couplings at which the signal has no slope.
+
+        The others are as in a vector (size,) of the solver, or 0 where they are next to it: whether
+        a coupling interferes depends on them.
+        """
+        zeros = [
             FlatEdge(i, 0.0, _INSIDE * (p.init or 1e-3 * p.bounds[1]))
             for i, p in self._couplings
-            if p.bounds[0] < 0.0 < p.bounds[1] and self._flat(i, 0.0)
+            if moving[i] and p.bounds[0] < 0.0 < p.bounds[1]
         ]
+        near = [z.entry for z in zeros if abs(vector[z.entry]) < abs(z.inside)]
+        lanes, flat = self._lanes, []
+        for first in range(0, len(zeros), lanes):
+            some = zeros[first : first + lanes]
+            there = np.tile(vector, (lanes, 1))
+            there[:, near] = 0.0
+            there[range(len(some)), [z.entry for z in some]] = 0.0
+            there = placed(there, lanes)
+            slope = np.asarray(self.signal_from(there, False)(there).slope)
+            flat += [z for k, z in enumerate(some) if not slope[k, :, z.entry].any()]
+        return flat
 
     @property
     def _couplings(self) -> list[tuple[int, Parameter]]:
