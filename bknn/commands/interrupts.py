@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 #: Seconds that a command has to come to an end by itself.
@@ -62,12 +62,7 @@ class Interrupts:
                 self._before[number] = signal.signal(number, self._raise)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._last or not hasattr(self, "_hook"):
             return
         for number, before in self._before.items():

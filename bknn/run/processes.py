@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -49,12 +48,7 @@ class Processes:
     def __enter__(self) -> Processes:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in (*self._idle, *self._busy):
             process.end()
         self._idle, self._busy = [], {}

@@ -17,7 +17,6 @@ import stat
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 from bknn import errors
 from bknn.storage import files
@@ -65,12 +64,7 @@ class Lock:
         files.remove_leftovers(self._folder)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file < 0:
             return
         _HELD.discard(self._folder)
