@@ -207,7 +207,7 @@ def _products(
     states: Sequence[tuple[rate.Couplings, Callable[[Any], Densities]]],
     densities: Sequence[Densities],
 ) -> Iterator[tuple[Wave, tuple[str, str], Array, list[tuple[int, int]]]]:
-    """Yield wave, quark currents, density and pairs of parameters, in the order of `_Table.weights`."""
+    """Yield wave, quark currents, density and pairs of parameters, in the order of the weights."""
     for (couplings, _), table in zip(states, densities, strict=True):
         for wave, touched in zip(waves, hadronic.touched, strict=True):
             for _, _, quarks, density in rate.pairs(wave, tuple(couplings), table):
