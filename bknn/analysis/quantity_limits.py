@@ -1,9 +1,10 @@
-"""Limits on quantities of a model, against other quantities of it, inside an analysis."""
+"""Limits on quantities of a model, inside an analysis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,11 +14,16 @@ from jax.typing import ArrayLike
 
 from bknn import errors, prediction
 from bknn.data import LimitTable, Measurement
+from bknn.data.limits import RISE
+from bknn.prediction.derived import quantities
+
+#: Of a lower limit, where a quantity that vanishes is taken to be: finite, and excluded.
+_LEAST = 1e-9
 
 
 class QuantityLimits:
     """The limit tables of all measurements: of each, 0 was observed with a width of 1, where the
-    quantity over the width that gives the limit back is expected; see `bknn.data.LimitTable`.
+    square root of its -2 log L is expected; see `bknn.data.LimitTable`.
 
     Attributes:
         tables: the tables.
@@ -41,54 +47,77 @@ class QuantityLimits:
     def expected(
         self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
-        """Return the expectations of a model (m,), 0 outside the range of a table."""
-        ratios = []
-        for table in self.tables:
-            at = [prediction.quantity(model, axis, params) for axis in table.axes]
-            upper, inside = upper_limit(table, at)
-            x = prediction.quantity(model, table.quantity, params)
-            ratios.append(jnp.where(inside, x * table.quantile / upper, 0.0))
-        return jnp.stack(ratios)
+        """Return the expectations of a model (m,), 0 where a table says nothing."""
+        names = [name for t in self.tables for name in t.quantities]
+        values = quantities(model, names, params)
+        return jnp.stack([over_width(table, values) for table in self.tables])
 
     def check(self, model: Any) -> None:
         """Refuse a model that does not have the quantities."""
         for table, file in zip(self.tables, self._files, strict=True):
-            for name in (table.quantity, *table.axes):
+            for name in table.quantities:
                 refuse_unknown(model, name, f"limit {table.name!r}", file)
 
     def inside(self, model: Any, params: Mapping[str, ArrayLike]) -> Array:
         """Return whether each table says something, (m,) of bool."""
-        found = [
-            upper_limit(t, [prediction.quantity(model, axis, params) for axis in t.axes])[1]
-            for t in self.tables
-        ]
-        return jnp.stack(found) if found else jnp.zeros(0, bool)
+        if not self.tables:
+            return jnp.zeros(0, bool)
+        axes = [axis for t in self.tables for axis in t.axes]
+        values = quantities(model, axes, params)
+        return jnp.stack([limit(t, [values[axis] for axis in t.axes])[1] for t in self.tables])
 
 
-def upper_limit(table: LimitTable, at: Sequence[ArrayLike]) -> tuple[Array, Array]:
-    """Return the limit at values of the axes, and whether they are within its range; beyond, the
-    limit is that of the nearest point.
+def over_width(table: LimitTable, values: Mapping[str, ArrayLike]) -> Array:
+    """Return the square root of -2 log L of limits, 0 where they say nothing.
+
+    Args:
+        table: the limits.
+        values: of its quantities, by their names.
+
+    >>> table = LimitTable("X", ("a", "b"), {}, (2.0,), level=0.95)
+    >>> round(float(over_width(table, {"a": 0.5, "b": 4.0})) ** 2, 2)  # at the limit
+    3.84
+    """
+    at, inside = limit(table, [values[axis] for axis in table.axes])
+    x = jnp.asarray(prod(jnp.asarray(values[name]) for name in table.factors), float)
+    if table.kind == "upper":
+        found = x * table.quantile / at
+    elif table.kind == "lower":
+        found = table.quantile / jnp.maximum(jnp.abs(x) / at, _LEAST)
+    else:
+        found = jnp.maximum(jnp.abs(x) / at - 1.0, 0.0) / RISE
+    return jnp.where(inside, found, 0.0)
+
+
+def limit(table: LimitTable, at: Sequence[ArrayLike]) -> tuple[Array, Array]:
+    """Return the limit at values of the axes, and whether there is one; beyond the range of an
+    axis it is that of the nearest point.
 
     >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0), "tau": (1.0, 9.0)},
-    ...                    (1.0, 1.0, 4.0, 16.0), logarithmic=("tau",))
-    >>> [round(float(upper_limit(table, x)[0]), 6) for x in ((1.5, 1.0), (2.0, 3.0))]
+    ...                    (1.0, 1.0, 4.0, 16.0), logarithmic=("tau",), held={"tau": "below"})
+    >>> [round(float(limit(table, x)[0]), 6) for x in ((1.5, 1.0), (2.0, 3.0))]
     [2.0, 8.0]
-    >>> bool(upper_limit(table, (0.5, 1.0))[1])
-    False
+    >>> [bool(limit(table, x)[1]) for x in ((0.5, 1.0), (1.5, 0.1))]
+    [False, True]
     """
     inside = jnp.ones((), bool)
     places: list[tuple[Array, Array]] = []
     for (name, values), x in zip(table.axes.items(), at, strict=True):
-        nodes = np.asarray(values)
+        nodes, held = np.asarray(values), table.held.get(name, "")
         x = jnp.asarray(x, float)
-        inside = inside & (x >= nodes[0]) & (x <= nodes[-1])
+        if held not in ("below", "both"):
+            inside = inside & (x >= nodes[0])
+        if held not in ("above", "both"):
+            inside = inside & (x <= nodes[-1])
         x = jnp.clip(x, nodes[0], nodes[-1])
         if name in table.logarithmic:
             nodes, x = np.log(nodes), jnp.log(x)
         first = jnp.clip(jnp.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
         low, high = jnp.asarray(nodes)[first], jnp.asarray(nodes)[first + 1]
         places.append((first, (x - low) / (high - low)))
-    logs = jnp.asarray(np.log(table.upper)).reshape([len(v) for v in table.axes.values()])
+    numbers = np.reshape(table.upper, [len(v) for v in table.axes.values()])
+    known = np.isfinite(numbers)
+    logs = jnp.asarray(np.log(np.where(known, numbers, 1.0)))
     total = jnp.zeros(())
     for corner in product((0, 1), repeat=len(places)):
         weight = jnp.ones(())
@@ -96,6 +125,8 @@ def upper_limit(table: LimitTable, at: Sequence[ArrayLike]) -> tuple[Array, Arra
             weight = weight * (part if side else 1.0 - part)
         index = tuple(first + side for side, (first, _) in zip(corner, places, strict=True))
         total = total + weight * logs[index]
+        if not known.all():
+            inside = inside & (jnp.asarray(known)[index] | (weight == 0.0))
     return jnp.exp(total), inside
 
 

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from bknn import errors, prediction
 from bknn.analysis.quantity_limits import QuantityLimits, file_of, refuse_unknown
 from bknn.data import LimitCurve, LimitTable, Measurement
+from bknn.prediction.derived import quantities
 from bknn.spectrum import Spectrum
 
 #: A decay, and what is made of its spectrum.
@@ -207,10 +208,12 @@ class Published:
         self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
     ) -> Array:
         """Return what a model expects (m,)."""
+        named = [r.observable for r in self._results if not r.channels]
+        values_of = quantities(model, named, params)
         sums = []
         for result in self._results:
             if not result.channels:
-                sums.append(prediction.quantity(model, result.observable, params))
+                sums.append(values_of[result.observable])
                 continue
             values = [
                 weight

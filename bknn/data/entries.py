@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ LARGEST, SMALLEST = 1e-2, 1e-9
 class Table:
     """A table of the file; `where` begins every sentence about it."""
 
-    def __init__(self, content: Any, where: str, known: Sequence[str]) -> None:
+    def __init__(self, content: Any, where: str, known: Collection[str]) -> None:
         if not isinstance(content, dict):
             raise DataError(f"{where} must be a table, with some of {', '.join(known)}.")
         for key in content:
@@ -92,9 +92,14 @@ class Table:
             return default
         return self._checked(self.require(key, what), key, what, least, positive)
 
-    def numbers(self, key: str, what: str) -> list[float]:
+    def numbers(self, key: str, what: str, *, infinite: bool = False) -> list[float]:
         value = self._list(key, what)
-        return [self._checked(v, key, what, -math.inf, False) for v in value]
+        return [
+            math.inf
+            if infinite and v == math.inf
+            else self._checked(v, key, what, -math.inf, False)
+            for v in value
+        ]
 
     def matrix(self, key: str, what: str, size: int, each: str) -> np.ndarray:
         """Return a symmetric matrix with one row for `each`."""
@@ -181,6 +186,13 @@ class Table:
         inner = Table(value, f"{self.where}, {key}", tuple(value))
         return {name: inner.numbers(name, "increasing values") for name in value}
 
+    def texts(self, key: str, what: str) -> dict[str, str]:
+        """Return a table {name = text}, empty if there is none."""
+        value = self.content.get(key, {})
+        if not isinstance(value, dict) or not all(isinstance(x, str) for x in value.values()):
+            raise self.fail(f"{key!r} must be a table {what}, not {value!r}.")
+        return dict(value)
+
     # What is measured ----------------------------------------------------------------------
 
     def quantity(self, others: Sequence[str]) -> str:
@@ -198,6 +210,16 @@ class Table:
                     "about a decay; leave one of them out."
                 )
         return found
+
+    def product(self, others: Sequence[str]) -> str | tuple[str, ...]:
+        """Return a quantity of a model, or several whose product is meant."""
+        value = self.content.get("quantity")
+        if not isinstance(value, list):
+            return self.quantity(others)
+        names = self.names("quantity", "quantities of a model whose product is limited")
+        for name in names:
+            Table({**self.content, "quantity": name}, self.where, self.content).quantity(others)
+        return names[0] if len(names) == 1 else tuple(names)
 
     def channels(self, observable: str = "branching_ratio") -> dict[str, float]:
         """Return the decay channels with their weights, by the names that models know.

@@ -1,5 +1,5 @@
-"""Upper limits: as normal densities, as curves against the mass of what is not seen, and as tables
-against other quantities of a model.
+"""Limits: as normal densities, as curves against the mass of what is not seen, and as tables of
+other quantities of a model.
 
 An upper limit alone says less than a measurement: a value and a width that give the limit back when
 it is computed as P(x < limit | 0 <= x) of a flat prior, which for a normal density is the same as
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import NormalDist
 
@@ -94,23 +94,41 @@ class LimitCurve:
         return replace(self, upper=tuple(x * factor for x in self.upper))
 
 
+#: What the numbers of a `LimitTable` are.
+KINDS = ("upper", "lower", "bound")
+
+#: Of a bound of theory, the relative excess at which -2 log L is 1.
+RISE = 0.01
+
+#: At which ends of an axis its limits may be held beyond.
+ENDS = ("below", "above", "both")
+
+
 @dataclass(frozen=True)
 class LimitTable:
-    """Upper limits on a quantity of a model, against one or two others.
+    """Limits on a quantity of a model: one number, or against one or two other quantities.
 
-    A quantity is a derived quantity of a model or one of its parameters, called by its name. With x
-    the quantity and s the width that gives the limit u at the level c back,
-    u = s Phi^-1((1 + c)/2), it says -2 log L = (x / s)^2: nothing was seen. The logarithm of the
-    limit is interpolated linearly in each axis, or in its logarithm. Outside of the axes it says
-    nothing at all.
+    A quantity is a derived quantity of a model or one of its parameters, called by its name;
+    several stand for their product. With x its size, u the limit at the level c and
+    z = Phi^-1((1 + c)/2), it says
+
+    - "upper": -2 log L = (z x/u)^2, so that x has the limit u if nothing was seen;
+    - "lower": -2 log L = (z u/x)^2, the same for 1/x;
+    - "bound", of theory and without a level: 0 below u, ((x/u - 1)/RISE)^2 above.
+
+    The logarithm of the limit is interpolated linearly in each axis, or in its logarithm. Outside
+    of the axes it says nothing at all, but beyond an end at which it is held; nor does it between
+    points of which one has no limit (`math.inf`): a region that was not looked at.
 
     Attributes:
         name: for people.
-        quantity: what is limited, from above, or in size where it may be negative.
-        axes: {quantity: its values, increasing}, one or two.
+        quantity: what is limited, in size where it may be negative; a product if several.
+        axes: {quantity: its values, increasing}, two at most; none for one number.
         upper: the limits, one row a value of the first axis, row after row.
         level: confidence level of the limits.
         logarithmic: names of the axes along which the logarithm counts.
+        held: {axis: "below", "above" or "both"}, where the limits at an end hold beyond it.
+        kind: one of `KINDS`.
 
     >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0)}, (0.1, 0.4))
     >>> table.valid_for
@@ -118,16 +136,18 @@ class LimitTable:
     """
 
     name: str
-    quantity: str
+    quantity: str | tuple[str, ...]
     axes: Mapping[str, tuple[float, ...]]
     upper: tuple[float, ...]
     level: float = LEVEL
     logarithmic: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "upper"
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.axes) <= 2:
+        if len(self.axes) > 2:
             raise DataError(
-                f"limits {self.name!r} stand against {len(self.axes)} quantities; give one or two."
+                f"limits {self.name!r} stand against {len(self.axes)} quantities; give at most two."
             )
         for axis, values in self.axes.items():
             good = all(math.isfinite(x) for x in values)
@@ -142,10 +162,12 @@ class LimitTable:
                     f"{values[0]:g}; give positive ones, or leave it linear."
                 )
         for axis in self.logarithmic:
-            if axis not in self.axes:
+            self._refuse_unless_axis(axis, "logarithmic")
+        for axis, end in self.held.items():
+            self._refuse_unless_axis(axis, "held")
+            if end not in ENDS:
                 raise DataError(
-                    f"limits {self.name!r}: {axis!r} is called logarithmic and is no axis; the "
-                    f"axes are {', '.join(self.axes)}."
+                    f"limits {self.name!r}: {axis!r} is held {end!r}; choose {', '.join(ENDS)}."
                 )
         size = math.prod(len(values) for values in self.axes.values())
         if len(self.upper) != size:
@@ -153,11 +175,34 @@ class LimitTable:
                 f"limits {self.name!r} have {len(self.upper)} numbers where the axes have {size} "
                 "points; give one at each."
             )
-        if not all(0.0 < x < math.inf for x in self.upper) or not 0.5 < self.level < 1.0:
+        if self.kind not in KINDS:
+            raise DataError(
+                f"limits {self.name!r} are of the kind {self.kind!r}; choose {', '.join(KINDS)}."
+            )
+        if not all(x > 0.0 for x in self.upper) or not 0.5 < self.level < 1.0:
             raise DataError(
                 f"limits {self.name!r} must be positive, and their confidence level between 0.5 "
                 "and 1 (as 0.9)."
             )
+        if not any(map(math.isfinite, self.upper)):
+            raise DataError(f"limits {self.name!r} have no limit at any point; give one.")
+
+    def _refuse_unless_axis(self, name: str, word: str) -> None:
+        if name not in self.axes:
+            raise DataError(
+                f"limits {self.name!r}: {name!r} is called {word} and is no axis; the axes are "
+                f"{', '.join(self.axes)}."
+            )
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The quantities whose product is limited."""
+        return (self.quantity,) if isinstance(self.quantity, str) else self.quantity
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """All quantities that a model must have."""
+        return (*self.factors, *self.axes)
 
     @property
     def quantile(self) -> float:
@@ -166,23 +211,36 @@ class LimitTable:
 
     @property
     def range_text(self) -> str:
-        """The range of the axes in words."""
-        ends = [f"{axis} from {x[0]:g} to {x[-1]:g}" for axis, x in self.axes.items()]
-        return " and ".join(ends)
+        """The range of the axes in words.
+
+        >>> LimitTable("X", "g", {"tau": (0.1, 2.0)}, (1.0, 9.0), held={"tau": "below"}).range_text
+        'tau up to 2'
+        """
+        return " and ".join(self._range(axis) for axis in self.axes) or "everywhere"
+
+    def _range(self, axis: str) -> str:
+        low, high = self.axes[axis][0], self.axes[axis][-1]
+        texts = {"below": f"up to {high:g}", "above": f"from {low:g} on", "both": "of any value"}
+        return f"{axis} {texts.get(self.held.get(axis, ''), f'from {low:g} to {high:g}')}"
 
     @property
     def valid_for(self) -> str:
         """Where it says something, in words."""
-        return self.range_text
+        gaps = "" if all(map(math.isfinite, self.upper)) else ", with gaps"
+        return self.range_text + gaps
 
     @property
     def extremes(self) -> tuple[float, float]:
         """The lowest and the highest limit."""
-        return min(self.upper), max(self.upper)
+        known = [x for x in self.upper if math.isfinite(x)]
+        return min(known), max(known)
 
     def scaled(self, factor: float) -> LimitTable:
-        """Return it with all limits multiplied."""
-        return replace(self, upper=tuple(x * factor for x in self.upper))
+        """Return it with all limits made `factor` times as weak; a bound of theory stays."""
+        if self.kind == "bound":
+            return self
+        by = factor if self.kind == "upper" else 1.0 / factor
+        return replace(self, upper=tuple(x * by for x in self.upper))
 
 
 def limit_to_normal(
@@ -248,6 +306,41 @@ def limit_to_normal(
     # A wider density has a higher limit.
     narrow, wide = 1e-3 * (upper - value), 1e3 * (upper + abs(value))
     return value, float(brentq(lambda s: excess(value, s), narrow, wide, xtol=1e-14 * upper))
+
+
+def interval_to_normal(
+    low: float, high: float, level: float = LEVEL, value: float | None = None
+) -> tuple[float, float, float]:
+    """Return the value and the widths above and below, of two halves of normal densities, whose
+    central interval at a confidence level is given: -2 log L is z^2 at its ends, with
+    z = Phi^-1((1 + level)/2).
+
+    Args:
+        low, high: the interval.
+        level: its confidence level.
+        value: the published central value; the middle of the interval if there is none.
+
+    Raises:
+        DataError: no interval, or a value that is not inside.
+
+    >>> value, above, below = interval_to_normal(0.7, 1.1, 0.95)
+    >>> round(value, 3), round(above, 3), above == below
+    (0.9, 0.102, True)
+    """
+    if not low < high or not 0.5 < level < 1.0:
+        raise DataError(
+            f"[{low:g}, {high:g}] at level {level:g} is no interval: it must go from low to high, "
+            "at a confidence level between 0.5 and 1 (as 0.95)."
+        )
+    quantile = _NORMAL.inv_cdf((1.0 + level) / 2.0)
+    if value is None:
+        width = (high - low) / (2.0 * quantile)
+        return (low + high) / 2.0, width, width
+    if not low < value < high:
+        raise DataError(
+            f"the value {value:g} is not inside of its interval [{low:g}, {high:g}]; check both."
+        )
+    return value, (high - value) / quantile, (value - low) / quantile
 
 
 def _log_cdf(x: float) -> float:

@@ -323,7 +323,9 @@ def _row(result: Result) -> tuple[str, str, str]:
 
 def _ends(curve: LimitCurve | LimitTable) -> tuple[str, ...]:
     low, high = curve.extremes
-    return curve.name, curve.range_text, f"{low:.3g}", f"{high:.3g}", f"{curve.level:g}"
+    bound = isinstance(curve, LimitTable) and curve.kind == "bound"
+    level = "theory" if bound else f"{curve.level:g}"
+    return curve.name, curve.valid_for, f"{low:.3g}", f"{high:.3g}", level
 
 
 def resolve(

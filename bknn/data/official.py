@@ -190,12 +190,17 @@ def import_official(
     return store.read(Path(out))
 
 
-def read_table(content: bytes, where: str) -> np.ndarray:
+def read_table(content: bytes, where: str, *, empty: float | None = None) -> np.ndarray:
     """Return a comma-separated table of numbers as an array (rows, columns).
 
     Blank lines, lines that begin with `#`, and one header line without any number before the
     first row are skipped; blanks around the numbers do not matter. Everything else that is not a
     number, and rows of different lengths, are errors with line and column.
+
+    Args:
+        content: of the file.
+        where: its name, for errors.
+        empty: what an empty cell stands for; without it empty cells are errors.
 
     >>> read_table(b"# counts\\nlow, high\\n1, 2.5\\n", "a.csv")
     array([[1. , 2.5]])
@@ -208,7 +213,7 @@ def read_table(content: bytes, where: str) -> np.ndarray:
         if not stripped or stripped.startswith("#"):
             continue
         cells = [cell.strip() for cell in stripped.split(",")]
-        values = [_number(cell) for cell in cells]
+        values = [_number(cell) if cell else empty for cell in cells]
         if not rows and not header and all(value is None for value in values):
             header = True
             continue

@@ -7,6 +7,7 @@ densities (`bknn.data.result_tables`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -132,7 +133,7 @@ class _File:
     def _content(self) -> dict[str, Any]:
         """Return what enters a computation, for the checksum."""
         words = (*_TEXTS, "notes", "sources", "excludes")
-        return {key: value for key, value in self.top.content.items() if key not in words}
+        return {key: _finite(value) for key, value in self.top.content.items() if key not in words}
 
     def _groups(self, known: Sequence[str]) -> dict[str, tuple[str, ...]]:
         groups = self.top.content.get("groups", {})
@@ -185,6 +186,15 @@ class _File:
             found = found.select(chosen)
         metadata = {k: v for k, v in found.metadata.items() if k not in ("data", "path", "command")}
         return replace(found, metadata={**metadata, "part_of": whole})
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with infinities, limits that are none, in words, as JSON has none."""
+    if isinstance(value, dict):
+        return {key: _finite(x) for key, x in value.items()}
+    if isinstance(value, list):
+        return [_finite(x) for x in value]
+    return "inf" if value == math.inf else value
 
 
 def check_together(measurements: Sequence[Measurement]) -> None:

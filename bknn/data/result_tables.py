@@ -16,7 +16,14 @@ import numpy as np
 from bknn.channels import CHANNELS
 from bknn.data.count_tables import Production, parents
 from bknn.data.entries import Table, endpoint
-from bknn.data.limits import LEVEL, LimitCurve, LimitTable, limit_to_normal
+from bknn.data.limits import (
+    KINDS,
+    LEVEL,
+    LimitCurve,
+    LimitTable,
+    interval_to_normal,
+    limit_to_normal,
+)
 from bknn.data.measurement import Result
 from bknn.data.official import read_table
 from bknn.errors import DataError
@@ -24,8 +31,8 @@ from bknn.reading import user_files
 
 _RESULT = (
     "name", "quantity", "channels", "observable", "q2", "resolution", "value", "events",
-    "efficiency", "parents", "uncertainty", "statistical", "systematic", "upper", "level",
-    "expected", "unusual",
+    "efficiency", "parents", "uncertainty", "statistical", "systematic", "upper", "interval",
+    "level", "expected", "unusual",
 )  # fmt: skip
 #: What only results of decays have.
 _OF_DECAYS = (
@@ -36,7 +43,12 @@ _SPECTRUM = (
     "correlation", "differential", "resolution", "unusual",
 )  # fmt: skip
 _CURVE = ("name", "channels", "mass", "upper", "file", "level", "unusual")
-_TABLE = ("name", "quantity", "against", "logarithmic", "upper", "file", "level")
+_TABLE = (
+    "name", "quantity", "against", "logarithmic", "held", "upper", "lower", "bound", "file",
+    "level", "scale", "power",
+)  # fmt: skip
+#: Of these, what has no sense for limits on a decay.
+_OF_TABLES = ("against", "logarithmic", "held", "lower", "bound", "scale", "power")
 
 _LIMITS = tuple(dict.fromkeys((*_CURVE, *_TABLE)))
 
@@ -135,9 +147,12 @@ def _result(table: Table, production: Production | None) -> Result:
         # Downwards the published uncertainty stands, if there is one.
         minus = minus or plus
         kind = "limit"
-    else:
-        if "level" in table or "expected" in table:
-            raise table.fail("'level' and 'expected' belong to a limit; give it as 'upper'.")
+    elif "interval" in table:
+        value, plus, minus = _interval(table, value, plus)
+        numbers = {**numbers, "interval": value + plus}
+        kind = "gaussian" if plus == minus else "asymmetric"
+    elif "level" in table or "expected" in table:
+        raise table.fail("'level' and 'expected' belong to a limit; give it as 'upper'.")
     if value is None:
         raise table.fail("nothing was measured; give 'value', 'events' or 'upper'.")
     if not plus > 0.0 or not minus > 0.0:
@@ -157,6 +172,23 @@ def _result(table: Table, production: Production | None) -> Result:
         resolution=table.number("resolution", "that of q2 in GeV^2", 0.0, least=0.0),
         kind=kind,
     )
+
+
+def _interval(table: Table, value: float | None, width: float) -> tuple[float, float, float]:
+    """Return the value and the widths above and below that an interval stands for."""
+    ends = table.numbers("interval", "the ends [low, high]")
+    for key in ("upper", "expected"):
+        if key in table:
+            raise table.fail(f"has both 'interval' and {key!r}; leave one out.")
+    if width > 0.0:
+        raise table.fail("has both an uncertainty and an 'interval'; leave one out.")
+    if len(ends) != 2:
+        raise table.fail(f"'interval' must be [low, high], not {ends!r}.")
+    try:
+        found = interval_to_normal(ends[0], ends[1], table.number("level", "its own", LEVEL), value)
+    except DataError as problem:
+        raise table.fail(str(problem)) from None
+    return found
 
 
 def _exposure(table: Table, channels: Mapping[str, float], production: Production | None) -> float:
@@ -257,8 +289,7 @@ def _limits(table: Table, folder: Path, files: list[bytes]) -> LimitCurve | Limi
     """
     if "quantity" in table:
         return _table(table, folder, files)
-    for key in ("against", "logarithmic"):
-        table.only_with("quantity", key)
+    table.only_with("quantity", *_OF_TABLES)
     return _curve(table, folder, files)
 
 
@@ -295,63 +326,87 @@ def _curve(table: Table, folder: Path, files: list[bytes]) -> LimitCurve:
 
 
 def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
-    """Return limits on a quantity of a model, against others."""
+    """Return limits on a quantity of a model, one number or against others."""
     name = table.text("name", "as 'sin theta (OPAL)'")
-    quantity = table.quantity(("channels", "mass", "unusual"))
+    quantity = table.product(("channels", "mass", "unusual"))
+    given = [kind for kind in KINDS if kind in table]
+    if len(given) > 1:
+        raise table.fail(f"has both {given[0]!r} and {given[1]!r}; make two [[limits]] of them.")
+    kind = given[0] if given else "upper"
+    if kind == "bound" and "level" in table:
+        raise table.fail("'bound' is one of theory and has no 'level'; leave it out.")
     axes: dict[str, tuple[float, ...]] = {}
     if "file" in table:
-        names = table.names("against", "the quantities of the columns before the limit")
-        what = f"{', '.join(names)} and limit"
-        columns, path = _columns(table, folder, files, what, len(names) + 1)
-        axes = {n: tuple(np.unique(x).tolist()) for n, x in zip(names, columns.T, strict=False)}
-        grid = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
-        points = grid.reshape(-1, len(names))
-        order = np.lexsort(columns[:, :-1].T[::-1])
-        if len(points) != len(columns) or not np.array_equal(columns[order, :-1], points):
-            raise table.fail(
-                f"{path} has {len(columns)} rows, which are no grid of {' and '.join(names)}; give "
-                "one row for each combination of their values."
-            )
-        upper = columns[order, -1].tolist()
-    else:
+        axes, upper = _grid(table, folder, files)
+    elif "against" in table:
         axes = {
             axis: tuple(values)
             for axis, values in table.lists("against", "{quantity = [values]}, one or two").items()
         }
-        shape = tuple(len(values) for values in axes.values())
-        upper = _flat(table, shape)
-    logarithmic = tuple(table.names("logarithmic", "axes")) if "logarithmic" in table else ()
-    level = table.number("level", "theirs", LEVEL)
+        upper = _flat(table, kind, tuple(len(values) for values in axes.values()))
+    else:
+        upper = [table.number(kind, "the limit", positive=True)]
+    scale = table.number("scale", "a factor of all limits", 1.0, positive=True)
+    power = table.number("power", "of the numbers, 2 where they are square roots", 1.0)
     try:
-        return LimitTable(name, quantity, axes, tuple(upper), level, logarithmic)
+        return LimitTable(
+            name,
+            quantity,
+            axes,
+            tuple((scale * x) ** power for x in upper),
+            table.number("level", "theirs", LEVEL),
+            tuple(table.names("logarithmic", "axes")) if "logarithmic" in table else (),
+            table.texts("held", "{axis = 'below', 'above' or 'both'}"),
+            kind,
+        )
     except DataError as problem:
         raise table.fail(str(problem)) from None
 
 
-def _flat(table: Table, shape: tuple[int, ...]) -> list[float]:
-    """Return the limits row after row."""
+def _grid(
+    table: Table, folder: Path, files: list[bytes]
+) -> tuple[dict[str, tuple[float, ...]], list[float]]:
+    """Return the axes of a file with limits, and the limits row after row."""
+    names = table.names("against", "the quantities of the columns before the limit")
+    what = f"{', '.join(names)} and limit"
+    columns, path = _columns(table, folder, files, what, len(names) + 1)
+    axes = {n: tuple(np.unique(x).tolist()) for n, x in zip(names, columns.T, strict=False)}
+    grid = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1)
+    points = grid.reshape(-1, len(names))
+    order = np.lexsort(columns[:, :-1].T[::-1])
+    if len(points) != len(columns) or not np.array_equal(columns[order, :-1], points):
+        raise table.fail(
+            f"{path} has {len(columns)} rows, which are no grid of {' and '.join(names)}; give "
+            "one row for each combination of their values, with 'inf' where there is no limit."
+        )
+    return axes, columns[order, -1].tolist()
+
+
+def _flat(table: Table, kind: str, shape: tuple[int, ...]) -> list[float]:
+    """Return the limits row after row; infinite where there is none."""
     if len(shape) != 2:
-        return table.numbers("upper", "a limit at each value")
-    rows: Any = table.require("upper", "a list of limits for each value of the first quantity")
+        return table.numbers(kind, "a limit at each value", infinite=True)
+    rows: Any = table.require(kind, "a list of limits for each value of the first quantity")
     good = isinstance(rows, list) and len(rows) == shape[0]
     if not good or not all(isinstance(row, list) and len(row) == shape[1] for row in rows):
         raise table.fail(
-            f"'upper' must be {shape[0]} lists of {shape[1]} limits: one list for each value of "
+            f"{kind!r} must be {shape[0]} lists of {shape[1]} limits: one list for each value of "
             "the first quantity."
         )
-    flat = Table({"upper": [x for row in rows for x in row]}, table.where, ("upper",))
-    return flat.numbers("upper", "limits")
+    flat = Table({kind: [x for row in rows for x in row]}, table.where, (kind,))
+    return flat.numbers(kind, "limits", infinite=True)
 
 
 def _columns(
     table: Table, folder: Path, files: list[bytes], what: str, n: int
 ) -> tuple[np.ndarray, Path]:
     """Return the table of numbers that stands beside the file, and where."""
-    if "upper" in table:
-        raise table.fail("'upper' stands in the file, too; leave it out here.")
+    for kind in KINDS:
+        if kind in table:
+            raise table.fail(f"{kind!r} stands in the file, too; leave it out here.")
     path = folder / table.text("file", f"a table of {what} beside this file")
     files.append(user_files.content(path, "a table of limits is expected"))
-    columns = read_table(files[-1], str(path))
+    columns = read_table(files[-1], str(path), empty=math.inf)
     if columns.shape[1] != n:
         raise table.fail(f"{path} has {columns.shape[1]} columns; {n} are needed, {what}.")
     return columns, path

@@ -7,7 +7,7 @@ predicted like observables, and data sets can constrain them; so can they its pa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,11 +110,27 @@ def quantity(model: Any, name: str, params: Mapping[str, ArrayLike]) -> Array:
     Raises:
         UnknownNameError: as `check_quantity`.
     """
-    if name in derived_quantities(model):
-        return derived(model, params)[name]
-    if name not in params:
-        raise _unknown(model, name)
-    return jnp.asarray(params[name], float)
+    return quantities(model, (name,), params)[name]
+
+
+def quantities(
+    model: Any, names: Iterable[str], params: Mapping[str, ArrayLike]
+) -> dict[str, Array]:
+    """Return derived quantities and parameters by their names; what the model derives is computed
+    once for all of them, and not at all if there is none among them.
+
+    Raises:
+        UnknownNameError: as `check_quantity`.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    own = derived_quantities(model)
+    found = derived(model, params) if any(name in own for name in wanted) else {}
+    for name in wanted:
+        if name not in found:
+            if name not in params:
+                raise _unknown(model, name)
+            found[name] = jnp.asarray(params[name], float)
+    return {name: found[name] for name in wanted}
 
 
 def check_quantity(model: Any, name: str) -> None:

@@ -105,8 +105,8 @@ def test_the_documented_file(read):
     found = read(text)
     assert found.title == "Belle IV"
     assert found.channels == ("K*0",)
-    assert len(found.results) == 7
-    assert len(found.curves) == 2
+    assert len(found.results) == 8
+    assert len(found.curves) == 3
     assert found.select("kstar").n_bins == 2
 
 

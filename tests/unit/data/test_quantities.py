@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 import bknn
 from bknn import data, errors
-from bknn.analysis.quantity_limits import upper_limit
+from bknn.analysis.quantity_limits import limit
 from bknn.data import LimitTable
 from bknn.questions.shared.absent import absent
 
@@ -115,6 +115,83 @@ def test_a_table_is_interpolated_and_absent_outside(read):
     np.testing.assert_allclose(jax.grad(inside)(x), slope, rtol=1e-6)
 
 
+KINDS = """
+[[limits]]
+name = "product"
+quantity = ["rate", "lifetime"]
+against = { lifetime = [1.0, 3.0, 9.0] }
+upper = [0.5, 2.0, inf]
+logarithmic = ["lifetime"]
+held = { lifetime = "below" }
+level = 0.95
+
+[[limits]]
+name = "square root"
+quantity = "rate"
+against = { mass = [0.0, 10.0] }
+upper = [2.0, 2.0]
+scale = 0.5
+power = 2
+
+[[limits]]
+name = "lower"
+quantity = "mass"
+lower = 1.5
+power = 2
+
+[[limits]]
+name = "theory"
+quantity = "g"
+bound = 0.8
+
+[[results]]
+name = "interval"
+quantity = "mass"
+interval = [1.0, 4.0]
+value = 2.0
+level = 0.95
+"""
+
+
+def test_each_kind_is_its_formula(read):
+    """A product against a held axis, numbers to a power, a lower limit, a bound of theory, and an
+    interval: worked out by hand, and the slope by finite differences."""
+    analysis = bknn.Analysis(Toy(), read(KINDS))
+    shape = jax.jit(lambda v: -2 * analysis.log_shape(v, analysis.data))
+    z90, z95 = norm.ppf(0.95), norm.ppf(0.975)
+    for mass, g in ((2.5, 0.7), (1.2, 0.81), (2.0, 1.5)):
+        rate, life = g**2 * mass, 1.0 / (g**2 + 1e-3)
+        upper = 0.5 * 4.0 ** (np.log(max(life, 1.0)) / np.log(3.0))
+        expected = [
+            (z95 * rate * life / upper) ** 2,
+            (z90 * rate / 1.0) ** 2,
+            (z90 * 2.25 / mass) ** 2,
+            (max(g / 0.8 - 1.0, 0.0) / 0.01) ** 2,
+            (z95 * (mass - 2.0) / (2.0 if mass > 2.0 else 1.0)) ** 2,
+        ]
+        np.testing.assert_allclose(shape(jnp.array([mass, g])), sum(expected))
+    point, h = np.array([2.5, 0.7]), 1e-6
+    slopes = [(shape(point + h * e) - shape(point - h * e)) / (2 * h) for e in np.eye(2)]
+    np.testing.assert_allclose(jax.grad(shape)(jnp.array(point)), slopes, rtol=1e-6)
+
+
+def test_between_points_without_a_limit_nothing_is_said(read):
+    """Not even at half of the way; at a point with a limit there still is one."""
+    analysis = bknn.Analysis(Toy(), read(KINDS).select("product"))
+    shape = jax.jit(lambda v: -2 * analysis.log_shape(v, analysis.data))
+    said = []
+    for life in (0.5, 2.9999, 3.0001, 9.1):
+        vector = jnp.array([2.0, np.sqrt(1.0 / life - 1e-3)])
+        assert np.isfinite(jax.grad(shape)(vector)).all()
+        assert (shape(vector) > 0.0) == (life < 3.0)
+        said += absent(analysis, vector)
+    assert len(said) == 2
+    assert said[0] == "'product' says nothing here: its limits are for lifetime up to 9, with gaps."
+    shown = read(KINDS).summary()
+    assert "theory" in shown
+    assert "everywhere" in shown
+
+
 def test_a_fit_with_nothing_but_quantities(read):
     """Two numbers, two parameters: both are met."""
     text = NUMBERS.partition('[[results]]\nname = "life"')[0].partition("\n[[")
@@ -137,9 +214,13 @@ def test_tables_from_files(read, tmp_path):
         "plane", "rate", {"mass": (1.0, 2.0), "lifetime": (0.1, 10.0)}, (0.1, 0.2, 0.3, 0.2)
     )
     assert found.scaled(2.0).upper == (0.2, 0.4, 0.6, 0.4)
-    upper, inside = upper_limit(found, (1.0, 0.1))
+    upper, inside = limit(found, (1.0, 0.1))
     assert inside
     np.testing.assert_allclose(upper, 0.1)
+    (tmp_path / "grid.csv").write_text("mass,lifetime,upper\n1,10,0.2\n1,0.1,\n2,0.1,3\n2,10,2\n")
+    (gaps,) = read(text + 'file = "grid.csv"\n').curves
+    assert gaps.upper == (np.inf, 0.2, 3.0, 2.0)
+    assert gaps.extremes == (0.2, 3.0)
 
 
 def test_they_are_shown(read):
@@ -157,6 +238,14 @@ def test_they_are_shown(read):
         ('upper = [0.1, 0.2]\nlogarithmic = ["g"]', "'g' is called logarithmic and is no axis"),
         ('upper = [0.1, 0.2]\nchannels = "B+ -> K+"', "both 'quantity', .* and 'channels'"),
         ("upper = [0.1, 0.2]\nmass = [1, 2]", "both 'quantity'.* and 'mass'"),
+        ("upper = [inf, inf]", "'a' have no limit at any point"),
+        ("upper = [nan, 0.1]", "'upper' is nan; give a finite number"),
+        ("upper = [0.1, 0.2]\nlower = [0.1, 0.2]", "both 'upper' and 'lower'"),
+        ("bound = [0.1, 0.2]\nlevel = 0.9", "'bound' is one of theory and has no 'level'"),
+        ('upper = [0.1, 0.2]\nheld = { g = "below" }', "'g' is called held and is no axis"),
+        ('upper = [0.1, 0.2]\nheld = { mass = "left" }', "'mass' is held 'left'; choose below"),
+        ("upper = [0.1, 0.2]\nheld = 1", "'held' must be a table"),
+        ("upper = [0.1, 0.2]\nscale = -1", "'scale' is -1"),
     ],
 )
 def test_limits_that_are_none(read, text, words):
@@ -168,7 +257,7 @@ def test_limits_that_are_none(read, text, words):
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
-        ({}, "against 0 quantities"),
+        ({k: (1.0, 2.0) for k in "abc"}, "against 3 quantities"),
         ({"m": (2.0, 1.0)}, "increase"),
         ({"m": (1.0, 2.0), "t": (0.0, 1.0)}, "'t' is logarithmic and has the value 0"),
     ],
@@ -183,6 +272,26 @@ def test_results_that_are_none(read):
         read('[[results]]\nname = "a"\nquantity = "BR -> mu"\nvalue = 1.0\nuncertainty = 0.1')
     with pytest.raises(errors.DataError, match=r"both 'quantity', .* and 'q2'"):
         read('[[results]]\nname = "a"\nquantity = "x"\nq2 = [0, 1]\nvalue = 1.0\nuncertainty = 1')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("interval = [1.0, 2.0, 3.0]", r"'interval' must be \[low, high\]"),
+        ("interval = [2.0, 1.0]", "is no interval"),
+        ("interval = [1.0, 2.0]\nvalue = 3.0", "the value 3 is not inside of its interval"),
+        ("interval = [1.0, 2.0]\nuncertainty = 0.1", "both an uncertainty and an 'interval'"),
+        ("interval = [1.0, 2.0]\nexpected = 0.1", "both 'interval' and 'expected'"),
+    ],
+)
+def test_intervals_that_are_none(read, text, words):
+    with pytest.raises(errors.DataError, match=words):
+        read(f'[[results]]\nname = "a"\nquantity = "x"\n{text}')
+
+
+def test_products_that_are_none(read):
+    with pytest.raises(errors.DataError, match="'quantity' must be a list of names"):
+        read('[[limits]]\nname = "a"\nquantity = ["BR -> mu", "x"]\nupper = 1.0')
 
 
 def test_a_model_without_the_quantity(read):
