@@ -62,9 +62,9 @@ class QuantityLimits:
         """Return whether each table says something, (m,) of bool."""
         if not self.tables:
             return jnp.zeros(0, bool)
-        axes = [axis for t in self.tables for axis in t.axes]
-        values = quantities(model, axes, params)
-        return jnp.stack([limit(t, [values[axis] for axis in t.axes])[1] for t in self.tables])
+        names = [name for t in self.tables for name in (*t.axes, *t.only)]
+        values = quantities(model, names, params)
+        return jnp.stack([limit(t, values)[1] for t in self.tables])
 
 
 def over_width(table: LimitTable, values: Mapping[str, ArrayLike]) -> Array:
@@ -78,7 +78,7 @@ def over_width(table: LimitTable, values: Mapping[str, ArrayLike]) -> Array:
     >>> round(float(over_width(table, {"a": 0.5, "b": 4.0})) ** 2, 2)  # at the limit
     3.84
     """
-    at, inside = limit(table, [values[axis] for axis in table.axes])
+    at, inside = limit(table, values)
     x = jnp.asarray(prod(jnp.asarray(values[name]) for name in table.factors), float)
     if table.kind == "upper":
         found = x * table.quantile / at
@@ -89,22 +89,26 @@ def over_width(table: LimitTable, values: Mapping[str, ArrayLike]) -> Array:
     return jnp.where(inside, found, 0.0)
 
 
-def limit(table: LimitTable, at: Sequence[ArrayLike]) -> tuple[Array, Array]:
-    """Return the limit at values of the axes, and whether there is one; beyond the range of an
-    axis it is that of the nearest point.
+def limit(table: LimitTable, values: Mapping[str, ArrayLike]) -> tuple[Array, Array]:
+    """Return the limit where quantities have these values, and whether there is one; beyond the
+    range of an axis it is that of the nearest point.
 
     >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0), "tau": (1.0, 9.0)},
     ...                    (1.0, 1.0, 4.0, 16.0), logarithmic=("tau",), held={"tau": "below"})
-    >>> [round(float(limit(table, x)[0]), 6) for x in ((1.5, 1.0), (2.0, 3.0))]
+    >>> at = lambda mass, tau: limit(table, {"mass": mass, "tau": tau})
+    >>> [round(float(at(*x)[0]), 6) for x in ((1.5, 1.0), (2.0, 3.0))]
     [2.0, 8.0]
-    >>> [bool(limit(table, x)[1]) for x in ((0.5, 1.0), (1.5, 0.1))]
+    >>> [bool(at(*x)[1]) for x in ((0.5, 1.0), (1.5, 0.1))]
     [False, True]
     """
     inside = jnp.ones((), bool)
+    for name, (least, most) in table.only.items():
+        x = jnp.asarray(values[name], float)
+        inside = inside & (x >= least) & (x <= most)
     places: list[tuple[Array, Array]] = []
-    for (name, values), x in zip(table.axes.items(), at, strict=True):
-        nodes, held = np.asarray(values), table.held.get(name, "")
-        x = jnp.asarray(x, float)
+    for name, axis in table.axes.items():
+        nodes, held = np.asarray(axis), table.held.get(name, "")
+        x = jnp.asarray(values[name], float)
         if held not in ("below", "both"):
             inside = inside & (x >= nodes[0])
         if held not in ("above", "both"):

@@ -39,9 +39,8 @@ def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) ->
     text = os.fspath(name_or_path)
     if patch is not None and not text.endswith(_WORKSPACES):
         raise DataError(f"{text}: only files of pyhf workspaces (.json, .json.gz) take a patch.")
-    if isinstance(name_or_path, str) and text in store.available():
-        file = store.EMBEDDED / f"{text}.toml"
-        return published.read(file, load) if file.is_file() else store.read(store.EMBEDDED / text)
+    if isinstance(name_or_path, str) and (own := store.embedded().get(text)):
+        return published.read(own, load) if own.is_file() else store.read(own)
     path = Path(text)
     if path.is_dir():
         return store.read(path)

@@ -118,7 +118,8 @@ class LimitTable:
 
     The logarithm of the limit is interpolated linearly in each axis, or in its logarithm. Outside
     of the axes it says nothing at all, but beyond an end at which it is held; nor does it between
-    points of which one has no limit (`math.inf`): a region that was not looked at.
+    points of which one has no limit (`math.inf`): a region that was not looked at. Nor outside of
+    the ranges of `only`, of other quantities: a lifetime that the search takes for granted.
 
     Attributes:
         name: for people.
@@ -129,6 +130,7 @@ class LimitTable:
         logarithmic: names of the axes along which the logarithm counts.
         held: {axis: "below", "above" or "both"}, where the limits at an end hold beyond it.
         kind: one of `KINDS`.
+        only: {quantity: (low, high)}, where the limits hold, both ends included.
 
     >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0)}, (0.1, 0.4))
     >>> table.valid_for
@@ -143,6 +145,7 @@ class LimitTable:
     logarithmic: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
     kind: str = "upper"
+    only: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.axes) > 2:
@@ -168,6 +171,12 @@ class LimitTable:
             if end not in ENDS:
                 raise DataError(
                     f"limits {self.name!r}: {axis!r} is held {end!r}; choose {', '.join(ENDS)}."
+                )
+        for name, ends in self.only.items():
+            if len(ends) != 2 or not ends[0] < ends[1]:
+                raise DataError(
+                    f"limits {self.name!r} hold only for {name!r} in {list(ends)}, which is no "
+                    "range; give [low, high]."
                 )
         size = math.prod(len(values) for values in self.axes.values())
         if len(self.upper) != size:
@@ -202,7 +211,7 @@ class LimitTable:
     @property
     def quantities(self) -> tuple[str, ...]:
         """All quantities that a model must have."""
-        return (*self.factors, *self.axes)
+        return (*self.factors, *self.axes, *self.only)
 
     @property
     def quantile(self) -> float:
@@ -216,7 +225,9 @@ class LimitTable:
         >>> LimitTable("X", "g", {"tau": (0.1, 2.0)}, (1.0, 9.0), held={"tau": "below"}).range_text
         'tau up to 2'
         """
-        return " and ".join(self._range(axis) for axis in self.axes) or "everywhere"
+        ranges = [self._range(axis) for axis in self.axes]
+        ranges += [f"{name} from {low:g} to {high:g}" for name, (low, high) in self.only.items()]
+        return " and ".join(ranges) or "everywhere"
 
     def _range(self, axis: str) -> str:
         low, high = self.axes[axis][0], self.axes[axis][-1]

@@ -102,7 +102,7 @@ class _File:
             raise top.fail(f"two channels or results are named {twice[0]!r}; rename one.")
         metadata = {key: top.content[key] for key in _TEXTS[1:] if key in top}
         metadata = {**base.metadata, **metadata}
-        if self.path.parent != store.EMBEDDED:
+        if self.path not in store.embedded().values():
             metadata["path"] = str(self.path)
         excluded = {
             t.text("name", "another data set"): t.text("reason", "why")

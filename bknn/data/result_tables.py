@@ -44,11 +44,11 @@ _SPECTRUM = (
 )  # fmt: skip
 _CURVE = ("name", "channels", "mass", "upper", "file", "level", "unusual")
 _TABLE = (
-    "name", "quantity", "against", "logarithmic", "held", "upper", "lower", "bound", "file",
-    "level", "scale", "power",
+    "name", "quantity", "against", "logarithmic", "held", "only", "upper", "lower", "bound",
+    "file", "level", "scale", "power",
 )  # fmt: skip
 #: Of these, what has no sense for limits on a decay.
-_OF_TABLES = ("against", "logarithmic", "held", "lower", "bound", "scale", "power")
+_OF_TABLES = ("against", "logarithmic", "held", "only", "lower", "bound", "scale", "power")
 
 _LIMITS = tuple(dict.fromkeys((*_CURVE, *_TABLE)))
 
@@ -348,6 +348,7 @@ def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
         upper = [table.number(kind, "the limit", positive=True)]
     scale = table.number("scale", "a factor of all limits", 1.0, positive=True)
     power = table.number("power", "of the numbers, 2 where they are square roots", 1.0)
+    only = table.lists("only", "{quantity = [low, high]}") if "only" in table else {}
     try:
         return LimitTable(
             name,
@@ -358,6 +359,7 @@ def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
             tuple(table.names("logarithmic", "axes")) if "logarithmic" in table else (),
             table.texts("held", "{axis = 'below', 'above' or 'both'}"),
             kind,
+            {name: tuple(ends) for name, ends in only.items()},  # type: ignore[misc]
         )
     except DataError as problem:
         raise table.fail(str(problem)) from None

@@ -31,7 +31,7 @@ METADATA_FILE = "metadata.toml"
 #: Version of the form itself; a reader refuses what it does not know.
 FORMAT = 1
 
-#: Where the data sets of the package lie: directories, and TOML files.
+#: Where the data sets of the package lie: directories, and TOML files, also one folder below.
 EMBEDDED = Path(__file__).parent
 
 _T = TypeVar("_T")
@@ -43,9 +43,14 @@ def available() -> tuple[str, ...]:
     >>> "belle2-2025" in available()
     True
     """
-    directories = (path.parent.name for path in EMBEDDED.glob(f"*/{METADATA_FILE}"))
-    files = (path.stem for path in EMBEDDED.glob("*.toml"))
-    return tuple(sorted({*directories, *files}))
+    return tuple(sorted(embedded()))
+
+
+def embedded() -> dict[str, Path]:
+    """Return where the data sets of the package lie: a TOML file or a directory, by their names."""
+    directories = {path.parent.name: path.parent for path in EMBEDDED.glob(f"*/{METADATA_FILE}")}
+    files = [*EMBEDDED.glob("*.toml"), *EMBEDDED.glob("*/*.toml")]
+    return {**{path.stem: path for path in files if path.name != METADATA_FILE}, **directories}
 
 
 def canonical_json(value: Any) -> bytes:

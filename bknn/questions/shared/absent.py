@@ -27,7 +27,7 @@ def absent(analysis: Analysis, vectors: ArrayLike, of: str = "points") -> list[s
     import jax.numpy as jnp
 
     points = jnp.atleast_2d(jnp.asarray(vectors, float))
-    inside = np.asarray(jax.vmap(analysis.curves_inside)(points))
+    inside = np.asarray(jax.jit(jax.vmap(analysis.curves_inside))(points))
     found = []
     for curve, here in zip(analysis.results.curves, inside.T, strict=True):
         if here.all():

@@ -140,6 +140,12 @@ lower = 1.5
 power = 2
 
 [[limits]]
+name = "prompt"
+quantity = "rate"
+upper = 3.0
+only = { lifetime = [0.0, 1.0] }
+
+[[limits]]
 name = "theory"
 quantity = "g"
 bound = 0.8
@@ -166,6 +172,7 @@ def test_each_kind_is_its_formula(read):
             (z95 * rate * life / upper) ** 2,
             (z90 * rate / 1.0) ** 2,
             (z90 * 2.25 / mass) ** 2,
+            (z90 * rate / 3.0) ** 2 * (life < 1.0),
             (max(g / 0.8 - 1.0, 0.0) / 0.01) ** 2,
             (z95 * (mass - 2.0) / (2.0 if mass > 2.0 else 1.0)) ** 2,
         ]
@@ -214,7 +221,7 @@ def test_tables_from_files(read, tmp_path):
         "plane", "rate", {"mass": (1.0, 2.0), "lifetime": (0.1, 10.0)}, (0.1, 0.2, 0.3, 0.2)
     )
     assert found.scaled(2.0).upper == (0.2, 0.4, 0.6, 0.4)
-    upper, inside = limit(found, (1.0, 0.1))
+    upper, inside = limit(found, {"mass": 1.0, "lifetime": 0.1})
     assert inside
     np.testing.assert_allclose(upper, 0.1)
     (tmp_path / "grid.csv").write_text("mass,lifetime,upper\n1,10,0.2\n1,0.1,\n2,0.1,3\n2,10,2\n")
@@ -246,6 +253,7 @@ def test_they_are_shown(read):
         ('upper = [0.1, 0.2]\nheld = { mass = "left" }', "'mass' is held 'left'; choose below"),
         ("upper = [0.1, 0.2]\nheld = 1", "'held' must be a table"),
         ("upper = [0.1, 0.2]\nscale = -1", "'scale' is -1"),
+        ("upper = [0.1, 0.2]\nonly = { g = [2, 1] }", r"only for 'g' in \[2.0, 1.0\]"),
     ],
 )
 def test_limits_that_are_none(read, text, words):
