@@ -16,8 +16,10 @@ BOOST = 0.28
 #: hbar c in GeV m (exact in the SI of 2019).
 HBAR_C = 1.973269804e-16
 
-#: Gauss-Legendre rule for the cosine of the direction.
-_COSINES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+#: Gauss-Legendre rule for the direction, in u of cos(theta) = 2 u^2 - 1: where boost and momentum
+#: cancel, at cos(theta) = -1, the momentum in the laboratory is linear in u.
+_U, _W = np.polynomial.legendre.leggauss(24)
+_COSINES, _WEIGHTS = 2.0 * ((1.0 + _U) / 2.0) ** 2 - 1.0, (1.0 + _U) / 2.0 * _W
 
 
 def b_momentum(mass: ArrayLike, parent: str = "B+", daughter: str = "K+") -> Array:
@@ -57,7 +59,7 @@ def escape_probability(
     cosine = jnp.asarray(_COSINES).reshape((1,) * (m.ndim - 1) + (-1,))
     along = jnp.sqrt(1.0 + b**2) * p * cosine + b * jnp.sqrt(m**2 + p**2)
     flight = jnp.sqrt(along**2 + p**2 * (1.0 - cosine**2)) / m  # beta gamma
-    weights = jnp.asarray(_WEIGHTS).reshape(cosine.shape) / 2.0
+    weights = jnp.asarray(_WEIGHTS).reshape(cosine.shape)
     return jnp.sum(weights * jnp.exp(-far * rate / (HBAR_C * flight)), axis=-1)
 
 
