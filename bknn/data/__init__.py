@@ -13,7 +13,7 @@ True
 needed here; importing this package does not import JAX.
 """
 
-from bknn.data.catalogue import load
+from bknn.data.catalogue import left_out, load, load_all
 from bknn.data.limits import LimitCurve, LimitTable
 from bknn.data.measurement import Density, Measurement, Result, Source
 from bknn.data.official import import_official
@@ -28,7 +28,9 @@ __all__ = [
     "Source",
     "available",
     "import_official",
+    "left_out",
     "load",
+    "load_all",
 ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bknn import errors
 from bknn.data import checks, published, store
@@ -41,6 +43,11 @@ def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) ->
         raise DataError(f"{text}: only files of pyhf workspaces (.json, .json.gz) take a patch.")
     if isinstance(name_or_path, str) and (own := store.embedded().get(text)):
         return published.read(own, load) if own.is_file() else store.read(own)
+    if text in store.COLLECTIONS:
+        raise DataError(
+            f"{text!r} are several data sets ({', '.join(store.collection(text))}); load them with "
+            "bknn.data.load_all, or give them as --data."
+        )
     path = Path(text)
     if path.is_dir():
         return store.read(path)
@@ -62,6 +69,78 @@ def load(name_or_path: str | os.PathLike[str], *, patch: Patch | None = None) ->
         )
     located(text, Path(), kind="data set", known=store.available())  # says where it is not
     raise errors.unknown("data set", text, store.available())
+
+
+def load_all(
+    names: str | Sequence[str],
+    model: Any = None,
+    *,
+    without: str | Sequence[str] = (),
+    patch: Patch | None = None,
+) -> tuple[Measurement, ...]:
+    """Return several data sets, as `--data` and `--without` of a command.
+
+    Args:
+        names: names and files as for `load`, or `all-light-vector`: all constraints on light
+            vectors and their partners (docs/data.md).
+        model: of such a collection, those are left out that limit a quantity which this model does
+            not have; `left_out` says which.
+        without: names that are left out again.
+        patch: as for `load`, of all of them.
+
+    Raises:
+        UnknownNameError, DataError: as for `load`; a name of `without` that is not among them, or
+            nothing left.
+
+    >>> [m.name for m in load_all("all-light-vector", without="unitarity")][:2]
+    ['babar-2014-visible', 'babar-2016-4mu']
+    """
+    found = _chosen(names, without, patch)
+    gone = left_out(names, model, without=without)
+    return tuple(m for name, m in found.items() if name not in gone)
+
+
+def left_out(
+    names: str | Sequence[str], model: Any, *, without: str | Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Return the data sets of collections that a model says nothing about, with the quantities that
+    it does not have; arguments as for `load_all`. Sets that are named themselves are not among
+    them: the model is refused.
+
+    >>> from types import SimpleNamespace as Some
+    >>> model = Some(parameters=[Some(name="kappa_t")], derived_quantities=[])
+    >>> left_out(["all-light-vector", "muon-g-2"], model)["electroweak-s-t"]
+    ('delta_S', 'delta_T')
+    """
+    given = (names,) if isinstance(names, str) else tuple(names)
+    collected = {n for name in given if name in store.COLLECTIONS for n in store.collection(name)}
+    if model is None or not collected:
+        return {}
+    has = {x.name for x in (*model.parameters, *getattr(model, "derived_quantities", ()))}
+    lacking = {
+        name: tuple(q for q in m.quantities if q not in has)
+        for name, m in _chosen(names, without).items()
+        if name in collected - set(given)
+    }
+    return {name: missing for name, missing in lacking.items() if missing}
+
+
+def _chosen(
+    names: str | Sequence[str], without: str | Sequence[str], patch: Patch | None = None
+) -> dict[str, Measurement]:
+    """Return {name as it is given: data set}, collections in parts."""
+    given = (names,) if isinstance(names, str) else tuple(names)
+    every = dict.fromkeys(
+        part for n in given for part in (store.collection(n) if n in store.COLLECTIONS else (n,))
+    )
+    for name in (without,) if isinstance(without, str) else without:
+        for part in store.collection(name) if name in store.COLLECTIONS else (name,):
+            if part not in every:
+                raise errors.unknown("data set to leave out", part, every)
+            del every[part]
+    if not every:
+        raise DataError("all data sets are left out again; keep one.")
+    return {name: load(name, patch=patch) for name in every}
 
 
 def plain(path: Path, patch: Patch | None = None) -> Measurement:

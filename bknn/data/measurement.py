@@ -182,6 +182,13 @@ class Measurement:
         return {name: np.asarray(data[name], dtype=np.float64) for name in self.channels}
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Quantities that a model must have: those of results and limits that are of no decay."""
+        found = [r.observable for r in self.results if not r.channels]
+        found += [q for c in self.curves if isinstance(c, LimitTable) for q in c.quantities]
+        return tuple(dict.fromkeys(found))
+
+    @property
     def n_bins(self) -> int:
         """Number of fit bins, all channels, results and limit curves together."""
         counted = sum(len(counts) for counts in self.observed.values())

@@ -34,6 +34,11 @@ FORMAT = 1
 #: Where the data sets of the package lie: directories, and TOML files, also one folder below.
 EMBEDDED = Path(__file__).parent
 
+#: Data sets that are called together, `all-NAME`: {name: folders in which they lie}.
+COLLECTIONS: Mapping[str, tuple[str, ...]] = {
+    "all-light-vector": ("light_vectors", "top_partner", "precision"),
+}
+
 _T = TypeVar("_T")
 
 
@@ -51,6 +56,17 @@ def embedded() -> dict[str, Path]:
     directories = {path.parent.name: path.parent for path in EMBEDDED.glob(f"*/{METADATA_FILE}")}
     files = [*EMBEDDED.glob("*.toml"), *EMBEDDED.glob("*/*.toml")]
     return {**{path.stem: path for path in files if path.name != METADATA_FILE}, **directories}
+
+
+def collection(name: str) -> tuple[str, ...]:
+    """Return the names of the data sets of one of `COLLECTIONS`, by its folders.
+
+    >>> "babar-2017-monophoton" in collection("all-light-vector")
+    True
+    """
+    folders = COLLECTIONS[name]
+    own = [(folders.index(f), n) for n, p in embedded().items() if (f := p.parent.name) in folders]
+    return tuple(n for _, n in sorted(own))
 
 
 def canonical_json(value: Any) -> bytes:

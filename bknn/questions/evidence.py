@@ -64,9 +64,10 @@ bknn evidence resonance free-sm --prior "mu=uniform(0, 10)"
         precision.prepare()
         from bknn.studies.hypotheses import hypotheses
 
+        model = build.model(self)
         asked = hypotheses(
-            build.model(self),
-            build.measurements(self),
+            model,
+            build.measurements(self, model),
             self.against,
             fixed=self.fix,
             priors=build.priors(self.prior, desk),

@@ -16,7 +16,14 @@ from bknn.questions.shared.kinds import Bounds, Numbers, Regions, Texts
 from bknn.questions.shared.numbers import number
 from bknn.questions.shared.output import Desk
 from bknn.questions.shared.plan import Plan
-from bknn.questions.shared.question import OfAnalysis, OfModel, bounds_option, given, option
+from bknn.questions.shared.question import (
+    OfAnalysis,
+    OfModel,
+    bounds_option,
+    given,
+    option,
+    without_option,
+)
 from bknn.storage.identity import digests, of_model, parts
 from bknn.storage.machine import versions
 from bknn.tables import table
@@ -60,6 +67,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         files="data set",
         keyword="",
     )
+    without: Texts = without_option()
     fix: Numbers = option("with --fit: keep parameters at values", {}, keyword="")
     observable: Texts = option(
         "branching_ratio, dbr_dq2, f_l, r_k, r_kstar, r_phi, r_f_l, or a derived quantity",
@@ -94,8 +102,9 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
                     f"kept by --fix, as in --fix {name}={value:g}."
                 )
             return self._plan_of_fit(regions, desk)
-        # A card says what floats for all its questions.
-        names = ("fix", "around", "source", *(() if desk.kept is not None else ("free", "bounds")))
+        # A card says what floats, and which data are used, for all its questions.
+        on_card = desk.kept is not None
+        names = ("fix", "around", "source", *(() if on_card else ("free", "bounds", "without")))
         for name in given(names, self):
             flag = "--from" if name == "source" else f"--{name}"
             hint = "; the point is set by --set" if name == "fix" else ""
@@ -174,7 +183,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
 
     def _plan_of_fit(self, regions: Sequence[tuple[float, float] | float], desk: Desk) -> Plan:
         shared = {one.name: getattr(self, one.name) for one in OfModel.options()}
-        asked = OfAnalysis(**shared, data=self.fit, bounds=self.bounds)
+        asked = OfAnalysis(**shared, data=self.fit, without=self.without, bounds=self.bounds)
         analysis = build.analysis(asked, desk, self.fix)
 
         from bknn.studies.compare import existing

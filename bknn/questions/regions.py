@@ -53,7 +53,8 @@ bknn regions fermion-pair --over f_VA=0:5:31 f_AA=-5:5:41 --fix mass=0.6 f_VV=0 
 
         from bknn.studies.regions import asked
 
-        model, measurements = build.model(self), build.measurements(self)
+        model = build.model(self)
+        measurements = build.measurements(self, model)
         made = asked(model, measurements, over, fixed=self.fix, free=self.free)
         for analysis in made.values():
             build.look(analysis, self.fix, over=over)

@@ -68,8 +68,9 @@ def model(asked: OfModel) -> Model:
     return found
 
 
-def measurements(asked: OfData) -> list[Measurement]:
-    """Load the data, and of each of them the channels that were asked for."""
+def measurements(asked: OfData, model: Any = None) -> list[Measurement]:
+    """Load the data, and of each of them the channels that were asked for; of a collection those
+    whose quantities a model has."""
     from bknn import data
 
     if asked.patch is not None and len(asked.data) > 1:
@@ -77,7 +78,15 @@ def measurements(asked: OfData) -> list[Measurement]:
             "--patch is for one workspace, and --data names several data sets; patch it in Python "
             "with bknn.data.load(path, patch=...), or give it alone."
         )
-    found = [data.load(item, patch=asked.patch) for item in asked.data]
+    given, without = asked.data, asked.without
+    found = list(data.load_all(given, model, without=without, patch=asked.patch))
+    if gone := data.left_out(given, model, without=without):
+        told = ", ".join(f"{name} ({', '.join(lacks)})" for name, lacks in gone.items())
+        print(
+            f"bknn: note: model {model.name!r} has nothing that these limit, so that they are left "
+            f"out: {told}",
+            file=sys.stderr,
+        )
     if asked.channels:
         found = [m.select([name for name in asked.channels if name]) for m in found]
     return found
@@ -104,7 +113,7 @@ def analysis(asked: OfAnalysis, desk: Desk, named: Iterable[str] = ()) -> Analys
     given: Mapping[str, str] = getattr(asked, "prior", {})
     made = priors(given, desk)
     physics = model(asked)
-    data = measurements(asked)
+    data = measurements(asked, physics)
     fixed = {p.name for p in physics.parameters if p.fixed}
     wanted_too = dict.fromkeys([*named, *given, *asked.bounds])
     free = [*asked.free, *(n for n in wanted_too if n in fixed and n not in asked.free)]
@@ -116,6 +125,7 @@ def analysis(asked: OfAnalysis, desk: Desk, named: Iterable[str] = ()) -> Analys
         *sorted(given.items()),
         *sorted(asked.bounds.items()),
         asked.data,
+        asked.without,
         asked.patch,
         asked.channels,
     )

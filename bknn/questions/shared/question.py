@@ -205,9 +205,9 @@ def _located(value: Any, kind: str) -> Any:
 def known(kind: str) -> Collection[str]:
     """Return the names of a kind that come with bknn."""
     if kind == "data set":
-        from bknn.data import available
+        from bknn.data.store import COLLECTIONS, available
 
-        return available()
+        return (*available(), *COLLECTIONS)
     if kind == "form-factor set":
         from bknn.form_factors import sets
 
@@ -225,6 +225,18 @@ def bounds_option() -> Any:
         "bounds of parameters in place of their own, as in mu=0:10 or 'stat_*=-inf:inf'",
         {},
         section="model",
+        keyword="",
+    )
+
+
+def without_option() -> Any:
+    """Declare data sets that are left out again."""
+    return option(
+        "leave these of the data sets out again",
+        (),
+        metavar="SET",
+        section="data",
+        files="data set",
         keyword="",
     )
 
@@ -294,7 +306,8 @@ class OfData(Question):
 
     data: Texts = option(
         "names from `bknn data list`, TOML files of published numbers (docs/data.md), "
-        "directories of `bknn data import`, or pyhf workspaces",
+        "directories of `bknn data import`, or pyhf workspaces; 'all-light-vector': constraints on "
+        "light vectors, all whose quantities the model has",
         ("belle2-2025",),
         metavar="SET",
         section="data",
@@ -302,6 +315,7 @@ class OfData(Question):
         files="data set",
         keyword="",
     )
+    without: Texts = without_option()
     patch: str | None = option(
         "a patch of a pyhf patch set, for the workspace in --data",
         None,

@@ -6,6 +6,7 @@ A model whose parameters are the very quantities that are constrained meets all 
 from __future__ import annotations
 
 from math import pi, sqrt
+from types import SimpleNamespace
 from typing import ClassVar
 
 import jax
@@ -17,7 +18,9 @@ from scipy.stats import norm
 import bknn
 from bknn import data, errors
 from bknn.data import LimitTable, store
+from bknn.questions.shared import build
 from bknn.questions.shared.absent import absent
+from bknn.run.card import Card
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -269,3 +272,73 @@ def test_a_model_without_the_quantity_is_refused():
 
     with pytest.raises(errors.ParameterError, match="needs the quantity 'eps2_ee_invisible'"):
         bknn.Analysis(Bare(), SETS["babar-2017-monophoton"])
+
+
+# ---------------------------------------------------------------- all together
+
+
+def test_a_collection_is_all_of_them_but_those_that_are_left_out():
+    every = data.load_all("all-light-vector")
+    assert sorted(m.name for m in every) == NAMES
+    less = data.load_all(["aleph-bs-invisible", "all-light-vector"], without=["muon-g-2"])
+    assert less[0].name == "aleph-bs-invisible"
+    assert {m.name for m in less[1:]} == {*NAMES} - {"muon-g-2"}
+    twice = data.load_all(["muon-g-2", "all-light-vector"])
+    assert sorted(m.name for m in twice) == NAMES
+
+
+def test_of_a_collection_a_model_meets_what_it_has():
+    """Sets that are named themselves are not left out: the model is refused."""
+
+    class Photon(Quantities):
+        name = "photon"
+
+        def __init__(self):
+            names = ("mass", "lifetime", "eps2_ee_invisible", "eps2_pp_mumu", "delta_a_mu")
+            self.parameters = tuple(bknn.Parameter(n, 0.5, (0.0, 9.0)) for n in names)
+
+    names = ["all-light-vector"]
+    met = data.load_all(names, Photon())
+    assert [m.name for m in met] == ["babar-2017-monophoton", "lhcb-2019-prompt", "muon-g-2"]
+    gone = data.left_out(names, Photon())
+    assert gone["lhcb-2016-dimuon"] == ("br_K_Zprime", "br_mumu")
+    assert {*gone} == {*NAMES} - {m.name for m in met}
+    named = data.load_all([*names, "unitarity"], Photon())
+    assert "unitarity" in {m.name for m in named}
+    with pytest.raises(errors.ParameterError, match="needs the quantity 'y_T'"):
+        bknn.Analysis(Photon(), list(named))
+
+
+@pytest.mark.parametrize(
+    ("without", "words"),
+    [
+        ("muon-g2", "unknown data set to leave out 'muon-g2'; did you mean 'muon-g-2'"),
+        (NAMES, "all data sets are left out again"),
+    ],
+)
+def test_what_cannot_be_left_out(without, words):
+    with pytest.raises(errors.BknnError, match=words):
+        data.load_all("all-light-vector", without=without)
+
+
+def test_on_a_card_and_in_the_shell(tmp_path, capsys):
+    """Both build the same data; what is left out is said."""
+    (tmp_path / "card.toml").write_text(
+        '[model]\nname = "sm"\n[data]\nsets = ["all-light-vector"]\n'
+        'without = ["muon-g-2"]\n[fit]\n',
+        encoding="utf-8",
+    )
+    asked = Card.read(tmp_path / "card.toml").questions["fit"]
+    assert (asked.data, asked.without) == (("all-light-vector",), ("muon-g-2",))
+    has = SimpleNamespace(name="some", parameters=[SimpleNamespace(name="kappa_t")])
+    (found,) = build.measurements(asked, has)
+    assert found.name == "cms-2020-kappa-t"
+    said = capsys.readouterr().err
+    assert "model 'some' has nothing that these limit, so that they are left out: " in said
+    assert "electroweak-s-t (delta_S, delta_T)" in said
+    assert "muon-g-2" not in said
+
+
+def test_a_collection_is_no_data_set():
+    with pytest.raises(errors.DataError, match="'all-light-vector' are several data sets"):
+        data.load("all-light-vector")

@@ -47,7 +47,9 @@ SURFACE = {
         "Source",
         "available",
         "import_official",
+        "left_out",
         "load",
+        "load_all",
     ],
     "bknn.models": [
         "FermionPair",

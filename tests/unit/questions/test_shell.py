@@ -184,8 +184,9 @@ def test_provenance_of_the_result(content, folder):
     assert given["channels"] == {"small": ["SR", "CR"]}
     assert given["response"] == "smooth"
     assert given["settings"] == {
-        "model": "signal-strength", "data": [str(folder / "set")], "patch": None, "channels": [],
-        "response": "smooth", "fix": {}, "init": {}, "method": "newton", **NO_SETTINGS,
+        "model": "signal-strength", "data": [str(folder / "set")], "without": [], "patch": None,
+        "channels": [], "response": "smooth", "fix": {}, "init": {}, "method": "newton",
+        **NO_SETTINGS,
     }  # fmt: skip
     assert given["packages"]["jax"] == jax.__version__
     assert given["sources"] == []
@@ -657,7 +658,7 @@ def test_provenance_of_predictions(predicted):
     assert given["version"] == bknn.__version__
     assert given["settings"] == {
         **NO_SETTINGS, "model": "vector", "set": {"mass": 2.1, "h_V": 7e-9}, "fit": [], "fix": {},
-        "observable": ["branching_ratio", "f_l"], "channel": ["B+ -> K*+"], "q2": [],
+        "without": [], "observable": ["branching_ratio", "f_l"], "channel": ["B+ -> K*+"], "q2": [],
         "part": "all", "source": None, "around": [], "seed": 0,
     }  # fmt: skip
     assert given["inputs"] == "standard"
@@ -805,6 +806,8 @@ def test_a_particle_that_is_too_heavy(tmp_path):
     [
         ("fit signal-strenght", ("model 'signal-strenght'", "did you mean 'signal-strength'")),
         ("fit resonance --data belle2-2024", ("'belle2-2024'", "did you mean 'belle2-2025'")),
+        ("fit resonance --without muon-g-2", ("to leave out 'muon-g-2'", "belle2-2025")),
+        ("predict sm --without muon-g-2", ("--without is about a fit",)),
         ("fit resonance --data no/such/place", ("no/such/place", "bknn data import")),
         ("fit resonance --data no/such.json", ("no/such.json",)),
         ("fit resonance --fix mas=2", ("parameter 'mas'", "did you mean 'mass'", "resonance")),
