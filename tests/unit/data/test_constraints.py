@@ -79,6 +79,9 @@ PUBLISHED = {
         (0.10931, 1.0, 3.8599e-4**2),
         (1.0056, 1.0, 1.098e-2**2),
     ],
+    "T pairs, one lepton and jets (ATLAS)": [(1.0, 1.0, 1.0)] * 3,
+    "T pairs, missing momentum (ATLAS)": [(1.0, 1.0, 1.0)] * 3,
+    "T pairs, leptons (CMS)": [(1.0, 1.0, 1.0)] * 3,
     "unitarity of y_T": [(1.0, 1.0, sqrt(8.0 * pi / 3.0))] * 3,
     "unitarity of lambda_phi": [(1.0, 1.0, 2.0 * pi)] * 3,
 }
@@ -151,7 +154,7 @@ def at(table, mass, lifetime, x):
 def test_every_table_gives_the_published_limits_back(pulls):
     """At the limit -2 log L is 2.71 (90 %) or 3.84 (95 %), at half of it a quarter of that; a bound
     of theory says nothing up to it, and 1 one per cent above."""
-    assert sorted(PUBLISHED) == sorted(set(TABLES) - {"T pairs"})
+    assert sorted(PUBLISHED) == sorted(TABLES)
     asked = [(name, *point) for name, points in PUBLISHED.items() for point in points]
     full = pulls([at(TABLES[n], m, tau, u) for n, m, tau, u in asked])
     half = pulls([at(TABLES[n], m, tau, u / 2) for n, m, tau, u in asked])
