@@ -10,7 +10,10 @@ from jax import Array
 
 from bknn import errors
 from bknn.analysis.signal_strength import SignalStrength
+from bknn.models.aligned_u1.model import AlignedU1
+from bknn.models.complete.dark_photon import DarkPhoton
 from bknn.models.complete.higgs_portal import HiggsPortal
+from bknn.models.complete.light_vector import LightVector
 from bknn.models.complete.matching import Matched, Matching
 from bknn.models.from_spectrum import FromSpectrum, from_spectrum
 from bknn.models.pairs import (
@@ -33,10 +36,13 @@ from bknn.spectrum import Spectrum
 
 __all__ = [
     "WET",
+    "AlignedU1",
+    "DarkPhoton",
     "FermionPair",
     "FromSpectrum",
     "GravitinoPair",
     "HiggsPortal",
+    "LightVector",
     "MajoranaGravitinoPair",
     "MajoranaPair",
     "Matched",
@@ -79,6 +85,8 @@ class Model(Protocol):
     decide where continua begin. Where fits hold those, continua that are sums of shapes are folded
     once. `derived_quantities` declares numbers that `derived(params)` makes of the parameters, by
     name (`bknn.DerivedQuantity`): they can be predicted, and data can constrain them.
+    `check(values)` refuses values that make no sense together, and `remarks(values)` returns
+    sentences of warning.
     CONTRIBUTING.md has examples.
     """
 
@@ -111,6 +119,8 @@ _MODELS: dict[str, Any] = {
         GravitinoPair,
         MajoranaGravitinoPair,
         HiggsPortal,
+        DarkPhoton,
+        AlignedU1,
     )
 }
 

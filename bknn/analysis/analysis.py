@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jax import Array
 from jax.typing import ArrayLike
@@ -214,6 +215,21 @@ class Analysis(Interface):
         of_model = {name: x for name, x in named.items() if name in own}
         values = {name: x for name, x in point(self.model, of_model).items() if name in own}
         return {**self.init, **values, **named}
+
+    def check_points(self, points: np.ndarray) -> None:
+        """Refuse flat vectors (points, size) whose values make no sense together, if the model says
+        which do not (`check`); of one point its `remarks` are given as warnings.
+
+        Raises:
+            ParameterError: from the model.
+        """
+        if not (hasattr(self.model, "check") or hasattr(self.model, "remarks")):
+            return
+        names = [p.name for p in self.parameters]
+        rows = np.unique(np.asarray(points)[:, : len(names)], axis=0)
+        for row in rows:
+            values = {**self.constants, **dict(zip(names, row.tolist(), strict=True))}
+            prediction.check_point(self.model, values, remarks=len(rows) == 1)
 
     def positive(self, given: Container[str]) -> tuple[str, ...]:
         """Return the couplings whose sign is a convention where parameters are given that are not

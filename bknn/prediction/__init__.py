@@ -1,6 +1,6 @@
 """What a model predicts: branching fractions, spectra, polarisation, ratios to the SM."""
 
-from bknn.prediction.checks import OBSERVABLES, check
+from bknn.prediction.checks import OBSERVABLES, check, check_point
 from bknn.prediction.derived import (
     DerivedQuantity,
     check_quantity,
@@ -20,6 +20,7 @@ __all__ = [
     "Prediction",
     "branching_ratio",
     "check",
+    "check_point",
     "check_quantity",
     "derived",
     "derived_quantities",

@@ -74,6 +74,23 @@ def check(
         _check_inside(model, observable, where, q2)
 
 
+def check_point(model: Any, values: Mapping[str, Any], *, remarks: bool = True) -> None:
+    """Refuse values of parameters that make no sense together, and warn of what must be known, if
+    the model says so (`check`, `remarks`) and all of them are known.
+
+    Raises:
+        ParameterError: from the model.
+    """
+    if not (hasattr(model, "check") or hasattr(model, "remarks")) or not known(*values.values()):
+        return
+    numbers = {name: float(np.asarray(x)) for name, x in values.items()}
+    if hasattr(model, "check"):
+        model.check(numbers)
+    if remarks and hasattr(model, "remarks"):
+        for sentence in model.remarks(numbers):
+            errors.warn(sentence)
+
+
 def _check_derived(model: Any, name: str, q2: Q2, part: str) -> None:
     """Refuse a derived quantity of a region of q2, or of a part of a rate."""
     if q2 is not None or part != "all":

@@ -17,7 +17,7 @@ from bknn.channels import channel as find_channel
 from bknn.kinematics import known
 from bknn.parameters import of_either_sign, point
 from bknn.precision import require_x64
-from bknn.prediction.checks import check
+from bknn.prediction.checks import check, check_point
 from bknn.prediction.derived import derived, derived_quantities
 from bknn.prediction.integrals import Q2, amount, density
 from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
@@ -232,6 +232,7 @@ def _values(
         if not isinstance(x, jax.core.Tracer):
             known[name].check(x)
     values: dict[str, Any] = {p.name: p.init for p in nuisances} | point(model, params)
+    check_point(model, values)
     floating = {n: values[n] for n, p in known.items() if p.constraint is not None}
     sigma = [p.constraint[1] for p in known.values() if p.constraint is not None]
     return values, floating, np.array(sigma)

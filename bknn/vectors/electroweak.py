@@ -41,6 +41,11 @@ class Electroweak(eqx.Module):
         return jnp.sqrt(1.0 - jnp.asarray(self.sin2_w))
 
     @property
+    def tan_w(self) -> Array:
+        """Tangent of the weak mixing angle."""
+        return jnp.sqrt(jnp.asarray(self.sin2_w)) / self.c_w
+
+    @property
     def g_z(self) -> Array:
         """Coupling of the Z to its current T3 P_L - Q sin2_w."""
         return self.g / self.c_w

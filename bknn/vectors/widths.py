@@ -101,7 +101,7 @@ def to_fermions(g_v: ArrayLike, g_a: ArrayLike, fermion: ArrayLike, mass: ArrayL
     """
     mass = jnp.asarray(mass)
     r = (jnp.asarray(fermion) / mass) ** 2
-    room = 1.0 - 4.0 * r
+    room = jnp.maximum(1.0 - 4.0 * r, 0.0)
     couplings = jnp.asarray(g_v) ** 2 * (1.0 + 2.0 * r) + jnp.asarray(g_a) ** 2 * room
     return mass / (12.0 * np.pi) * safe_sqrt(room) * couplings
 

@@ -258,6 +258,8 @@ def starting_points(
     moving = ~np.array(target.fixed)
     for name in fixed:
         moving[given[name].where] = False
+    if isinstance(target, Analysis):
+        target.check_points(result[:, 0])
     return result, moving, bool(lengths)
 
 

@@ -44,6 +44,7 @@ class Matching(Theory):
 
     Attributes:
         effective: the class of the effective model, one of those with form factors.
+        effective_options: what it is made with besides form factors and inputs, `basis` for one.
         lagrangian: the parameters of the Lagrangian.
         derived_quantities: what `match` computes by name.
         low: the effective model, with the same form factors and inputs.
@@ -76,6 +77,7 @@ class Matching(Theory):
     """
 
     effective: ClassVar[type[Theory]]
+    effective_options: ClassVar[Mapping[str, Any]] = {}
     lagrangian: ClassVar[tuple[Parameter, ...]]
     derived_quantities: ClassVar[tuple[DerivedQuantity, ...]] = ()
     low: Theory
@@ -89,6 +91,7 @@ class Matching(Theory):
             form_factors=tuple(self.form_factors.values()),
             inputs=self.inputs,
             long_distance=self.long_distance,
+            **self.effective_options,
         )
         self.interferes = self.low.interferes  # type: ignore[misc]
         return (*self.lagrangian, *self._taken_over)

@@ -52,10 +52,13 @@ SURFACE = {
         "load_all",
     ],
     "bknn.models": [
+        "AlignedU1",
+        "DarkPhoton",
         "FermionPair",
         "FromSpectrum",
         "GravitinoPair",
         "HiggsPortal",
+        "LightVector",
         "MajoranaGravitinoPair",
         "MajoranaPair",
         "Matched",

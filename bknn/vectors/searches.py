@@ -1,0 +1,78 @@
+"""Searches for dark photons, read as limits on any light vector.
+
+A search quotes its limit as the kinetic mixing epsilon of a dark photon, at which it would have
+seen as many events. What it limits is a rate: production times branching fraction. Of another
+vector it limits the *effective epsilon^2*, its rate over that of a dark photon of the same mass
+with epsilon = 1 in the same final state, which is epsilon^2 for a dark photon (the method of
+arXiv:1801.04847). Acceptances are taken as the same. All are for prompt decays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn.vectors.couplings import Couplings
+from bknn.vectors.electroweak import Electroweak
+from bknn.vectors.widths import Widths
+
+#: {effective epsilon^2: of which search}
+QUANTITIES: Mapping[str, str] = {
+    "eps2_ee_invisible": "effective epsilon^2, e+ e- -> gamma Z', Z' not seen",
+    "eps2_ee_leptons": "effective epsilon^2, e+ e- -> gamma Z', Z' -> e+ e- or mu+ mu-",
+    "eps2_ee_mumu_pipi": "effective epsilon^2, e+ e- -> gamma Z', Z' -> mu+ mu- or pi+ pi-",
+    "eps2_pp_mumu": "effective epsilon^2, p p -> Z', Z' -> mu+ mu-",
+    "eps2_mumu_mumu": "effective epsilon^2, e+ e- -> mu+ mu- Z', Z' -> mu+ mu-",
+    "eps2_mumu_invisible": "effective epsilon^2, e+ e- -> mu+ mu- Z', Z' not seen",
+    "eps2_eN_invisible": "effective epsilon^2, e N -> e N Z', Z' not seen",
+}
+
+
+def effective_epsilon2(
+    couplings: Couplings, widths: Widths, photon: Widths, p_inv: ArrayLike, ew: Electroweak
+) -> dict[str, Array]:
+    """Return {name of `QUANTITIES`: value}.
+
+    Production by a lepton goes with g_V^2 + g_A^2 of that lepton: its mass is neglected. From
+    protons it is taken as the width into hadrons over that of the dark photon: right where mesons
+    turn into the vector, and for quarks and antiquarks where all flavours have equal densities;
+    for couplings to up and down quarks that differ much from their charges it is rough, within a
+    factor of two.
+
+    Args:
+        couplings, widths: of the vector.
+        photon: widths of a dark photon with epsilon = 1 of the same mass.
+        p_inv: probability that the vector is not seen. (Where epsilon of a search for invisible
+            decays is quoted for B(invisible) = 1, epsilon^2 B is limited.)
+        ew: for the electric charge.
+    """
+
+    def produced(lepton: str) -> Array:
+        squares = couplings.g_v(lepton) ** 2 + couplings.g_a(lepton) ** 2
+        return jnp.asarray(squares / ew.e**2)
+
+    def decays(*channels: str) -> Array:
+        zero = jnp.zeros(())
+        above, below = (
+            sum((w.branching_fraction(c) for c in channels), zero) for w in (widths, photon)
+        )
+        return _ratio(above, below)
+
+    muons = decays("mu mu")
+    return {
+        "eps2_ee_invisible": produced("e") * p_inv,
+        "eps2_ee_leptons": produced("e") * decays("e e", "mu mu"),
+        "eps2_ee_mumu_pipi": produced("e") * decays("mu mu", "pi+ pi-"),
+        "eps2_pp_mumu": _ratio(widths.hadrons, photon.hadrons) * muons,
+        "eps2_mumu_mumu": produced("mu") * muons,
+        "eps2_mumu_invisible": produced("mu") * p_inv,
+        "eps2_eN_invisible": produced("e") * p_inv,
+    }
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """Return above / below, 0 where a dark photon has none."""
+    return jnp.where(below > 0.0, above / jnp.where(below > 0.0, below, 1.0), 0.0)

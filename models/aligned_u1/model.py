@@ -1,0 +1,224 @@
+"""The minimal aligned U(1)' as a model: from its Lagrangian to couplings at low energies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from bknn import errors
+from bknn.models.aligned_u1 import decays, loops, oblique
+from bknn.models.aligned_u1.parameters import BASES, COMMON, LARGEST_YUKAWA, MASS_T, TOP_MASS
+from bknn.models.aligned_u1.top_partner import (
+    TopPartner,
+    from_lagrangian,
+    from_masses,
+)
+from bknn.models.complete.light_vector import LightVector, mass_parameter
+from bknn.models.light_particles import HIGGS_VEV
+from bknn.models.theory import Params
+from bknn.prediction import DerivedQuantity
+from bknn.vectors.couplings import Couplings, DarkFermion, none
+from bknn.vectors.mixing import Mixed, mixed
+
+
+class Point(NamedTuple):
+    """A point of the model: masses and mixing, G = g~ q', and what the loops make of them; `vector`
+    and `dipole` without G and elements of the CKM matrix."""
+
+    top: TopPartner
+    G: Array
+    vector: Array
+    dipole: Array
+    eps_A: Array
+    eps_Z: Array
+    delta_Z: Array
+    mixed: Mixed
+
+
+class AlignedU1(LightVector):
+    """SM + U(1)' with a top partner T, a dark scalar Phi and a dark fermion X (arXiv:1704.06005).
+
+    T' ~ (3, 1, 2/3, q'), Phi ~ (1, 1, 0, q'), X ~ (1, 1, 0, r_X q'). Loops of t and T make
+    b -> s Z' and mix the Z' with photon and Z; all else follows (`bknn.models.aligned_u1.loops`).
+
+    The kinetic mixing with the photon diverges: it is a parameter, `eps_A0` at the scale `Lambda`
+    (0, the default, stands for m_T), and most of what the model says about decays into leptons and
+    about dark matter depends on it.
+
+    Args:
+        basis: "coupling" (m_T, s_R, G = g~ q'), "yukawa" (m_T, s_R, y_T), or "lagrangian" (y_t,
+            y_T, M_T, v_tilde), where the mass of the top quark is a derived quantity.
+        others: as for `Theory`.
+    """
+
+    name = "aligned-u1"
+    description = "SM + B -> K(*) Z' of a U(1)' with a top partner and a dark fermion X"
+    null: Mapping[str, float] = {}
+    own_quantities = (
+        DerivedQuantity("m_t", "GeV", "mass of the top quark", "$m_t$"),
+        DerivedQuantity("m_T", "GeV", "mass of the top partner", "$m_T$"),
+        DerivedQuantity("s_R", "", "sine of the right-handed mixing", "$s_R$", (0.0, 1.0)),
+        DerivedQuantity("s_L", "", "sine of the left-handed mixing", "$s_L$", (0.0, 1.0)),
+        DerivedQuantity("G", "", "g~ q'", "$G$", (0.0, math.inf)),
+        DerivedQuantity("y_t", "", "Yukawa coupling of t'", "$y_t'$", (0.0, math.inf)),
+        DerivedQuantity("y_T", "", "Yukawa coupling of t', T', Phi", "$y_T$", (0.0, math.inf)),
+        DerivedQuantity("M_T", "GeV", "mass of T' without mixing", "$M_{T'}$"),
+        DerivedQuantity("v_tilde", "GeV", "M_Z'/G", r"$\tilde v$", (0.0, math.inf)),
+        DerivedQuantity("g_X", "", "coupling to X, r_X G", "$g_X$", (0.0, math.inf)),
+        DerivedQuantity("lambda_phi", "", "m_phi^2/(2 v~^2)", r"$\lambda_\phi$", (0.0, math.inf)),
+        DerivedQuantity("C_V_L", "", "(sbar g_m P_L b) Z'^m", "$C_V^L$"),
+        DerivedQuantity("dipole", "GeV^-2", "D, of m_b V_tb V_ts* G D sbar i sigma q P_R b", "$D$"),
+        DerivedQuantity("delta_Z", "", "mass mixing with the Z", r"$\delta_Z$"),
+        DerivedQuantity("eps_A", "", "kinetic mixing with the photon", r"$\epsilon_A$"),
+        DerivedQuantity("eps_Z", "", "kinetic mixing with the Z", r"$\epsilon_Z$"),
+        DerivedQuantity("kappa_t", "", "t t h over the SM's, cos^2(theta_L)", r"$\kappa_t$"),
+        DerivedQuantity("delta_S", "", "oblique parameter", r"$\Delta S$"),
+        DerivedQuantity("delta_T", "", "oblique parameter", r"$\Delta T$"),
+        *(
+            DerivedQuantity(
+                f"width_T_{n}", "GeV", f"Gamma(T -> {s})", rf"$\Gamma(T \to {m})$", (0.0, math.inf)
+            )
+            for n, s, m in (
+                ("bW", "b W", "bW"),
+                ("tZ", "t Z", "tZ"),
+                ("th", "t h", "th"),
+                ("tZprime", "t Z'", "tZ'"),
+                ("tphi", "t phi", r"t\phi"),
+            )
+        ),
+        *(
+            DerivedQuantity(f"br_T_{n}", "", f"BR(T -> {s})", bounds=(0.0, 1.0))
+            for n, s in (
+                ("bW", "b W"),
+                ("tZ", "t Z"),
+                ("th", "t h"),
+                ("invisible", "t + invisible"),
+            )
+        ),
+    )
+
+    def __init__(self, *, basis: str = "coupling", **others: Any) -> None:
+        if basis not in BASES:
+            raise errors.unknown("basis", basis, BASES, f"model {self.name!r}")
+        self.basis = basis
+        own = (TOP_MASS,) if basis != "lagrangian" else ()
+        self.lagrangian = (  # type: ignore[misc]
+            mass_parameter(),
+            *BASES[basis],
+            *COMMON,
+            *own,
+        )
+        off = "G" if basis == "coupling" else "y_T"
+        self.null = {off: 0.0, "mass": 2.1}
+        super().__init__(**others)
+
+    def point(self, params: Params) -> Point:
+        """Return masses, mixing and couplings of the Z', a pure JAX function of the parameters."""
+        ew, mass = self.electroweak, jnp.asarray(params["mass"], float)
+        if self.basis == "lagrangian":
+            top = from_lagrangian(
+                params["y_t"], params["y_T"], params["M_T"], params["v_tilde"], ew.v
+            )
+            G = mass / params["v_tilde"]
+        else:
+            top = from_masses(params["m_t"], params["m_T"], params["s_R"])
+            G = jnp.asarray(
+                params["G"] if self.basis == "coupling" else params["y_T"] * mass / top.y_T(1.0)
+            )
+        scale = jnp.asarray(params["Lambda"], float)
+        scale = jnp.where(scale > 0.0, scale, top.m_T)
+        eps_A = jnp.asarray(params["eps_A0"]) + G * loops.photon_mixing(top, ew, scale)
+        eps_Z = G * loops.z_isospin_mixing(top, ew) - ew.tan_w * eps_A
+        delta_Z = G * loops.z_mass_mixing(top, ew)
+        dark = DarkFermion(params["r_X"] * G, 0.0, params["m_X"])
+        return Point(
+            top,
+            G,
+            vector=loops.vector_coupling(top, ew),
+            dipole=loops.dipole(top, ew),
+            eps_A=eps_A,
+            eps_Z=eps_Z,
+            delta_Z=delta_Z,
+            mixed=mixed(eps_A, eps_Z, delta_Z, mass, ew, own=replace(none(), dark=(dark,))),
+        )
+
+    def couplings(self, params: Params, at: Point) -> Couplings:
+        return at.mixed.couplings
+
+    def b_to_s(self, params: Params, at: Point) -> Mapping[str, ArrayLike]:
+        # -(m_b V D G/2) sbar sigma_mn P_R b Z'^mn, of which `vector` takes out v/sqrt2.
+        scale = jnp.asarray(self.inputs.ckm) * at.G
+        tensor = -scale * self.inputs.mass_b * at.dipole / (math.sqrt(2.0) * HIGGS_VEV)
+        return {"C_V_L": scale * at.vector, "C_T_R": tensor}
+
+    def of_z(self, params: Params, at: Point) -> Couplings:
+        return at.mixed.z
+
+    def own(self, params: Params, at: Point) -> Mapping[str, ArrayLike]:
+        ew, mass = self.electroweak, jnp.asarray(params["mass"], float)
+        top, G = at.top, at.G
+        y_T = top.y_T(1.0) * G / mass
+        partial = decays.widths(top, ew, G, mass, params["m_phi"])
+        total = sum(partial.values(), jnp.zeros(()))
+        S, T = oblique.oblique(top, ew)
+        fractions = {
+            "bW": partial["bW"] / total,
+            "tZ": partial["tZ"] / total,
+            "th": partial["th"] / total,
+            "invisible": (partial["tZprime"] + partial["tphi"]) / total,
+        }
+        return {
+            "m_t": top.m_t,
+            "m_T": top.m_T,
+            "s_R": top.s_R,
+            "s_L": top.s_L,
+            "G": G,
+            "y_t": top.y_t(ew.v),
+            "y_T": y_T,
+            "M_T": top.vectorlike_mass,
+            "v_tilde": mass / G,
+            "g_X": params["r_X"] * G,
+            "lambda_phi": 0.5 * (params["m_phi"] * G / mass) ** 2,
+            "C_V_L": self.b_to_s(params, at)["C_V_L"],
+            "dipole": at.dipole,
+            "delta_Z": at.delta_Z,
+            "eps_A": at.eps_A,
+            "eps_Z": at.eps_Z,
+            "kappa_t": jnp.asarray(top.c_L) ** 2,
+            "delta_S": S,
+            "delta_T": T,
+            **{f"width_T_{name}": x for name, x in partial.items()},
+            **{f"br_T_{name}": x for name, x in fractions.items()},
+        }
+
+    def check(self, values: Mapping[str, float]) -> None:
+        """Refuse a scale below the top quark, and masses as every model with a light vector does.
+
+        Raises:
+            ParameterError: what is wrong with the values.
+        """
+        super().check(values)
+        scale, m_t = float(values["Lambda"]), float(values.get("m_t", MASS_T))
+        if 0.0 < scale < m_t:
+            raise errors.ParameterError(
+                f"Lambda = {scale:g} GeV lies below the top quark ({m_t:g} GeV), where nothing "
+                "runs any more; choose a scale above, or 0 for m_T."
+            )
+
+    def remarks(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what must be known of a point: a Yukawa coupling beyond perturbation theory."""
+        at = self.point(values)
+        y_T = float(at.top.y_T(1.0) * at.G / values["mass"])
+        if not y_T > LARGEST_YUKAWA:
+            return ()
+        return (
+            f"y_T = {y_T:.3g} lies above sqrt(8 pi/3) = {LARGEST_YUKAWA:.3f}, where perturbative "
+            "unitarity ends: the loops say little there. The data set 'unitarity' is the term for "
+            "it.",
+        )
