@@ -19,16 +19,19 @@ def power_log(n, u, derivative=0):
     k = n - derivative
     if k < 0:
         return (-1) ** (-k - 1) * mp.factorial(-k - 1) * u**k
-    harmonic = mp.harmonic(n) - mp.harmonic(k)  # d^m (u^n ln u) = n!/k! u^k (ln u + H_n - H_k)
+    harmonic = sum(mp.mpf(1) / i for i in range(k + 1, n + 1))
     return u**k * (mp.log(u) + harmonic) / mp.factorial(k)
 
 
 def divided(n, nodes):
-    """The divided difference of u^n ln u/n! on sorted nodes; equal ones stand together."""
-    if nodes[0] == nodes[-1]:
-        order = len(nodes) - 1
-        return power_log(n, nodes[0], order) / mp.factorial(order)
-    return (divided(n, nodes[1:]) - divided(n, nodes[:-1])) / (nodes[-1] - nodes[0])
+    """The divided difference of u^n ln u/n! on sorted nodes, in columns of growing order."""
+    column = [power_log(n, u) for u in nodes]
+    for order in range(1, len(nodes)):
+        column = [
+            power_log(n, a, order) / mp.factorial(order) if a == b else (up - low) / (b - a)
+            for a, b, low, up in zip(nodes, nodes[order:], column, column[1:], strict=False)
+        ]
+    return column[0]
 
 
 def over_delta(*masses):
@@ -47,7 +50,7 @@ def log_delta(*masses):
 class Loops:
     """All loops at one point, from doubles that are taken to be exact, in units of m_t."""
 
-    def __init__(self, m_t, m_T, s_R, ew=STANDARD, digits=50, guard=60):
+    def __init__(self, m_t, m_T, s_R, ew=STANDARD, digits=50, guard=50):
         self.context = partial(mp.workdps, digits + guard)
         with self.context():
             m_t, m_T, s, v = mp.mpf(m_t), mp.mpf(m_T), mp.mpf(s_R), mp.mpf(ew.v)

@@ -134,7 +134,7 @@ def vector_coupling(top, constant=0.0, n=60):
     return total / PI16
 
 
-def momenta(low, high, step=0.2, reach=45.0):
+def momenta(low, high, step=0.4, reach=45.0):
     """K^2 and weights of int dK^2 from 0 to infinity; low and high are the scales of the integrand.
 
     The trapezoidal rule in ln K^2: its error is exp(-2 pi^2/step), as poles lie at +-i pi.
