@@ -12,10 +12,10 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn import errors, prediction
+from bknn import errors
 from bknn.data import LimitTable, Measurement
 from bknn.data.limits import RISE
-from bknn.prediction.derived import quantities
+from bknn.prediction.derived import check_quantity, derived_quantities, quantities
 
 #: Of a lower limit, where a quantity that vanishes is taken to be: finite, and excluded.
 _LEAST = 1e-9
@@ -44,19 +44,29 @@ class QuantityLimits:
         """Nothing is made of spectra."""
         return ()
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Quantities of a model that are limited, or against which limits stand."""
+        return tuple(dict.fromkeys(name for t in self.tables for name in t.quantities))
+
     def expected(
-        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
+        self,
+        model: Any,
+        params: Mapping[str, ArrayLike],
+        found: Iterator[Array],
+        values: Mapping[str, Array] | None = None,
     ) -> Array:
-        """Return the expectations of a model (m,), 0 where a table says nothing."""
-        names = [name for t in self.tables for name in t.quantities]
-        values = quantities(model, names, params)
+        """Return the expectations of a model (m,), 0 where a table says nothing; `values` of
+        `quantities`, if they are known."""
+        values = quantities(model, self.quantities, params) if values is None else values
         return jnp.stack([over_width(table, values) for table in self.tables])
 
     def check(self, model: Any) -> None:
         """Refuse a model that does not have the quantities."""
-        for table, file in zip(self.tables, self._files, strict=True):
-            for name in table.quantities:
-                refuse_unknown(model, name, f"limit {table.name!r}", file)
+        pairs = zip(self.tables, self._files, strict=True)
+        refuse_unknown(
+            model, [(q, f"limit {t.name!r}", file) for t, file in pairs for q in t.quantities]
+        )
 
     def inside(self, model: Any, params: Mapping[str, ArrayLike]) -> Array:
         """Return whether each table says something, (m,) of bool."""
@@ -134,28 +144,28 @@ def limit(table: LimitTable, values: Mapping[str, ArrayLike]) -> tuple[Array, Ar
     return jnp.exp(total), inside
 
 
-def refuse_unknown(model: Any, name: str, what: str, file: str) -> None:
-    """Refuse data on a quantity that a model does not have.
+def refuse_unknown(model: Any, asked: Sequence[tuple[str, str, str]]) -> None:
+    """Refuse data on quantities that a model does not have, or cannot compute.
 
     Args:
         model: that is named.
-        name: of the quantity.
-        what: the result or the limit, in words.
-        file: where it stands.
+        asked: (quantity, the result or the limit in words, the file in which it stands).
 
     Raises:
-        ParameterError: neither a derived quantity nor a parameter of the model has that name.
+        ParameterError: neither a derived quantity nor a parameter of the model has such a name.
     """
-    try:
-        prediction.check_quantity(model, name)
-    except errors.UnknownNameError:
-        own = list(prediction.derived_quantities(model))
+    own = derived_quantities(model)
+    for name, what, file in asked:
+        if name in own or name in {p.name for p in model.parameters}:
+            continue
         has = f"its derived quantities are {', '.join(own)}" if own else "it derives no quantities"
         raise errors.ParameterError(
             f"{what} of {file} needs the quantity {name!r}, which model {model.name!r} does not "
             f"have ({has}); leave these data out, or take a model that has it (`derived` of one of "
             "your own: CONTRIBUTING.md)."
-        ) from None
+        )
+    if derived := next((name for name, *_ in asked if name in own), ""):
+        check_quantity(model, derived)  # which computes all of them
 
 
 def file_of(measurement: Measurement) -> str:

@@ -109,7 +109,17 @@ class Results:
             found: what `uses` returned of its spectra.
         """
         known = iter(found)
-        parts = [term.expected(model, params, known) for term in self.terms if term.names]
+        named = [
+            q for term in self.terms if isinstance(term, _OF_QUANTITIES) for q in term.quantities
+        ]
+        values = quantities(model, named, params)
+        parts = [
+            term.expected(model, params, known, values)
+            if isinstance(term, _OF_QUANTITIES)
+            else term.expected(model, params, known)
+            for term in self.terms
+            if term.names
+        ]
         return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
     def check(self, model: Any) -> None:
@@ -204,18 +214,26 @@ class Published:
             for channel in result.channels
         ]
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Quantities of a model that results are about."""
+        return tuple(r.observable for r in self._results if not r.channels)
+
     def expected(
-        self, model: Any, params: Mapping[str, ArrayLike], found: Iterator[Array]
+        self,
+        model: Any,
+        params: Mapping[str, ArrayLike],
+        found: Iterator[Array],
+        values: Mapping[str, Array] | None = None,
     ) -> Array:
-        """Return what a model expects (m,)."""
-        named = [r.observable for r in self._results if not r.channels]
-        values_of = quantities(model, named, params)
+        """Return what a model expects (m,); `values` of `quantities`, if they are known."""
+        values = quantities(model, self.quantities, params) if values is None else values
         sums = []
         for result in self._results:
             if not result.channels:
-                sums.append(values_of[result.observable])
+                sums.append(values[result.observable])
                 continue
-            values = [
+            weighted = [
                 weight
                 * (
                     next(found)
@@ -231,7 +249,7 @@ class Published:
                 )
                 for channel, weight in result.channels.items()
             ]
-            sums.append(sum(values[1:], values[0]))
+            sums.append(sum(weighted[1:], weighted[0]))
         expected = jnp.stack(sums)
         for which, root, value, below, above in self._turned:
             away = expected[which] - value
@@ -241,9 +259,10 @@ class Published:
 
     def check(self, model: Any) -> None:
         """Refuse results that a model says nothing about."""
-        for result, file in zip(self._results, self._files, strict=True):
-            if not result.channels:
-                refuse_unknown(model, result.observable, f"result {result.name!r}", file)
+        pairs = list(zip(self._results, self._files, strict=True))
+        of_quantities = [(r, file) for r, file in pairs if not r.channels]
+        refuse_unknown(model, [(r.observable, f"result {r.name!r}", f) for r, f in of_quantities])
+        for result, _ in pairs:
             for channel in result.channels:
                 if result.observable == "dbr_dq2":
                     raise errors.DataError(
@@ -251,6 +270,10 @@ class Published:
                         "branching fraction of a bin instead."
                     )
                 prediction.check(model, result.observable, channel, result.q2)
+
+
+#: What is about numbers that a model makes, all of which are computed once.
+_OF_QUANTITIES = (Published, QuantityLimits)
 
 
 class Curves:

@@ -199,6 +199,22 @@ def test_between_points_without_a_limit_nothing_is_said(read):
     assert "everywhere" in shown
 
 
+def test_what_a_model_derives_is_computed_once(read):
+    """For all results and limits together, as models may need a while."""
+    calls = []
+
+    class Slow(Toy):
+        def derived(self, params):
+            calls.append(params)
+            return super().derived(params)
+
+    analysis = bknn.Analysis(Slow(), [read(NUMBERS), read(TABLE, "b.toml"), read(KINDS, "c.toml")])
+    for function, most in ((analysis.expected_results, 1), (analysis.curves_inside, 1)):
+        calls.clear()
+        jax.eval_shape(function, jnp.array([2.0, 0.5]))
+        assert len(calls) == most
+
+
 def test_a_fit_with_nothing_but_quantities(read):
     """Two numbers, two parameters: both are met."""
     text = NUMBERS.partition('[[results]]\nname = "life"')[0].partition("\n[[")
