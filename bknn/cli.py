@@ -193,7 +193,17 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
     import argparse
     from importlib.metadata import version
 
-    from bknn.commands import completion, data, draw, export, lists, models, parser, run
+    from bknn.commands import (
+        completion,
+        data,
+        draw,
+        export,
+        lists,
+        models,
+        parser,
+        run,
+        vector_widths,
+    )
     from bknn.questions import QUESTIONS
 
     whole = argparse.ArgumentParser(
@@ -210,16 +220,17 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
     )
     for question in QUESTIONS.values():
         parser.add(commands, question)
-    for command in (run, draw, export, models, lists, data, completion):
+    for command in (run, draw, export, models, vector_widths, lists, data, completion):
         command.add(commands)
     return whole, commands
 
 
 def _with_json() -> set[str]:
     """Return the commands that leave a `result.json`."""
+    from bknn.commands.vector_widths import NAME
     from bknn.questions import QUESTIONS
 
-    return {"run", *(name.replace("_", "-") for name in QUESTIONS)}
+    return {"run", NAME, *(name.replace("_", "-") for name in QUESTIONS)}
 
 
 if __name__ == "__main__":

@@ -198,6 +198,41 @@ _TASK = record(
     }
 )
 
+_COUPLINGS = mapping(NUMBER, "FERMION")
+_VECTOR: Keys = {
+    "vector": of(TEXT, "what the vector is called"),
+    "couplings": of(
+        record(
+            {
+                "vector": of(_COUPLINGS, "g_V of each fermion ([vectors.md](vectors.md))"),
+                "axial": of(_COUPLINGS, "g_A"),
+            }
+        ),
+        "to the fermions of the standard model",
+    ),
+    "widths": of(
+        listing(
+            record(
+                {
+                    "mass": of(NUMBER, "GeV"),
+                    "width": of(NUMBER, "GeV, the total one"),
+                    "lifetime": of(optional(NUMBER), "ps; `null` of a vector that does not decay"),
+                    "p_invisible": of(
+                        NUMBER, "probability to stay invisible, made in B+ -> K+ and the vector"
+                    ),
+                    "partial_widths": of(
+                        mapping(NUMBER, "CHANNEL"), "GeV, of channels that open somewhere"
+                    ),
+                }
+            )
+        ),
+        "one entry a mass",
+    ),
+    "left_out": of(
+        mapping(INTEGER, "RESONANCE"), "how many masses were left out, at which narrow resonance"
+    ),
+}
+
 #: {command: (keys that it has besides those of all, keys that it may have)}.
 COMMANDS: Mapping[str, tuple[Keys, Keys]] = {
     "fit": (
@@ -327,6 +362,7 @@ COMMANDS: Mapping[str, tuple[Keys, Keys]] = {
         {},
     ),
     "project": ({**DATA, **_OUTLOOK}, {}),
+    "vector_widths": (_VECTOR, {}),
     "run": (
         {
             **MODEL,

@@ -27,7 +27,7 @@ T = TypeVar("T")
 KNOWN: dict[str, Any] = {}
 
 #: Where all results are made known; by name, since imports go down and these stand higher.
-_ROOMS = ("bknn.inference", "bknn.studies", "bknn.postfit.postfit")
+_ROOMS = ("bknn.inference", "bknn.studies", "bknn.postfit.postfit", "bknn.vectors.over_mass")
 
 #: A dimension that stands for those of a batch of results, as many as there are.
 BATCH = "*"

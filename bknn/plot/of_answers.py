@@ -19,6 +19,7 @@ from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
 from bknn.plot.observables.comparison import all_planes
 from bknn.plot.observables.over_q2 import over_q2
 from bknn.plot.observables.prediction import prediction
+from bknn.plot.observables.vector_widths import vector_widths
 from bknn.plot.posteriors import posterior as of_posterior
 from bknn.plot.posteriors.evidence import evidence
 from bknn.plot.posteriors.marginal import marginal
@@ -92,4 +93,5 @@ DRAWN: dict[str, Callable[[Any, Asked], Figures]] = {
     "Scenarios": lambda x, _: {"scenarios": scenarios(x)},
     "Significance": _significance,
     "Toys": lambda x, _: {"toys": of_toys.toys(x)},
+    "VectorWidths": lambda x, _: {"widths": vector_widths(x)} if len(x.masses) > 1 else {},
 }

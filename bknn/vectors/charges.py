@@ -107,13 +107,14 @@ def _direct(vector: Mapping[str, Any], axial: Mapping[str, Any], path: Path) -> 
         numbers = {key: _number(x, f"{path}, [{name}]: {key}") for key, x in table.items()}
         of: dict[str, Any] = spread(numbers, f"{path}, [{name}]")
         arrays.append([of.get(fermion, 0.0) for fermion in FERMIONS])
-    for fermion, g_v, g_a in zip(FERMIONS, *arrays, strict=True):
-        if fermion in NEUTRINOS and g_v != g_a:
+    for fermion, one, other in zip(FERMIONS, *arrays, strict=True):
+        if fermion in NEUTRINOS and one != other:
             raise errors.DataError(
-                f"{path}: {fermion} has g_V = {g_v:g} and g_A = {g_a:g}, and neutrinos are "
+                f"{path}: {fermion} has g_V = {one:g} and g_A = {other:g}, and neutrinos are "
                 "left-handed; make them equal, or give a charge."
             )
-    return Couplings(*(jnp.asarray(array) for array in arrays))
+    g_v, g_a = (jnp.asarray(array) for array in arrays)
+    return Couplings(g_v, g_a)
 
 
 def _dark(entries: Any, path: Path) -> tuple[DarkFermion, ...]:

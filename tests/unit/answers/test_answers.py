@@ -46,6 +46,8 @@ from bknn.studies.observables.predictions import PLANES
 from bknn.studies.observables.profiled import Range
 from bknn.studies.observables.spectra import Predicted
 from bknn.studies.power import Separation
+from bknn.vectors.couplings import dark_photon
+from bknn.vectors.over_mass import over_mass
 
 from .. import made_up, small
 
@@ -316,6 +318,7 @@ def answers(analysis) -> dict[str, Answer]:
         studied,
         studies.PriorStudy({"given": studied}),
         studies.Band(masses, masses, masses - 1, masses + 1, "f_l", "B0 -> K*0"),
+        over_mass(dark_photon(1e-3), [0.5, 2.1, 3.1], label="dark photon"),
         bknn.Prediction(np.array(4.9e-6), np.array(0.3e-6), "branching_ratio", "B+ -> K+", (1, 6)),
     ]
     return {f"{type(x).__name__}-{i}": x for i, x in enumerate(found)}
