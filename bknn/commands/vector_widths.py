@@ -27,7 +27,7 @@ examples:
   bknn vector-widths b-minus-l --dark 0.9,0.03 --over mass=0.01:10:400:log --out results/
 """
 
-#: Vectors, and what their coupling is called; `bknn.vectors.named` has them.
+#: Vectors, and what their coupling is called; `bknn.vectors.couplings` has them.
 _VECTORS = "dark-photon, z-like, b-minus-l, baryon, e-minus-mu, e-minus-tau, mu-minus-tau"
 
 
@@ -109,7 +109,7 @@ def _couplings(args: argparse.Namespace) -> tuple[str, Couplings]:
         BknnError: no vector or two, an unknown one, a file that is none.
     """
     from bknn.vectors.charges import read_charges
-    from bknn.vectors.named import NAMED, named
+    from bknn.vectors.couplings import NAMED, named
 
     if (args.vector is None) == (args.charges is None):
         raise errors.ParameterError(

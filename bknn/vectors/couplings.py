@@ -9,7 +9,10 @@ added and multiplied by a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -203,3 +206,38 @@ def lepton_difference(first: str, second: str, g: ArrayLike) -> Couplings:
         if name not in LEPTONS:
             raise errors.unknown("charged lepton", name, LEPTONS)
     return from_charges({first: 1.0, f"nu_{first}": 1.0, second: -1.0, f"nu_{second}": -1.0}, g)
+
+
+class Named(NamedTuple):
+    """A vector: what its coupling is called, what it couples to, what makes its couplings."""
+
+    coupling: str
+    meaning: str
+    make: Callable[[ArrayLike], Couplings]
+
+
+NAMED: Mapping[str, Named] = MappingProxyType(
+    {
+        "dark-photon": Named("epsilon", "epsilon e times the electric charge", dark_photon),
+        "z-like": Named("k", "k times the current of the Z, T3 P_L - Q sin2_w", z_like),
+        "b-minus-l": Named("g", "g times B - L, left-handed neutrinos", b_minus_l),
+        "baryon": Named("g", "g times the baryon number", baryon),
+        "e-minus-mu": Named("g", "g times L_e - L_mu", partial(lepton_difference, "e", "mu")),
+        "e-minus-tau": Named("g", "g times L_e - L_tau", partial(lepton_difference, "e", "tau")),
+        "mu-minus-tau": Named("g", "g times L_mu - L_tau", partial(lepton_difference, "mu", "tau")),
+    }
+)
+
+
+def named(name: str, coupling: ArrayLike) -> Couplings:
+    """Return the couplings of a vector of NAMED.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+
+    >>> round(float(named("baryon", 0.3).g_v("u")), 12)
+    0.1
+    """
+    if name not in NAMED:
+        raise errors.unknown("vector", name, NAMED)
+    return NAMED[name].make(coupling)

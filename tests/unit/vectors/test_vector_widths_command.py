@@ -16,8 +16,7 @@ import bknn
 from bknn import cli, errors, plot
 from bknn.answers.schema import closed
 from bknn.commands import vector_widths as command
-from bknn.vectors.couplings import dark_photon, none
-from bknn.vectors.named import NAMED, named
+from bknn.vectors.couplings import NAMED, dark_photon, named, none
 from bknn.vectors.over_mass import VectorWidths, over_mass
 from bknn.vectors.resonances import WINDOWS
 
