@@ -117,7 +117,7 @@ class Analysis(Interface):
         self.decays = self.decays or (() if results.names else (DEFAULT_DECAY,))
         counted = [m for m in self.measurements if m.workspace]
         pdfs = [Part.compiled(m) for m in counted]
-        needed = tuple(dict.fromkeys([*self.decays, *results.channels]))
+        needed = tuple(dict.fromkeys([*self.decays, *results.channels_with(model)]))
         parameters, constants = floating.taking_part(model, pdfs, needed, free)
         given = ranges.read(bounds or {})
         parameters = floating.bounded(model, parameters, constants, given)

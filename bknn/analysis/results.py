@@ -92,6 +92,19 @@ class Results:
     def __len__(self) -> int:
         return len(self.names)
 
+    def channels_with(self, model: Any) -> tuple[str, ...]:
+        """Return the decay channels whose form factors they depend on, those of the derived
+        quantities of a model among them."""
+        of_model = prediction.channels_of(model, self._quantities)
+        return tuple(dict.fromkeys([*self.channels, *of_model]))
+
+    @property
+    def _quantities(self) -> list[str]:
+        """Quantities of a model that they are about."""
+        return [
+            q for term in self.terms if isinstance(term, _OF_QUANTITIES) for q in term.quantities
+        ]
+
     def uses(self, model: Any, *, held: bool = False) -> list[Use]:
         """Return what is made of the spectra: one decay and one function of its spectrum for each
         branching fraction and each channel of a curve, in the order of the results. `held` as for
@@ -109,10 +122,7 @@ class Results:
             found: what `uses` returned of its spectra.
         """
         known = iter(found)
-        named = [
-            q for term in self.terms if isinstance(term, _OF_QUANTITIES) for q in term.quantities
-        ]
-        values = quantities(model, named, params)
+        values = quantities(model, self._quantities, params)
         parts = [
             term.expected(model, params, known, values)
             if isinstance(term, _OF_QUANTITIES)

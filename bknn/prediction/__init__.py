@@ -3,6 +3,7 @@
 from bknn.prediction.checks import OBSERVABLES, check, check_point
 from bknn.prediction.derived import (
     DerivedQuantity,
+    channels_of,
     check_quantity,
     derived,
     derived_quantities,
@@ -11,7 +12,7 @@ from bknn.prediction.derived import (
 from bknn.prediction.integrals import end_of
 from bknn.prediction.parts import PARTS, knows_standard_model, null_of, spectrum_of, takes
 from bknn.prediction.prediction import Prediction
-from bknn.prediction.values import branching_ratio, predict, value
+from bknn.prediction.values import branching_ratio, predict, predict_derived, value
 
 __all__ = [
     "OBSERVABLES",
@@ -19,6 +20,7 @@ __all__ = [
     "DerivedQuantity",
     "Prediction",
     "branching_ratio",
+    "channels_of",
     "check",
     "check_point",
     "check_quantity",
@@ -28,6 +30,7 @@ __all__ = [
     "knows_standard_model",
     "null_of",
     "predict",
+    "predict_derived",
     "quantity",
     "spectrum_of",
     "takes",

@@ -29,6 +29,7 @@ class DerivedQuantity:
         unit, description: for tables.
         symbol: how figures write it, with formulas between dollar signs; the name by default.
         bounds: between which it lies whatever the parameters; profile intervals end there.
+        channels: decays whose form factors it depends on.
 
     Raises:
         ParameterError: a name that is not a Python identifier.
@@ -42,6 +43,7 @@ class DerivedQuantity:
     description: str = ""
     symbol: str = ""
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -59,6 +61,13 @@ class DerivedQuantity:
 def derived_quantities(model: Any) -> dict[str, DerivedQuantity]:
     """Return the derived quantities that a model declares, by name."""
     return {q.name: q for q in getattr(model, "derived_quantities", ())}
+
+
+def channels_of(model: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the decays whose form factors some quantities of a model depend on."""
+    own = derived_quantities(model)
+    found = [c for name in names if name in own for c in own[name].channels]
+    return tuple(dict.fromkeys(found))
 
 
 def named(model: Any) -> dict[str, DerivedQuantity | Parameter]:
@@ -133,16 +142,17 @@ def quantities(
     return {name: found[name] for name in wanted}
 
 
-def check_quantity(model: Any, name: str) -> None:
-    """Refuse the name of a quantity that a model does not have, or that it cannot compute.
+def check_quantity(model: Any, *names: str) -> None:
+    """Refuse names of quantities that a model does not have, or that it cannot compute.
 
     Raises:
         UnknownNameError: neither a derived quantity nor a parameter; close matches are named.
         ParameterError: as for `derived`.
     """
-    if name not in named(model):
-        raise _unknown(model, name)
-    if name in derived_quantities(model):
+    for name in names:
+        if name not in named(model):
+            raise _unknown(model, name)
+    if any(name in derived_quantities(model) for name in names):
         start = {p.name: jnp.asarray(p.init, float) for p in model.parameters}
         kept = {p.name: p.init for p in model.parameters if p.fixed}
         jax.eval_shape(lambda x: derived(model, {**x, **kept}), start)

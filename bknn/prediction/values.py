@@ -18,7 +18,7 @@ from bknn.kinematics import known
 from bknn.parameters import of_either_sign, point
 from bknn.precision import require_x64
 from bknn.prediction.checks import check, check_point
-from bknn.prediction.derived import derived, derived_quantities
+from bknn.prediction.derived import channels_of, check_quantity, derived, derived_quantities
 from bknn.prediction.integrals import Q2, amount, density
 from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
 from bknn.prediction.prediction import Prediction
@@ -67,7 +67,9 @@ def predict(
     require_x64()
     where = find_channel(channel)
     check(model, observable, channel, q2, part=part)
-    values, floating, sigma = _values(model, where, params or {})
+    if observable in derived_quantities(model):
+        return predict_derived(model, [observable], params)[0]
+    values, floating, sigma = _values(model, [where.name], params or {})
     if not knows_standard_model(model):
         # As in an analysis: a user's spectrum gets numbers of JAX, with their 1/0.
         fixed = {p.name for p in model.parameters if p.fixed}
@@ -81,22 +83,88 @@ def predict(
 
     centre = jnp.array([floating[n] for n in names], float)
     if names:
-        if observable in derived_quantities(model):
-            both = jax.jit(lambda x: (*evaluate(x), jax.jacfwd(lambda x: evaluate(x)[0])(x)))
-            found, below, slopes = both(centre)
-        else:
-            what = (model, observable, where, values, names, q2, part)
-            found, below, slopes = _at_centres(centre, *what)
+        what = (model, observable, where, values, names, q2, part)
+        found, below, slopes = _at_centres(centre, *what)
         uncertainty = jnp.sqrt(slopes**2 @ sigma**2)
     else:
         found, below = evaluate(centre)
         uncertainty = jnp.zeros_like(found)
-    if own := derived_quantities(model).get(observable):
-        result = Prediction(found, uncertainty, observable, unit=own.unit)
-    else:
-        result = Prediction(found, uncertainty, observable, channel, q2, part)
+    result = Prediction(found, uncertainty, observable, channel, q2, part)
     if known(result, below):
         _check_result(model, observable, channel, q2, result, below)
+    return result
+
+
+def predict_derived(
+    model: Any, names: Sequence[str], params: Mapping[str, ArrayLike] | None = None
+) -> list[Prediction]:
+    """Return what a model predicts for derived quantities, all by one program.
+
+    Args:
+        model, params: as for `predict`.
+        names: of derived quantities.
+
+    Raises:
+        UnknownNameError, ParameterError, PrecisionError: as for `predict`.
+
+    >>> import bknn; bknn.enable_x64()
+    >>> from bknn import models
+    >>> found = predict_derived(models.load("higgs-portal"), ["sin2_theta"], {"sin_theta": 1e-3})
+    >>> float(found[0].value)
+    1e-06
+    """
+    require_x64()
+    own = derived_quantities(model)
+    check_quantity(model, *names)
+    channels = channels_of(model, own) or ("B+ -> K+",)
+    values, floating, sigma = _values(model, channels, params or {})
+    centre = jnp.array(list(floating.values()), float)
+    found, slopes = _derived_at_centres(centre, model, values, tuple(floating))
+    uncertainty = jnp.sqrt(slopes**2 @ sigma**2)
+    order = {name: i for i, name in enumerate(own)}
+    results = [
+        Prediction(found[order[name]], uncertainty[order[name]], name, unit=own[name].unit)
+        for name in names
+    ]
+    for name, result in zip(names, results, strict=True):
+        if known(result) and not all(np.isfinite(np.asarray(x)).all() for x in result):
+            raise errors.ParameterError(
+                f"{name!r} of model {model.name!r} is not a finite number at these parameters, or "
+                "its derivatives are none; look at its `derived` there."
+            )
+    return results
+
+
+def _derived_at_centres(
+    centre: Array, model: Any, values: Mapping[str, Any], names: tuple[str, ...]
+) -> tuple[Array, Array]:
+    """Return all derived quantities (n,) and their slopes (n, names) where what is uncertain is at
+    its centre."""
+    own = {p.name for p in model.parameters if p.fixed}
+    others = {n: x for n, x in values.items() if n not in names}
+
+    def every(moved: Array, others: Mapping[str, Any]) -> Array:
+        at = {**others, **{n: moved[i] for i, n in enumerate(names)}}
+        return jnp.stack(list(derived(model, at).values()))
+
+    # A model of a user may look at the values of what it keeps fixed; others need one program.
+    traced = {n: jnp.asarray(x, float) for n, x in others.items()}
+    fixed: dict[str, Any] = {}
+    try:
+        jax.eval_shape(every, centre, traced)
+    except errors.ParameterError:
+        fixed = {n: float(x) for n, x in others.items() if n in own and known(x)}
+        traced = {n: x for n, x in traced.items() if n not in fixed}
+
+    def both(moved: Array, others: Mapping[str, Any]) -> tuple[Array, Array]:
+        def all_of(x: Array) -> Array:
+            return every(x, {**fixed, **others})
+
+        return all_of(moved), jax.jacfwd(all_of)(moved)
+
+    structure = (id(model), names, tuple(traced), tuple(fixed.items()))
+    program = PROGRAMS.get("derived quantities", structure, lambda: both)
+    result: tuple[Array, Array] = program(centre, traced)
     return result
 
 
@@ -220,10 +288,11 @@ def branching_ratio(
 
 
 def _values(
-    model: Any, where: Channel, params: Mapping[str, ArrayLike]
+    model: Any, channels: Sequence[str], params: Mapping[str, ArrayLike]
 ) -> tuple[dict[str, Any], dict[str, Any], np.ndarray]:
-    """Return all values, those that are uncertain, and their standard deviations."""
-    nuisances = model.nuisances([where.name]) if hasattr(model, "nuisances") else ()
+    """Return all values, those that are uncertain, and their standard deviations; of form factors,
+    those of some decays."""
+    nuisances = model.nuisances(channels) if hasattr(model, "nuisances") else ()
     known = {p.name: p for p in of_either_sign((*model.parameters, *nuisances), params)}
     for name, x in params.items():
         if name not in known:
@@ -251,11 +320,6 @@ def _check_result(
             "because there nothing decays (a narrow line is in bins, not at points)."
         )
     if not all(np.isfinite(np.asarray(x)).all() for x in found):
-        if observable in derived_quantities(model):
-            raise errors.ParameterError(
-                f"{observable!r} of model {model.name!r} is not a finite number at these "
-                "parameters, or its derivatives are none; look at its `derived` there."
-            )
         raise errors.ParameterError(
             f"{observable!r} of {channel!r} is not a finite number for model {model.name!r} at "
             "these parameters; look at its dB/dq2 there."

@@ -148,7 +148,7 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         Raises:
             UndefinedError: it predicts nothing of what is asked.
         """
-        from bknn.prediction import derived_quantities, predict
+        from bknn.prediction import derived_quantities, predict, predict_derived
 
         rows: list[dict[str, Any]] = []
         absent: list[dict[str, Any]] = []
@@ -156,8 +156,8 @@ bknn predict vector --basis chiral --fit belle2-2025 --fix mass=2.1 --observable
         channels, observables = self.channel or ["B+ -> K+"], self.observable or ["branching_ratio"]
         where: Sequence[Any] = regions or [None]
         derived = [name for name in observables if name in derived_quantities(model)]
-        for name in derived:
-            made = predict(model, name, params=self.set)
+        for made in predict_derived(model, derived, self.set) if derived else ():
+            name = made.observable
             numbers = {"value": float(made.value), "uncertainty": float(made.uncertainty)}
             rows.append({"observable": name, "channel": None, "q2": None, "part": "all", **numbers})
         others = [name for name in observables if name not in derived]

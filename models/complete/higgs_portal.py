@@ -102,6 +102,7 @@ class HiggsPortal(Matching):
             description="BR(B+ -> K+ S) times br_visible",
             symbol=r"BR$(B^+ \to K^+ S)$ visible",
             bounds=(0.0, 1.0),
+            channels=("B+ -> K+",),
         ),
     )
 

@@ -242,10 +242,20 @@ def _quantities() -> tuple[DerivedQuantity, ...]:
             for n, s in ends.items()
         ),
         DerivedQuantity(
-            "br_K_Zprime", "", "BR(B+ -> K+ Z'), all decays", r"BR$(B^+ \to K^+ Z')$", part
+            "br_K_Zprime",
+            "",
+            "BR(B+ -> K+ Z'), all decays",
+            r"BR$(B^+ \to K^+ Z')$",
+            part,
+            ("B+ -> K+",),
         ),
         DerivedQuantity(
-            "br_Kst_Zprime", "", "BR(B0 -> K*0 Z'), all decays", r"BR$(B^0 \to K^{*0} Z')$", part
+            "br_Kst_Zprime",
+            "",
+            "BR(B0 -> K*0 Z'), all decays",
+            r"BR$(B^0 \to K^{*0} Z')$",
+            part,
+            ("B0 -> K*0",),
         ),
         *(
             DerivedQuantity(name, "", text, bounds=positive)
