@@ -12,7 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn import errors
-from bknn.models.aligned_u1 import decays, loops, oblique
+from bknn.models.aligned_u1 import decays, loops, oblique, pair_production
 from bknn.models.aligned_u1.parameters import BASES, COMMON, LARGEST_YUKAWA, MASS_T, TOP_MASS
 from bknn.models.aligned_u1.top_partner import (
     TopPartner,
@@ -101,6 +101,7 @@ class AlignedU1(LightVector):
                 ("invisible", "t + invisible"),
             )
         ),
+        *(DerivedQuantity(n, "", text) for n, text in pair_production.QUANTITIES.items()),
     )
 
     def __init__(self, *, basis: str = "coupling", **others: Any) -> None:
@@ -195,6 +196,7 @@ class AlignedU1(LightVector):
             "delta_T": T,
             **{f"width_T_{name}": x for name, x in partial.items()},
             **{f"br_T_{name}": x for name, x in fractions.items()},
+            **pair_production.excess(top.m_T, **fractions),
         }
 
     def check(self, values: Mapping[str, float]) -> None:

@@ -32,11 +32,21 @@ def derive() -> Any:
 @pytest.mark.parametrize("mass", [0.3, 0.9, 2.1])
 def test_dark_photon_has_its_own_epsilon(derive: Any, mass: float) -> None:
     found = derive(mass=mass, epsilon=3e-4, g_X=0.0)
-    for name in ("eps2_ee_leptons", "eps2_ee_mumu_pipi", "eps2_pp_mumu", "eps2_mumu_mumu"):
+    for name in ("eps2_ee_leptons", "eps2_ee_mumu_pipi", "eps2_pp_mumu"):
         assert float(found[name]) == pytest.approx(9e-8, rel=1e-12)
     assert float(found["eps2_ee_invisible"]) == pytest.approx(9e-8 * float(found["p_inv"]))
     fractions = ("br_ee", "br_mumu", "br_tautau", "br_nunu", "br_hadrons", "br_XX")
     assert sum(float(found[f]) for f in fractions) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("mass", [0.3, 2.1, 4.5])
+def test_four_muons_are_those_of_l_mu_minus_l_tau(derive: Any, mass: float) -> None:
+    """The search quotes g' of that vector, whose muons are a share of mu, tau and two neutrinos."""
+    found = derive(mass=mass, epsilon=3e-4, g_X=0.0)
+    r = [min((m / mass) ** 2, 0.25) for m in (0.1056583755, 1.77686, 0.0)]
+    parts = [(1.0 + 2.0 * x) * (1.0 - 4.0 * x) ** 0.5 for x in r]
+    expected = 9e-8 * float(found["br_mumu"]) * sum(parts) / parts[0]
+    assert float(found["eps2_mumu_mumu"]) == pytest.approx(expected, rel=2e-4)
 
 
 def test_visible_decays_are_diluted_by_invisible_ones(derive: Any) -> None:
