@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from bknn import inputs
 from bknn.kinematics import safe_sqrt
 from bknn.vectors import hadrons as hadronic
-from bknn.vectors.couplings import FERMIONS, LEPTONS, NEUTRINOS, Couplings
+from bknn.vectors.couplings import LEPTONS, NEUTRINOS, Couplings
 from bknn.vectors.electroweak import STANDARD, Electroweak
 from bknn.vectors.steps import smooth_step
 
@@ -33,7 +33,8 @@ LEPTON_MASSES = {
     "tau": float(np.asarray(inputs.STANDARD.mass_tau)),
 }
 
-_QUARKS = np.array([FERMIONS.index(quark) for quark in ("u", "d", "s", "c")])
+#: Of the first six of FERMIONS.
+_MASSES = np.array([*LEPTON_MASSES.values(), 0.0, 0.0, 0.0])
 _NEUTRINOS = tuple(f"{nu} {nu}" for nu in NEUTRINOS)
 _LEPTONS = tuple(f"{lepton} {lepton}" for lepton in LEPTONS)
 
@@ -145,31 +146,19 @@ def widths(
             return widths(couplings, m, ew, hadrons=hadrons, axial=axial)
 
         return jax.vmap(one)(mass)
-    found = {
-        f"{name} {name}": to_fermions(*couplings[name], LEPTON_MASSES.get(name, 0.0), mass)
-        for name in (*LEPTONS, *NEUTRINOS)
-    }
-    found["X X"] = sum(
-        (to_fermions(x.vector, x.axial, x.mass, mass) for x in couplings.dark),
-        start=jnp.zeros(()),
+    light = to_fermions(couplings.vector[:6], couplings.axial[:6], _MASSES, mass)
+    quarks = couplings.vector[6:10], couplings.axial[6:10]
+    rates = hadronic.by_channel(*quarks, mass, jnp.asarray(hadrons), jnp.asarray(axial))
+    rates = mass / (12.0 * np.pi) * rates
+    dark = [to_fermions(x.vector, x.axial, x.mass, mass) for x in couplings.dark]
+    return Widths(
+        {name: light[i] for i, name in enumerate((*_LEPTONS, *_NEUTRINOS))}
+        | {
+            "X X": sum(dark, start=jnp.zeros(())),
+            "gamma gamma gamma": to_photons(couplings.vector[0], mass, ew.alpha),
+        }
+        | {name: rates[i] for i, name in enumerate(hadronic.CHANNELS)}
     )
-    found["gamma gamma gamma"] = to_photons(couplings.g_v("e"), mass, ew.alpha)
-    return Widths(found | _hadrons(couplings, mass, jnp.asarray(hadrons), jnp.asarray(axial)))
-
-
-def _hadrons(
-    couplings: Couplings, mass: Array, all_of_it: Array, of_axial: Array
-) -> dict[str, Array]:
-    """Return the hadronic widths in GeV."""
-    table = hadronic.table()
-    weights = hadronic.weights(couplings.vector[_QUARKS], couplings.axial[_QUARKS])
-    nuisance = jnp.where(hadronic.AXIAL, of_axial, 1.0) * all_of_it
-    columns = hadronic.ratios(mass) * (weights * nuisance)[table.current]
-    one_hot = np.equal.outer(np.arange(len(hadronic.CHANNELS)), table.channel).astype(float)
-    # The fitted interference exceeds the geometric mean of omega and phi by up to 17 % at 1.4 GeV,
-    # which makes three pions negative for some couplings to strange quarks.
-    rates = mass / (12.0 * np.pi) * jnp.maximum(one_hot @ columns, 0.0)
-    return {name: rates[i] for i, name in enumerate(hadronic.CHANNELS)}
 
 
 def lifetime_ps(width: ArrayLike) -> Array:
