@@ -25,6 +25,7 @@ from bknn.tables import table
 
 if TYPE_CHECKING:
     from bknn.analysis.analysis import Analysis
+    from bknn.data import LimitCurve, LimitTable
     from bknn.inference.fits.result import FitResult
 
 
@@ -138,8 +139,17 @@ def _results_table(analysis: Analysis, result: FitResult) -> str:
     measured = np.asarray(analysis.data.counts if result.data is None else result.data.counts)[n:]
     expected = np.asarray(analysis.rates(result.vector))[n:]
     width = np.where(expected < measured, distribution.below, distribution.above)
+    limits = {c.name: c for c in analysis.results.curves}
     rows = [
-        (name, f"{x:.4g} -{low:.3g} +{high:.3g}", f"{m:.4g}", f"{(m - x) / w:+.2f}")
+        (
+            name,
+            *(
+                _of_limit(limits[name], m)
+                if name in limits
+                else (f"{x:.4g} -{low:.3g} +{high:.3g}", f"{m:.4g}")
+            ),
+            f"{(m - x) / w:+.2f}",
+        )
         for name, x, low, high, m, w in zip(
             analysis.results.names,
             measured,
@@ -151,6 +161,13 @@ def _results_table(analysis: Analysis, result: FitResult) -> str:
         )
     ]
     return table(("result", "measured", "best fit", "pull"), rows)
+
+
+def _of_limit(limit: LimitCurve | LimitTable, root: float) -> tuple[str, str]:
+    """Return what a limit is, and where a fit stands, `root` being the root of its -2 log L."""
+    if getattr(limit, "kind", "") == "bound":
+        return "bound of theory", "kept" if root == 0.0 else "exceeded"
+    return f"limit ({100 * limit.level:g} %)", f"{root / limit.quantile:.3g} of it"
 
 
 def _pulls(result: FitResult, n: int = 4) -> str:

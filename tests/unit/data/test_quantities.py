@@ -15,6 +15,7 @@ import bknn
 from bknn import data, errors
 from bknn.analysis.quantity_limits import limit
 from bknn.data import LimitTable
+from bknn.questions.fit import fit_table
 from bknn.questions.shared.absent import absent
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -219,9 +220,14 @@ def test_a_fit_with_nothing_but_quantities(read):
     """Two numbers, two parameters: both are met."""
     text = NUMBERS.partition('[[results]]\nname = "life"')[0].partition("\n[[")
     two = "correlation = [[1.0, 0.5], [0.5, 1.0]]\n[[" + text[2]
-    best = bknn.inference.fit(bknn.Analysis(Toy(), read(two)))
+    far = '[[limits]]\nname = "far"\nquantity = "rate"\nupper = 1e9\n'
+    far += '[[limits]]\nname = "beyond"\nquantity = "g"\nbound = 9.0\n'
+    best = bknn.inference.fit(bknn.Analysis(Toy(), read(two + far)))
     assert best.converged
     np.testing.assert_allclose(best.vector, [0.5 / 0.09, 0.3], rtol=1e-6)
+    said = [" ".join(line.split()) for line in fit_table(best, best).split("\n")]
+    assert any(line.startswith("far limit (90 %) 5e-10 of it") for line in said)
+    assert any(line.startswith("beyond bound of theory kept") for line in said)
 
 
 # ---------------------------------------------------------------- files
