@@ -90,14 +90,20 @@ def load_all(
 
     Raises:
         UnknownNameError, DataError: as for `load`; a name of `without` that is not among them, or
-            nothing left.
+            nothing left, as the model says nothing about any of them.
 
     >>> [m.name for m in load_all("all-light-vector", without="unitarity")][:2]
     ['babar-2014-visible', 'babar-2016-4mu']
     """
     found = _chosen(names, without, patch)
     gone = left_out(names, model, without=without)
-    return tuple(m for name, m in found.items() if name not in gone)
+    kept = tuple(m for name, m in found.items() if name not in gone)
+    if not kept:
+        raise DataError(
+            f"model {model.name!r} has none of the quantities that {', '.join(_listed(names))} "
+            "limits; take a model that has them ('dark-photon', 'aligned-u1', ...), or other data."
+        )
+    return kept
 
 
 def left_out(
@@ -112,7 +118,7 @@ def left_out(
     >>> left_out(["all-light-vector", "muon-g-2"], model)["electroweak-s-t"]
     ('delta_S', 'delta_T')
     """
-    given = (names,) if isinstance(names, str) else tuple(names)
+    given = _listed(names)
     collected = {n for name in given if name in store.COLLECTIONS for n in store.collection(name)}
     if model is None or not collected:
         return {}
@@ -129,11 +135,11 @@ def _chosen(
     names: str | Sequence[str], without: str | Sequence[str], patch: Patch | None = None
 ) -> dict[str, Measurement]:
     """Return {name as it is given: data set}, collections in parts."""
-    given = (names,) if isinstance(names, str) else tuple(names)
+    given = _listed(names)
     every = dict.fromkeys(
         part for n in given for part in (store.collection(n) if n in store.COLLECTIONS else (n,))
     )
-    for name in (without,) if isinstance(without, str) else without:
+    for name in _listed(without):
         for part in store.collection(name) if name in store.COLLECTIONS else (name,):
             if part not in every:
                 raise errors.unknown("data set to leave out", part, every)
@@ -141,6 +147,10 @@ def _chosen(
     if not every:
         raise DataError("all data sets are left out again; keep one.")
     return {name: load(name, patch=patch) for name in every}
+
+
+def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def plain(path: Path, patch: Patch | None = None) -> Measurement:

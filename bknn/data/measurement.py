@@ -311,9 +311,10 @@ class Measurement:
         if rows:
             parts.append(table(head, rows))
         if self.results:
-            parts.append(table(("result", "value", "published as"), map(_row, self.results)))
+            head = ("result", "of", "value", "published as")
+            parts.append(table(head, map(_row, self.results)))
         if self.curves:
-            head = ("limits", "range", "from", "to", "level")
+            head = ("limits", "of", "range", "from", "to", "level")
             parts.append(table(head, map(_ends, self.curves)))
         parts.append("\n".join(_wrapped(text, f"{key:22}", 22) for key, text in facts))
         for heading, texts in (("cite:", cited), ("notes:", self.notes)):
@@ -322,17 +323,20 @@ class Measurement:
         return "\n\n".join(parts)
 
 
-def _row(result: Result) -> tuple[str, str, str]:
+def _row(result: Result) -> tuple[str, ...]:
     same = result.below == result.above
     width = f"+-{result.below:.3g}" if same else f"-{result.below:.3g} +{result.above:.3g}"
-    return result.name, f"{result.value:.4g} {width}", result.kind
+    of = ", ".join(result.channels) or result.observable
+    return result.name, of, f"{result.value:.4g} {width}", result.kind
 
 
 def _ends(curve: LimitCurve | LimitTable) -> tuple[str, ...]:
     low, high = curve.extremes
-    bound = isinstance(curve, LimitTable) and curve.kind == "bound"
-    level = "theory" if bound else f"{curve.level:g}"
-    return curve.name, curve.valid_for, f"{low:.3g}", f"{high:.3g}", level
+    ends = (curve.valid_for, f"{low:.3g}", f"{high:.3g}")
+    if isinstance(curve, LimitCurve):
+        return curve.name, ", ".join(curve.channels), *ends, f"{curve.level:g}"
+    level = "theory" if curve.kind == "bound" else f"{curve.level:g}"
+    return curve.name, " x ".join(curve.factors), *ends, level
 
 
 def resolve(

@@ -204,19 +204,20 @@ def test_figures_that_papers_and_others_quote(pulls):
 # ---------------------------------------------------------------- the kind
 
 
-def test_slopes_are_those_of_finite_differences(analysis):
+def test_slopes_are_those_of_finite_differences(analysis, pulls):
     """Of all numbers at once, between the points of the tables and beyond an end that is held."""
-    one = jax.jit(analysis.expected_results)
-    slopes = jax.jit(jax.jacrev(analysis.expected_results))
+    slopes = jax.jit(jax.jacfwd(analysis.expected_results))
+    names, h = [p.name for p in analysis.parameters], 1e-7
     for mass, lifetime in ((0.60007, 0.3), (2.10077, 0.03), (2.10077, 7.0)):
-        start = {p.name: 0.7 for p in analysis.parameters}
+        start = dict.fromkeys(names, 0.7)
         start |= {"mass": mass, "lifetime": lifetime, "y_T": 3.0, "lambda_phi": 7.0}
-        point, h = vector(analysis, start), 1e-7
-        found = np.asarray(slopes(jnp.array(point)))
-        for i, step in enumerate(h * np.eye(len(point))):
-            by_hand = (np.asarray(one(point + step)) - np.asarray(one(point - step))) / (2 * h)
-            scale = np.abs(one(point)) + 1.0
-            np.testing.assert_allclose(found[:, i] / scale, by_hand / scale, rtol=1e-5, atol=1e-6)
+        found = np.asarray(slopes(jnp.array(vector(analysis, start))))
+        found = found / analysis.results.above[:, None]
+        moved = pulls([{**start, n: start[n] + sign * h} for n in names for sign in (1, -1)])
+        values = np.array([list(row.values()) for row in moved])
+        by_hand = (values[::2] - values[1::2]).T / (2 * h)
+        scale = np.abs(values[0])[:, None] + 1.0
+        np.testing.assert_allclose(found / scale, by_hand / scale, rtol=1e-5, atol=1e-6)
 
 
 def test_outside_of_its_range_a_table_is_absent_and_says_so(analysis, pulls):
@@ -340,6 +341,12 @@ def test_on_a_card_and_in_the_shell(tmp_path, capsys):
     assert "model 'some' has nothing that these limit, so that they are left out: " in said
     assert "electroweak-s-t (delta_S, delta_T)" in said
     assert "muon-g-2" not in said
+
+
+def test_a_model_that_has_nothing_of_a_collection():
+    bare = SimpleNamespace(name="bare", parameters=[])
+    with pytest.raises(errors.DataError, match="model 'bare' has none of the quantities that"):
+        data.load_all("all-light-vector", bare)
 
 
 def test_a_collection_is_no_data_set():
