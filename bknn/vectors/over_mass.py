@@ -132,6 +132,14 @@ class VectorWidths(Answer):
 _MOST = 20
 
 
+@jax.jit
+def _at(couplings: Couplings, masses: jax.Array, length: float) -> Any:
+    """Return widths, lifetimes and probabilities to stay invisible."""
+    found = widths(couplings, masses)
+    seen = invisible_probability(found, masses, length)
+    return found.channels, lifetime_ps(found.total), seen
+
+
 def over_mass(
     couplings: Couplings, masses: Sequence[float] | np.ndarray, *, label: str, length: float = 3.0
 ) -> VectorWidths:
@@ -161,13 +169,7 @@ def over_mass(
     for mass in kept if len(kept) else masses:
         resonances.check_mass(float(mass))
 
-    @jax.jit
-    def one(couplings: Couplings, masses: jax.Array) -> Any:
-        found = widths(couplings, masses)
-        seen = invisible_probability(found, masses, length)
-        return found.channels, lifetime_ps(found.total), seen
-
-    channels, lifetimes, p_invisible = one(couplings, jnp.asarray(kept))
+    channels, lifetimes, p_invisible = _at(couplings, jnp.asarray(kept), length)
     names = tuple(name for name in CHANNELS if np.any(np.asarray(channels[name]) != 0))
     return VectorWidths(
         label=label,
