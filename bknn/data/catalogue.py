@@ -97,7 +97,7 @@ def load_all(
     """
     found = _chosen(names, without, patch)
     gone = left_out(names, model, without=without)
-    kept = tuple(m for name, m in found.items() if name not in gone)
+    kept = tuple(m for name, m in found if name not in gone)
     if not kept:
         raise DataError(
             f"model {model.name!r} has none of the quantities that {', '.join(_listed(names))} "
@@ -125,7 +125,7 @@ def left_out(
     has = {x.name for x in (*model.parameters, *getattr(model, "derived_quantities", ()))}
     lacking = {
         name: tuple(q for q in m.quantities if q not in has)
-        for name, m in _chosen(names, without).items()
+        for name, m in _chosen(names, without)
         if name in collected - set(given)
     }
     return {name: missing for name, missing in lacking.items() if missing}
@@ -133,20 +133,22 @@ def left_out(
 
 def _chosen(
     names: str | Sequence[str], without: str | Sequence[str], patch: Patch | None = None
-) -> dict[str, Measurement]:
-    """Return {name as it is given: data set}, collections in parts."""
+) -> list[tuple[str, Measurement]]:
+    """Return data sets with their names as they are given, collections in parts."""
     given = _listed(names)
-    every = dict.fromkeys(
-        part for n in given for part in (store.collection(n) if n in store.COLLECTIONS else (n,))
-    )
+    every: list[str] = []
+    for name in given:
+        parts = store.collection(name) if name in store.COLLECTIONS else ()
+        every += [part for part in parts if part not in given and part not in every]
+        every += [name] if name not in store.COLLECTIONS else []
     for name in _listed(without):
         for part in store.collection(name) if name in store.COLLECTIONS else (name,):
             if part not in every:
                 raise errors.unknown("data set to leave out", part, every)
-            del every[part]
+            every.remove(part)
     if not every:
         raise DataError("all data sets are left out again; keep one.")
-    return {name: load(name, patch=patch) for name in every}
+    return [(name, load(name, patch=patch)) for name in every]
 
 
 def _listed(names: str | Sequence[str]) -> tuple[str, ...]:
