@@ -91,7 +91,7 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[tuple[list[str], str]]:
 
 
 def _values(parser: argparse.ArgumentParser) -> list[str]:
-    """Return what may stand alone: models, or the choices of a command."""
+    """Return what may stand alone: models, vectors, or the choices of a command."""
     from bknn import models
 
     for action in parser._actions:
@@ -100,6 +100,10 @@ def _values(parser: argparse.ArgumentParser) -> list[str]:
                 return [str(x) for x in action.choices]
             if action.dest == "model":
                 return list(models.available())
+            if action.dest == "vector":
+                from bknn.vectors.couplings import NAMED
+
+                return list(NAMED)
     return []
 
 

@@ -1,7 +1,7 @@
 """`bknn list`: the names that options take, with what they mean.
 
-One command for all lists: observables, decays, form factors, inputs, scenarios and expected results
-belong to no model and to no data set, and several commands take each of them.
+One command for all lists: observables, decays, form factors, inputs, scenarios, expected results,
+vectors belong to no model and to no data set, and several commands take most of them.
 """
 
 from __future__ import annotations
@@ -80,6 +80,14 @@ def expected() -> Rows:
     return ("result", "expected", "uncertainty"), rows
 
 
+def vectors() -> Rows:
+    """VECTOR of `bknn vector-widths`"""
+    from bknn.vectors.couplings import NAMED
+
+    rows = [(name, x.coupling, x.meaning) for name, x in NAMED.items()]
+    return ("vector", "coupling", "couples to"), rows
+
+
 #: {word: what makes the table}.
 LISTS: dict[str, Callable[[], Rows]] = {
     "observables": observables,
@@ -88,6 +96,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "inputs": inputs,
     "scenarios": scenarios,
     "expected": expected,
+    "vectors": vectors,
 }
 
 
@@ -98,7 +107,7 @@ def add(commands: Any) -> None:
         commands,
         "list",
         run,
-        help="list observables, decays, form factors, inputs, scenarios, expected results",
+        help="list observables, decays, form factors, inputs, scenarios, vectors, ...",
         description=f"List the names that options take:\n\n{lines}",
         epilog=_EXAMPLES,
     )

@@ -1087,6 +1087,7 @@ def test_one_model():
         ("inputs", "eos-1.0.21"),
         ("scenarios", "vector-T"),
         ("expected", "F_L(B0 -> K*0)"),
+        ("vectors", "L_mu - L_tau"),
     ],
 )
 def test_lists(what, words):
