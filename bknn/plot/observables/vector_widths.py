@@ -20,6 +20,7 @@ from bknn.plot.drawing.style import (
     SKY,
     VERMILLION,
     WIDTH,
+    YELLOW,
     Caption,
     plain,
     style,
@@ -30,13 +31,18 @@ from bknn.vectors.resonances import WINDOWS
 
 _DASHED: Mapping[str, Any] = {"linewidth": 0.9, "linestyle": (0, (4, 1.5))}
 
-#: {label: (channels whose sum it is, look)}, in the order of the legend. Sums are full lines.
+#: {label: (channels whose sum it is, look)}, in the order of the legend. Sums are full lines; those
+#: that are often equal have different widths.
 CURVES: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
-    "$e^+e^-$": (("e e",), {"color": BLUE, "linewidth": 2.2}),
+    "$e^+e^-$": (("e e",), {"color": BLUE, "linewidth": 2.2, "zorder": 1.9}),
     r"$\mu^+\mu^-$": (("mu mu",), {"color": VERMILLION}),
     r"$\tau^+\tau^-$": (("tau tau",), {"color": PURPLE}),
-    r"$\nu\bar\nu$": (tuple(f"nu_{x} nu_{x}" for x in ("e", "mu", "tau")), {"color": GREEN}),
+    r"$\nu\bar\nu$": (
+        tuple(f"nu_{x} nu_{x}" for x in ("e", "mu", "tau")),
+        {"color": GREEN, "linewidth": 3.2, "zorder": 1.8},
+    ),
     r"$X\bar X$": (("X X",), {"color": GREY}),
+    r"$\gamma\gamma\gamma$": (("gamma gamma gamma",), {"color": YELLOW}),
     "hadrons": (hadrons.CHANNELS, {"color": BLACK, "linewidth": 1.6}),
     r"$\pi^+\pi^-$": (("pi+ pi-",), {"color": ORANGE, **_DASHED}),
     r"$\pi^+\pi^-\pi^0$": (("pi+ pi- pi0",), {"color": SKY, **_DASHED}),
@@ -70,14 +76,10 @@ def vector_widths(found: VectorWidths) -> Figure:
         return np.insert(values[order], gaps, np.nan)
 
     with style():
-        text = Caption(
-            f"{plain(found.label)}; dashed: single hadronic channels, which are resolved below 2.0 "
-            "GeV; grey: narrow resonances",
-            WIDTH,
-        )
+        text = Caption(_caption(found), WIDTH)
         figure = Figure(figsize=(WIDTH, 4.7))
-        upper = figure.add_axes((0.075, 0.415, 0.915, 0.515))
-        lower = figure.add_axes((0.075, 0.125, 0.915, 0.28))
+        upper = figure.add_axes((0.08, 0.415, 0.905, 0.515))
+        lower = figure.add_axes((0.08, 0.125, 0.905, 0.28))
         shares = found.branching_fractions()
         for label, (channels, look) in CURVES.items():
             some = [shares[name] for name in channels if name in shares]
@@ -90,20 +92,33 @@ def vector_widths(found: VectorWidths) -> Figure:
         upper.set_ylim(_LEAST, 1.5)
         upper.set_ylabel("branching fraction")
         upper.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        lower.set_yscale("log")
-        lower.yaxis.set_major_locator(LogLocator(numticks=6))
+        if np.nanmax(lifetimes, initial=1.0) > 20 * np.nanmin(lifetimes, initial=np.inf):
+            lower.set_yscale("log")
+            lower.yaxis.set_major_locator(LogLocator(numticks=6))
         lower.set_ylabel("lifetime [ps]")
         lower.set_xlabel("mass [GeV]")
+        for ax in (upper, lower):
+            ax.yaxis.set_label_coords(-0.055, 0.5)
         for ax in (upper, lower):
             _masses(ax, masses)
         upper.tick_params(labelbottom=False)
         handles, labels = upper.get_legend_handles_labels()
         figure.legend(
-            handles, labels, loc="upper center", ncols=len(labels), columnspacing=1.2,
+            handles, labels, loc="upper center", ncols=max(len(labels), 1), columnspacing=1.2,
             handletextpad=0.5, bbox_to_anchor=(0.53, 0.985),
         )  # fmt: skip
         text.write(figure)
     return figure
+
+
+def _caption(found: VectorWidths) -> str:
+    low, high = found.masses.min(), found.masses.max()
+    said = [plain(found.label)]
+    if low < hadrons.SHARED and set(found.channels) & set(hadrons.CHANNELS):
+        said.append("dashed: single hadronic channels, which are resolved below 2.0 GeV")
+    if any(low < centre < high for centre, _ in WINDOWS.values()):
+        said.append("grey: narrow resonances")
+    return "; ".join(said)
 
 
 def _masses(ax: Any, masses: np.ndarray) -> None:
