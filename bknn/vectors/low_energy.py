@@ -33,7 +33,7 @@ def magnetic_moment(couplings: Couplings, mass: ArrayLike, lepton: str) -> Array
 
     >>> from bknn.vectors.couplings import dark_photon
     >>> f"{float(magnetic_moment(dark_photon(1e-3), 2.1, 'mu')):.2e}"
-    '1.94e-12'
+    '1.90e-12'
     """
     ratio = (jnp.asarray(mass, float) / MASSES[lepton]) ** 2
     x, dx = 1.0 - _S**2, 2.0 * _S * _DS
