@@ -137,6 +137,21 @@ _REGION = record(
         "status": of(TEXT, "what is to be said"),
     }
 )
+_EXCLUDED = record(
+    {
+        "delta": of(
+            NUMBERS,
+            "-2 log L, nuisances fitted; of counts above the lowest, of other numbers above 0; "
+            "`null` where the data set says nothing",
+        ),
+        "level": of(NUMBER, "of `delta`, above which is excluded at 95%"),
+        "excluded": of(NUMBER, "part of the points that is"),
+    },
+    {
+        "ratio": of(NUMBERS, "of bounds of theory: of a quantity to its bound, the largest"),
+        "error": of(NUMBER, "of `delta` where that is small, if it was interpolated"),
+    },
+)
 _WORTH = record(
     {
         "luminosity": of(NUMBER, "in ab<sup>-1</sup>"),
@@ -358,6 +373,21 @@ COMMANDS: Mapping[str, tuple[Keys, Keys]] = {
             "regions": of(
                 mapping(_REGION, "DATA"), "each data set alone, and `combined` all of them"
             ),
+        },
+        {},
+    ),
+    "exclusions": (
+        {
+            **MODEL,
+            **DATA,
+            "parameters": of(listing(TEXT), "the two"),
+            "fixed": of(mapping(NUMBER), "of the other parameters, those that were given"),
+            "grid": of(listing(listing(NUMBER)), "the values of both"),
+            "exclusions": of(
+                mapping(_EXCLUDED, "DATA"), "each data set alone; rows are of the first parameter"
+            ),
+            "quantities": of(mapping(NUMBERS), "derived quantities on the grid, if asked for"),
+            "status": of(TEXT, "what is to be said"),
         },
         {},
     ),

@@ -2,10 +2,11 @@
 
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `candidates` several, `prediction` a model;
 `profile`, `contours`, `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`,
-`ranking`, `scenarios`, `coupling_regions`, and of posteriors `corner`, `trace`, `ranks`, `forest`,
-`prior_posterior`, `prior_study`, `predictive` and `marginal` take what the functions of
-`bknn.inference` and `bknn.studies` return. Each returns a `matplotlib.figure.Figure`. `save` writes
-one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make and write all.
+`ranking`, `scenarios`, `coupling_regions`, `exclusions`, and of posteriors `corner`, `trace`,
+`ranks`, `forest`, `prior_posterior`, `prior_study`, `predictive` and `marginal` take what the
+functions of `bknn.inference` and `bknn.studies` return. Each returns a `matplotlib.figure.Figure`.
+`save` writes one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make
+and write all.
 Nothing here touches pyplot or leaves global settings behind, so it works in scripts, notebooks and
 threads alike.
 `docs/figures.md` says how to read the figures and where their labels come from.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bknn.plot.fits.nuisances import nuisances
     from bknn.plot.fits.ranking import ranking
     from bknn.plot.fits.spectrum import spectrum
+    from bknn.plot.likelihoods.exclusions import exclusions
     from bknn.plot.likelihoods.limits import acceptance, limits, scan
     from bknn.plot.likelihoods.outlook import exclusion, information, luminosity, outlook_figures
     from bknn.plot.likelihoods.profile import contours, profile
@@ -58,6 +60,7 @@ __all__ = [
     "coupling_regions",
     "evidence",
     "exclusion",
+    "exclusions",
     "figures",
     "fit_figures",
     "forest",
@@ -99,6 +102,7 @@ faces.show(
         "fits.nuisances": "nuisances",
         "fits.ranking": "ranking",
         "fits.spectrum": "spectrum",
+        "likelihoods.exclusions": "exclusions",
         "likelihoods.limits": "acceptance limits scan",
         "likelihoods.outlook": "exclusion information luminosity outlook_figures",
         "likelihoods.profile": "contours profile",

@@ -14,6 +14,7 @@ from bknn.plot.fits.ranking import ranking
 from bknn.plot.likelihoods import limits as of_limits
 from bknn.plot.likelihoods import outlook
 from bknn.plot.likelihoods import toys as of_toys
+from bknn.plot.likelihoods.exclusions import exclusions
 from bknn.plot.likelihoods.profile import contours, profile
 from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
 from bknn.plot.observables.comparison import all_planes
@@ -74,6 +75,7 @@ DRAWN: dict[str, Callable[[Any, Asked], Figures]] = {
     "Comparison": lambda x, _: {"evidence": evidence(x)},
     "Compared": lambda x, _: all_planes(x.predictions, x.predicted_null),
     "Contours": lambda x, _: {"contours": contours(x)},
+    "Exclusions": lambda x, _: {"exclusions": exclusions(x)},
     "FeldmanCousins": lambda x, _: {"feldman_cousins": of_limits.acceptance(x)},
     "FitResult": lambda x, _: all_of_a_fit.all_figures(postfit(x)),
     "FittedSpectra": lambda x, _: {"over_q2": over_q2(x)},

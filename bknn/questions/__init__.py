@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from bknn.questions import (
     compare,
     evidence,
+    exclusions,
     fit,
     impacts,
     limit,
@@ -31,6 +32,6 @@ QUESTIONS: Mapping[str, type[Question]] = {
     for one in (
         fit.Asked, profile.Asked, limit.Asked, significance.Asked, toys.Asked, impacts.Asked,
         sample.Asked, prior_study.Asked, evidence.Asked, predict.Asked, compare.Asked,
-        scenarios.Asked, regions.Asked, project.Asked,
+        scenarios.Asked, regions.Asked, exclusions.Asked, project.Asked,
     )
 }  # fmt: skip

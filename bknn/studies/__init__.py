@@ -8,6 +8,7 @@ from bknn import faces
 
 if TYPE_CHECKING:
     from bknn.studies.compare import Compared, compare
+    from bknn.studies.exclusions import Exclusions, exclusions
     from bknn.studies.hypotheses import Hypothesis, evidences, hypotheses
     from bknn.studies.observables.predictions import Band, Predictions, band, predictions
     from bknn.studies.observables.profiled import predicted_regions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Band",
     "Compared",
+    "Exclusions",
     "FittedSpectra",
     "Hypothesis",
     "Outlook",
@@ -43,6 +45,7 @@ __all__ = [
     "compare",
     "coupling_regions",
     "evidences",
+    "exclusions",
     "fitted_spectra",
     "hypotheses",
     "outlook",
@@ -59,6 +62,7 @@ faces.show(
     __name__,
     {
         "compare": "Compared compare",
+        "exclusions": "Exclusions exclusions",
         "hypotheses": "Hypothesis evidences hypotheses",
         "observables.predictions": "Band Predictions band predictions",
         "observables.profiled": "predicted_regions",

@@ -132,6 +132,7 @@ SURFACE = {
     "bknn.studies": [
         "Band",
         "Compared",
+        "Exclusions",
         "FittedSpectra",
         "Hypothesis",
         "Outlook",
@@ -148,6 +149,7 @@ SURFACE = {
         "compare",
         "coupling_regions",
         "evidences",
+        "exclusions",
         "fitted_spectra",
         "hypotheses",
         "outlook",

@@ -31,6 +31,7 @@ FUNCTIONS = {
     "compare": studies.compare,
     "scenarios": studies.scenarios,
     "regions": studies.coupling_regions,
+    "exclusions": studies.exclusions,
     "project": studies.outlook,
 }
 
@@ -120,7 +121,8 @@ def test_help_has_the_defaults(name):
 
 def test_seeds_are_where_something_is_random():
     having = {name for name, q in QUESTIONS.items() if any(x.name == "seed" for x in q.options())}
-    assert having == set(QUESTIONS) - {"fit", "profile", "impacts", "scenarios", "regions"}
+    certain = {"fit", "profile", "impacts", "scenarios", "regions", "exclusions"}
+    assert having == set(QUESTIONS) - certain
 
 
 # ---------------------------------------------------------------- words
