@@ -79,6 +79,8 @@ class Parameter:
             model, those that it does not name are off (`point`).
         symbol: how figures write it, with formulas between dollar signs; by default as its name
             says (`symbol`).
+        logarithmic: fits go in its logarithm: of a parameter that is not negative and may be
+            anywhere over decades.
 
     Raises:
         ParameterError: bounds that are empty or do not hold the start, a constraint without width.
@@ -99,6 +101,7 @@ class Parameter:
     nuisance: bool = False
     coupling: str = ""
     symbol: str = ""
+    logarithmic: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -120,6 +123,11 @@ class Parameter:
             raise errors.ParameterError(
                 f"parameter {self.name!r}: {len(outside)} of its starts lie outside of the bounds "
                 f"[{lower:g}, {upper:g}], the first is {outside[0]:g}."
+            )
+        if self.logarithmic and (lower < 0.0 or self.init <= 0.0 or self.constraint is not None):
+            raise errors.ParameterError(
+                f"parameter {self.name!r} is logarithmic; it needs a lower bound that is not "
+                "negative, a positive start, and no constraint."
             )
         if self.constraint is not None and not math.isfinite(self.constraint[0]):
             raise errors.ParameterError(

@@ -23,6 +23,7 @@ from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import newton
 from bknn.inference.minimiser.flat_edges import FlatEdge, onward, settled
 from bknn.inference.minimiser.lanes import Rivals, run, taken
+from bknn.inference.minimiser.logarithms import DAMPING, Logarithms
 from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, STALLED, Minimum, Problem, State
 from bknn.inference.minimiser.solver import solver_of
 from bknn.inference.minimiser.tangent import Local, local
@@ -38,6 +39,10 @@ _OFTEN = 100
 #: How far inside of a flat edge a fit is looked at, in units of where it starts.
 _INSIDE = 0.01
 
+
+#: A fit that takes all its steps is at its minimum if the next one promises less than this decrease
+#: of -log likelihood.
+_CREEPING = 1e-7
 
 #: So near a flat edge, in the same units, nothing tells a fit from one at the edge: what changes
 #: goes with the square.
@@ -70,6 +75,10 @@ class Fits:
         self._normal = _positions(analysis.normal[0], solver.example.normal[0], self.place)
         self._poisson = _positions(analysis.poisson[0], solver.example.poisson[0], self.place)
         self._signal = analysis.signal
+        #: The solver sees logarithms of some parameters of the model.
+        self._logs = Logarithms(analysis.parameters)
+        self._damping = np.zeros(solver.room)
+        self._damping[: len(self._logs.which)][self._logs.which] = DAMPING
         #: Fits that were alone, and how many went in step last.
         self._alone, self._lanes = 0, 1
 
@@ -100,9 +109,10 @@ class Fits:
         data, moving = Data(*(np.asarray(x, float) for x in data)), np.asarray(moving)
         begin = idle_at_best(self.density, np.array(starts, float), data, moving)
         held = not moving[:, self._signal.thresholds].any()
-        vectors, problem = self._vectors(begin), self._problem(data, moving, tolerance)
         if lanes == 1 and not self._alone:
-            self.bent.ahead(vectors[0])
+            self.bent.ahead(self._vectors(begin[:1])[0])
+        vectors = self._coded(self._vectors(begin))
+        problem = self._problem(data, moving, tolerance)
         self._alone += lanes == 1
         self._lanes = lanes
 
@@ -130,7 +140,10 @@ class Fits:
         if lost.size:
             places = self.flat_zeros(found.vector[lost[0]], problem.moving[lost[0]])
             found = settled(fit, found, problem, rivals, places)
-        vector = np.where(moving, found.vector[:, self.place], begin)
+        # Along what the data leave free a fit may creep for ever, and has long been where it is.
+        there = (found.outcome == EXHAUSTED) & (np.abs(found.decrement) < _CREEPING)
+        found = found._replace(outcome=np.where(there, CONVERGED, found.outcome))
+        vector = np.where(moving, self._plain(found.vector)[:, self.place], begin)
         return found._replace(vector=vector, value=found.value + self._norm(data))
 
     def gradient(self, vectors: np.ndarray, data: Data, held: np.ndarray) -> np.ndarray:
@@ -140,13 +153,15 @@ class Fits:
         is folded once.
         """
         n = len(vectors)
-        there = self._vectors(vectors)
+        there = self._coded(self._vectors(vectors))
+        scale = self._slopes(there)
         every = Data(*(np.tile(np.asarray(x, float), (n, 1)) for x in data))
         problem = self._problem(every, np.zeros(vectors.shape, bool), 0.0)
         there, problem = placed((there, problem), n)
         still = not np.isin(self._signal.thresholds, held).any()
         signal = self.signal_from(there, still)(there)
-        return np.asarray(self.solver.gradient(problem, signal, there))[:, self.place]
+        found = np.asarray(self.solver.gradient(problem, signal, there)) / scale
+        return found[:, self.place]
 
     def hessian(self, vector: np.ndarray, data: Data) -> np.ndarray:
         """Return the second derivatives of -log likelihood at a vector (size,), (size, size)."""
@@ -203,9 +218,10 @@ class Fits:
     @property
     def _couplings(self) -> list[tuple[int, Parameter]]:
         """Parameters of the model, with their places, that no constraint holds: a flat edge of one
-        that is constrained is no minimum of -log L but at its centre."""
+        that is constrained is no minimum of -log L but at its centre. Logarithms have no edge."""
         own = enumerate(self._signal.parameters)
-        return [(i, p) for i, p in own if p.constraint is None and not p.nuisance]
+        free = ((i, p) for i, p in own if p.constraint is None and not p.nuisance)
+        return [(i, p) for i, p in free if not p.logarithmic]
 
     def _flat(self, i: int, value: float) -> bool:
         """Whether the signal has no slope at a value of a parameter, the others at their starts."""
@@ -251,13 +267,40 @@ class Fits:
     def _stages(self, held: bool) -> tuple[Callable[..., Any], Callable[..., Local]]:
         """Return what to compute once at a start (size,) of the solver, and how that and a vector
         (size,) give the signal; `held`: no threshold moves, so their continua are folded once."""
-        n, room, signal = len(self._signal.parameters), self.solver.room, self._signal
+        n, room, signal, logs = (
+            len(self._signal.parameters),
+            self.solver.room,
+            self._signal,
+            self._logs,
+        )
+
+        def at(signal: Any, vector: Array) -> Local:
+            return logs.seen(local(signal, logs.plain(vector[:n]), room), vector[:n])
+
         if not held or not signal.thresholds.size:
-            return (lambda start: ()), (lambda _, vector: local(signal, vector[:n], room))
+            return (lambda start: ()), (lambda _, vector: at(signal, vector))
         fold, then = signal.in_two_stages()
         return (
-            lambda start: fold(start[:n]),
-            lambda found, vector: local(then(found), vector[:n], room),
+            lambda start: fold(logs.plain(start[:n])),
+            lambda found, vector: at(then(found), vector),
+        )
+
+    def _coded(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors (n, size) of the solver with logarithms in place of some parameters."""
+        own = self._logs.coded(vectors[:, : len(self._logs.which)])
+        return np.concatenate([own, vectors[:, own.shape[1] :]], axis=1)
+
+    def _plain(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors (n, size) of the solver without logarithms."""
+        own = self._logs.plain(vectors[:, : len(self._logs.which)])
+        return np.concatenate([own, vectors[:, own.shape[1] :]], axis=1)
+
+    def _slopes(self, vectors: np.ndarray) -> np.ndarray:
+        """Return derivatives (n, size) of entries with respect to what the solver sees of them; 1
+        where one has none."""
+        own = self._logs.slopes(vectors[:, : len(self._logs.which)])
+        return np.concatenate(
+            [np.where(own > 0.0, own, 1.0), np.ones_like(vectors[:, own.shape[1] :])], axis=1
         )
 
     def _vectors(self, vectors: np.ndarray) -> np.ndarray:
@@ -282,9 +325,12 @@ class Fits:
         floats[:, self.place] = moving
         lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
         lower[self.place], upper[self.place] = self.density.bounds.T
+        lower, upper = self._coded(np.stack([lower, upper]))
         centre = np.zeros((n, self.solver.room))
         centre[:, self._tied[1]] = data.normal[:, self._tied[0]]
-        return Problem(self._data(data), floats, lower, upper, centre, self._weight, tolerance)
+        return Problem(
+            self._data(data), floats, lower, upper, centre, self._weight, self._damping, tolerance
+        )
 
     def _norm(self, data: Data) -> np.ndarray:
         """Return what of -log likelihood no parameter changes, (n,)."""

@@ -59,6 +59,8 @@ class Problem(NamedTuple):
         lower, upper: bounds of the entries (size,).
         centre, weight: constraints of the model's own parameters: measured values (fits, p), and
             one over the squares of their widths (p,), 0 for those that have none.
+        damping: curvature that steps of the model's parameters take for granted (p,), so that what
+            the data leave free does not run away.
         tolerance: a fit ends when the next step promises less than this decrease of
             -log likelihood.
     """
@@ -69,6 +71,7 @@ class Problem(NamedTuple):
     upper: Any
     centre: Any
     weight: Any
+    damping: Any
     tolerance: Any
 
 
@@ -166,7 +169,8 @@ def measure(
     of_some = s.at.vector, problem.data, problem.moving, known
 
     def one(vector: Array, data: Data, moving: Array, signal: Local) -> Metric:
-        return fisher.measure(given(signal), where, vector, data, moving, problem.weight)
+        curvature = problem.weight + problem.damping
+        return fisher.measure(given(signal), where, vector, data, moving, curvature)
 
     new = jax.vmap(one)(*jax.tree.map(lambda x: x[some], of_some))
     return jax.tree.map(lambda old, x: old.at[some].set(x), metric, new)

@@ -29,6 +29,7 @@ def _masses() -> tuple[Parameter, ...]:
             unit="GeV",
             symbol="$m_T$",
             description="mass of the top partner, above that of the top quark",
+            logarithmic=True,
         ),
         Parameter(
             "s_R",
@@ -38,6 +39,7 @@ def _masses() -> tuple[Parameter, ...]:
             fixed=True,
             symbol="$s_R$",
             description="sine of the mixing of t and T, right-handed",
+            logarithmic=True,
         ),
     )
 
@@ -51,6 +53,7 @@ def _gauge_coupling() -> Parameter:
         starts=(1.5e-4, 1e-5),
         description="gauge coupling times the charge of T and Phi, g~ q'",
         coupling="new",
+        logarithmic=True,
     )
 
 
@@ -63,6 +66,7 @@ def _yukawa(fixed: bool = False) -> Parameter:
         symbol="$y_T$",
         description="Yukawa coupling of t', T' and Phi",
         coupling="new",
+        logarithmic=True,
     )
 
 
@@ -90,6 +94,7 @@ BASES: Mapping[str, tuple[Parameter, ...]] = {
             unit="GeV",
             symbol="$M_{T'}$",
             description="mass of T' without mixing",
+            logarithmic=True,
         ),
         Parameter(
             "v_tilde",
@@ -100,6 +105,7 @@ BASES: Mapping[str, tuple[Parameter, ...]] = {
             unit="GeV",
             symbol=r"$\tilde v$",
             description="vacuum expectation value of Phi, times sqrt2",
+            logarithmic=True,
         ),
     ),
 }
@@ -123,6 +129,7 @@ COMMON = (
         fixed=True,
         symbol="$r_X$",
         description="charge of X over that of T and Phi",
+        logarithmic=True,
     ),
     dark_fermion_mass(),
     Parameter(
@@ -134,6 +141,7 @@ COMMON = (
         unit="GeV",
         symbol=r"$m_\phi$",
         description="mass of the dark scalar",
+        logarithmic=True,
     ),
     Parameter(
         "Lambda",
