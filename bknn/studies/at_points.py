@@ -61,7 +61,7 @@ class Points:
         names: Sequence[str],
         held: Mapping[str, float],
         wanted: Sequence[str],
-        middle: float,
+        middle: Sequence[float],
     ) -> None:
         self.target, self.names, self.wanted = target, tuple(names), tuple(wanted)
         self.given = tuple(held)
@@ -70,7 +70,10 @@ class Points:
         constrained: list[Parameter] = [p for p in every if p.constraint is not None]
         self.nuisances = tuple(p.name for p in constrained)
         self._widths = np.array([p.constraint[1] for p in constrained if p.constraint])
-        self.values = {k: float(v) for k, v in point(model, {names[0]: middle, **held}).items()}
+        self.values = {
+            k: float(v)
+            for k, v in point(model, {**dict(zip(names, middle, strict=True)), **held}).items()
+        }
         for p in constrained:
             self.values[p.name] = float(p.constraint[0]) if p.constraint else 0.0
         places = {p.name: i for i, p in enumerate(target.parameters)}

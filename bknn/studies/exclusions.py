@@ -152,7 +152,8 @@ def exclusions(
     """Return where each data set alone excludes a model, in the plane of two of its parameters.
 
     Only nuisances (what has a constraint: hadronic widths, form factors, those of counts) are
-    minimised over; all other parameters are held at `fixed`, or at their defaults.
+    minimised over; all other parameters are held at `fixed`, or at their defaults (couplings, where
+    one is given or spans the plane, at 0).
 
     *Numbers and limits.* With p the differences from what was observed over their widths, and A
     their changes by one standard deviation of each nuisance (half of that between both sides),
@@ -194,7 +195,7 @@ def exclusions(
     names = (x_name, y_name) = tuple(over)
     axes = tuple(np.asarray(over[name], float) for name in names)
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
-    plane = Points(target, names, held, tuple(wanted), float(grid[len(grid) // 2, 0]))
+    plane = Points(target, names, held, tuple(wanted), grid[len(grid) // 2])
     refused, why = plane.refused(grid)
     told = plane.at(grid, progress)
     shape = tuple(len(x) for x in axes)

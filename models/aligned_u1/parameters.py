@@ -51,6 +51,7 @@ def _gauge_coupling() -> Parameter:
         (0.0, 3.5),
         prior=dist.LogUniform(1e-6, 1e-1),
         starts=(1.5e-4, 1e-5),
+        symbol="$G$",
         description="gauge coupling times the charge of T and Phi, g~ q'",
         coupling="new",
         logarithmic=True,

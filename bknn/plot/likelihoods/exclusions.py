@@ -97,7 +97,12 @@ def exclusions(found: Exclusions) -> Figure:
         ax.set_yscale("log" if _logarithmic(y) else "linear")
         ax.set_xlim(x[0], x[-1])
         ax.set_ylim(y[0], y[-1])
-        handles: list[Any] = [h for k, n in enumerate(found.counts) for h in _band(ax, found, n, k)]
+        edges: list[np.ndarray] = []
+        handles: list[Any] = []
+        for k, name in enumerate(found.counts):
+            lines, patches = _band(ax, found, name, k)
+            edges += lines
+            handles += patches
         told = [line for name in found.lines for line in _contours(ax, found, name)]
         # The same for a data set in all planes of the same data.
         places = [name for name in found.numbers if name not in found.ratios]
@@ -113,7 +118,7 @@ def exclusions(found: Exclusions) -> Figure:
                 axis.set_major_formatter(LogFormatterSciNotation())
                 axis.set_minor_formatter(NullFormatter())
         ax.tick_params(top=True, right=True, which="both")
-        without = _write(ax, told)
+        without = _write(ax, told, edges)
         handles += [
             Line2D([], [], color=x.colour, linestyle=x.dashes, label=x.text) for x in without
         ]
@@ -130,13 +135,15 @@ def exclusions(found: Exclusions) -> Figure:
 # Regions and lines -----------------------------------------------------------------------------
 
 
-def _band(ax: Axes, found: Exclusions, name: str, k: int) -> list[Patch]:
-    """Fill where counts are described, and return what stands for it in the legend."""
+def _band(ax: Axes, found: Exclusions, name: str, k: int) -> tuple[list[np.ndarray], list[Patch]]:
+    """Fill where counts are described, and return its edges and what stands for it in the
+    legend."""
     colour = (GREEN, SKY, ORANGE)[k % 3]
     fills = [tint(colour, 0.65), tint(colour, 0.3)]
     x, y, delta = _finer(found, name)
     ax.contourf(x, y, delta.T, [-1.0, 1.0, 4.0], colors=fills, zorder=1)
-    return [
+    edges = _pieces(ax.contour(x, y, delta.T, [1.0, 4.0], linewidths=0.0))
+    return edges, [
         Patch(color=fill, label=f"{short_label(found, name)}, {n}σ")
         for fill, n in zip(fills, (1, 2), strict=True)
     ]
@@ -290,11 +297,13 @@ class _Place(NamedTuple):
         )
 
 
-def _write(ax: Axes, lines: Sequence[_Line]) -> list[_Line]:
-    """Write labels along their lines where they cover least, and return those without room."""
+def _write(ax: Axes, lines: Sequence[_Line], edges: Sequence[np.ndarray]) -> list[_Line]:
+    """Write labels along their lines where they cover least, lines and edges of bands, and return
+    those without room."""
     frame = ax.get_window_extent()
     paths = [[_dense(ax.transData.transform(p)) for p in line.pieces] for line in lines]
     every = [p for own in paths for p in own]
+    every += [_dense(ax.transData.transform(p)) for p in edges]
     points = np.concatenate(every) if every else np.zeros((0, 2))
     taken = np.zeros((0, 2))
     without = []

@@ -110,6 +110,7 @@ def answered(folder: Path) -> dict[str, tuple[Run, dict[str, Any]]]:
         "marginal": (*fixed, "--over", "sin_theta=0:0.01:41"),
         "evidence": (*fixed, *chains),
         "regions": ("higgs-portal", *both, "--over", "sin_theta=0:0.01:9", "mass=1:3:5"),
+        "exclusions": ("higgs-portal", *both, "--over", "sin_theta=0:0.01:9", "mass=1:3:5"),
         "compare": ("higgs-portal:sin_theta", *both, "--fix", "mass=2.1"),
         "predict": (
             *("higgs-portal", "--fit", *both[1:], "--fix", "mass=2.1"),

@@ -71,6 +71,7 @@ COMMANDS = (
     "compare vector:h_V --data belle2-2025 --no-figures",
     "scenarios --points 5",
     "regions scalar --over g_S=0:2e-8:5 g_P=-1e-7:1e-7:5",
+    "exclusions resonance --over mass=1:3:5 branching_ratio=0:2e-5:9",
     "project --toys 10",
     "run card.toml",
     "draw drawn",

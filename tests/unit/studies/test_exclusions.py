@@ -11,8 +11,10 @@ from scipy.optimize import minimize
 
 import bknn
 from bknn import data, errors, inference, models, plot, studies
+from bknn.studies.one_line import RATES, WIDTHS, Table
 
 from .. import small
+from ..questions.test_shell import run, strict_json
 
 bknn.enable_x64()
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -160,15 +162,23 @@ def test_points_that_a_model_refuses(sets):
         studies.exclusions(Picky(), sets[:1], {"x": [3.0, 4.0], "y": [1.0, 2.0]})
 
 
-def test_a_limit_is_where_it_was_published():
-    """At the epsilon that its paper excludes at 90 %, times 1.96/1.645 at 95 %."""
-    table = data.load("babar-2017-monophoton")
-    upper = float(np.interp(2.0, table.curves[0].axes["mass"], np.log(table.curves[0].upper)))
-    model = models.load("dark-photon")
-    eps = np.sqrt(np.exp(upper) * 1.959964 / 1.644854)
-    over = {"mass": [2.0, 2.2], "epsilon": eps * np.array([0.99, 1.01])}
-    found = studies.exclusions(model, [table], over, fixed={"g_X": 0.1})
-    np.testing.assert_array_equal(found.excluded("babar-2017-monophoton")[0], [False, True])
+def test_a_limit_is_where_it_was_published(tmp_path):
+    """At the epsilon^2 that its paper excludes at 90 %, times 1.96/1.645 at 95 %; in the shell."""
+    (table,) = data.load("babar-2017-monophoton").curves
+    upper = np.exp(np.interp(2.0, table.axes["mass"], np.log(table.upper)))
+    low, high = np.sqrt(upper * 1.959964 / 1.644854) * np.array([0.99, 1.01])
+    done = run(
+        *("exclusions", "dark-photon", "--over", f"epsilon={low},{high}", "mass=2.0:2.2:3"),
+        *("--fix", "g_X=0.1", "--data", "babar-2017-monophoton", "--lines", "p_inv=0.9"),
+        *("--out", tmp_path, "--no-figures"),
+    )
+    assert done.code == 0, done.err
+    content = strict_json(tmp_path / "result.json")
+    found = content["exclusions"]["babar-2017-monophoton"]
+    assert [row[0] > found["level"] for row in found["delta"]] == [False, True]
+    assert np.shape(content["quantities"]["p_inv"]) == (2, 3)
+    again = bknn.load(tmp_path / "exclusions.nc")
+    np.testing.assert_array_equal(again.delta["babar-2017-monophoton"], found["delta"])
 
 
 # ---------------------------------------------------------------- counts
@@ -191,6 +201,29 @@ def direct(
     return np.asarray(found.twice_nll)
 
 
+def test_tables_are_smooth_between_nodes_and_straight_beyond():
+    """-2 log L of one bin, in the rate; the width takes some of it away."""
+
+    def exact(rate: Any, width: Any) -> Any:
+        expected = 8.0 + 4.0 * rate * (1.0 - 0.3 * width)
+        return 2.0 * (expected - 12.0 * np.log(expected))
+
+    u, end, widest = np.linspace(0.0, 1.0, RATES), np.array([9.0]), 0.5
+    for widths, tolerance in ((np.array([0.0, 1.0]), 0.06), (np.linspace(0.0, 1.0, WIDTHS), 1e-3)):
+        share = widths if len(widths) == 2 else widths**2
+        nodes = exact(end[0] * u[:, None] ** 2, widest * share)
+        table = Table(u, end, widths, nodes[None], widest)
+        random = np.random.default_rng(1)
+        rate, width = random.uniform(0.0, 9.0, 200), random.uniform(0.0, 0.5, 200)
+        which = np.zeros(200, int)
+        np.testing.assert_allclose(table(which, rate, width), exact(rate, width), atol=tolerance)
+    ends, step = np.array([9.0, 10.0, 30.0]), np.zeros(3, int)
+    at = table(step, ends, np.zeros(3))
+    slope = 2.0 * (4.0 - 12.0 * 4.0 / 44.0)
+    np.testing.assert_allclose(np.diff(at), slope * np.diff(ends), rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_counts_from_a_table_of_fits():
     """Of a line with a width, which matters."""
     model, m = models.load("resonance"), small.measurement()
