@@ -1,14 +1,12 @@
 """Newton steps for Poisson counts with many constrained nuisances, for many fits side by side.
 
 The negative log likelihood is sum_b [rate_b - n_b log rate_b] + constraints, with few bins b and
-many parameters. Nuisances that move one bin only (the fluctuations of simulated samples) are solved
-for exactly at every step (`barlow_beeston`): they would be most of the parameters, and the most
-nonlinear.
-For the rest a step is one of Fisher's, which costs one solve in the space of bins (`fisher`).
+many parameters. Nuisances that move one bin only (fluctuations of simulated samples) are solved for
+exactly at every step (`barlow_beeston`): they would be most parameters, and the most nonlinear. For
+the rest a step is one of Fisher's, which costs one solve in the space of bins (`fisher`).
 
-Fits stand side by side (toys, points of a grid), as leading axis of every array, and go in step:
-arrays of many small matrices keep the processor busy, and what is computed only now and then (the
-matrix) is computed for all of them at once.
+Fits stand side by side (toys, points of a grid), as leading axis of every array: arrays of many
+small matrices keep the processor busy, and the matrix is computed now and then for all at once.
 
 A step is told what the signal is at the point that it tries, with its derivatives there
 (`bknn.inference.minimiser.tangent`); it knows no model. `fits_of_analysis` says who calls it.
@@ -59,10 +57,8 @@ class Problem(NamedTuple):
         lower, upper: bounds of the entries (size,).
         centre, weight: constraints of the model's own parameters: measured values (fits, p), and
             one over the squares of their widths (p,), 0 for those that have none.
-        damping: curvature that steps of the model's parameters take for granted (p,), so that what
-            the data leave free does not run away.
-        tolerance: a fit ends when the next step promises less than this decrease of
-            -log likelihood.
+        damping: curvature that steps take for granted, so that nothing runs away (p,).
+        tolerance: a fit ends when a step promises less than this decrease of -log likelihood.
     """
 
     data: Data
