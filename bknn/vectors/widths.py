@@ -40,45 +40,64 @@ _LEPTONS = tuple(f"{lepton} {lepton}" for lepton in LEPTONS)
 
 #: Names of all channels.
 CHANNELS = (*_LEPTONS, *_NEUTRINOS, "X X", "gamma gamma gamma", *hadronic.CHANNELS)
+_PLACE = {name: i for i, name in enumerate(CHANNELS)}
+
+#: Places of the channels of a sum.
+_SUMS = {
+    "charged leptons": slice(0, 3),
+    "neutrinos": slice(3, 6),
+    "invisible": slice(3, 7),
+    "visible": np.array([0, 1, 2, *range(7, len(CHANNELS))]),
+    "hadrons": slice(8, None),
+}
 
 
 class Widths(eqx.Module):
-    """Partial widths in GeV, {channel: width} of CHANNELS, of the shape of the mass."""
+    """Partial widths in GeV.
 
-    channels: dict[str, Array]
+    Attributes:
+        partial: of CHANNELS, the last axis (..., channels); before it the shape of the mass.
+    """
 
-    def _sum(self, names: tuple[str, ...]) -> Array:
-        return sum((self.channels[name] for name in names[1:]), start=self.channels[names[0]])
+    partial: Array
+
+    @property
+    def channels(self) -> dict[str, Array]:
+        """{channel: its width}."""
+        return {name: self.partial[..., i] for i, name in enumerate(CHANNELS)}
 
     @property
     def total(self) -> Array:
         """All of it."""
-        return self._sum(CHANNELS)
+        return jnp.sum(self.partial, axis=-1)
 
     @property
     def hadrons(self) -> Array:
         """All hadrons, pi0 gamma among them."""
-        return self._sum(hadronic.CHANNELS)
+        return self._of("hadrons")
 
     @property
     def charged_leptons(self) -> Array:
         """e e, mu mu, tau tau."""
-        return self._sum(_LEPTONS)
+        return self._of("charged leptons")
 
     @property
     def neutrinos(self) -> Array:
         """All three."""
-        return self._sum(_NEUTRINOS)
+        return self._of("neutrinos")
 
     @property
     def invisible(self) -> Array:
         """Neutrinos and dark fermions."""
-        return self.neutrinos + self.channels["X X"]
+        return self._of("invisible")
 
     @property
     def visible(self) -> Array:
         """Everything else."""
-        return self._sum((*_LEPTONS, "gamma gamma gamma", *hadronic.CHANNELS))
+        return self._of("visible")
+
+    def _of(self, name: str) -> Array:
+        return jnp.sum(self.partial[..., _SUMS[name]], axis=-1)
 
     def fraction(self, width: Array) -> Array:
         """Return a width over the total one; 0, not 0/0, of a vector that does not decay."""
@@ -89,9 +108,7 @@ class Widths(eqx.Module):
     def branching_fraction(self, name: str) -> Array:
         """Return the branching fraction of a channel or of "hadrons", "charged leptons",
         "neutrinos", "invisible", "visible"; KeyError for another name."""
-        sums = ("hadrons", "charged leptons", "neutrinos", "invisible", "visible")
-        one = getattr(self, name.replace(" ", "_")) if name in sums else self.channels[name]
-        return self.fraction(one)
+        return self.fraction(self._of(name) if name in _SUMS else self.partial[..., _PLACE[name]])
 
 
 def to_fermions(g_v: ArrayLike, g_a: ArrayLike, fermion: ArrayLike, mass: ArrayLike) -> Array:
@@ -151,14 +168,8 @@ def widths(
     rates = hadronic.by_channel(*quarks, mass, jnp.asarray(hadrons), jnp.asarray(axial))
     rates = mass / (12.0 * np.pi) * rates
     dark = [to_fermions(x.vector, x.axial, x.mass, mass) for x in couplings.dark]
-    return Widths(
-        {name: light[i] for i, name in enumerate((*_LEPTONS, *_NEUTRINOS))}
-        | {
-            "X X": sum(dark, start=jnp.zeros(())),
-            "gamma gamma gamma": to_photons(couplings.vector[0], mass, ew.alpha),
-        }
-        | {name: rates[i] for i, name in enumerate(hadronic.CHANNELS)}
-    )
+    others = sum(dark, start=jnp.zeros(())), to_photons(couplings.vector[0], mass, ew.alpha)
+    return Widths(jnp.concatenate([light, jnp.stack(others), rates]))
 
 
 def lifetime_ps(width: ArrayLike) -> Array:

@@ -36,44 +36,46 @@ def widths(
     """
     G = jnp.asarray(coupling)
     s_L, c_L, s_R, c_R = (jnp.asarray(x) for x in (top.s_L, top.c_L, top.s_R, top.c_R))
-    m_t, m_T = jnp.asarray(top.m_t), jnp.asarray(top.m_T)
+    m_t, m_T = jnp.asarray(top.m_t, float), jnp.asarray(top.m_T, float)
     y_T = top.y_T(1.0) * G / mass / sqrt(2.0)
     mixed = s_L * c_L
-    return {
-        "bW": _vector(m_T, 0.0, ew.m_w, ew.g * s_L / sqrt(2.0), 0.0),
-        "tZ": _vector(m_T, m_t, ew.m_z, 0.5 * ew.g_z * mixed, 0.0),
-        "th": _scalar(m_T, m_t, m_h, mixed * m_T / ew.v, mixed * m_t / ew.v),
-        "tZprime": _vector(m_T, m_t, mass, -G * mixed, -G * s_R * c_R),
-        "tphi": _scalar(m_T, m_t, m_phi, y_T * c_L * c_R, -y_T * s_L * s_R),
-    }
+    bW, tZ, tZprime = _vector(
+        m_T,
+        light=jnp.stack([jnp.zeros(()), m_t, m_t]),
+        mass=jnp.stack([jnp.asarray(x, float) for x in (ew.m_w, ew.m_z, mass)]),
+        left=jnp.stack([ew.g * s_L / sqrt(2.0), 0.5 * ew.g_z * mixed, -G * mixed]),
+        right=jnp.stack([jnp.zeros(()), jnp.zeros(()), -G * s_R * c_R]),
+    )
+    th, tphi = _scalar(
+        m_T,
+        light=m_t,
+        mass=jnp.stack([jnp.asarray(x, float) for x in (m_h, m_phi)]),
+        right=jnp.stack([mixed * m_T / ew.v, y_T * c_L * c_R]),
+        left=jnp.stack([mixed * m_t / ew.v, -y_T * s_L * s_R]),
+    )
+    return {"bW": bW, "tZ": tZ, "th": th, "tZprime": tZprime, "tphi": tphi}
 
 
-def _vector(
-    heavy: ArrayLike, light: ArrayLike, mass: ArrayLike, left: ArrayLike, right: ArrayLike
-) -> Array:
-    """Return the width of F -> f V with L = V_m fbar gamma^m (left P_L + right P_R) F."""
+def _vector(heavy: Array, light: Array, mass: Array, left: Array, right: Array) -> Array:
+    """Return the widths of F -> f V with L = V_m fbar gamma^m (left P_L + right P_R) F."""
     p = _momentum(heavy, light, mass)
-    F2, f2, V2 = jnp.asarray(heavy) ** 2, jnp.asarray(light) ** 2, jnp.asarray(mass) ** 2
-    squares = 0.5 * (jnp.asarray(left) ** 2 + jnp.asarray(right) ** 2)
+    F2, f2, V2 = heavy**2, light**2, mass**2
+    squares = 0.5 * (left**2 + right**2)
     same = squares * (F2 + f2 - 2.0 * V2 + (F2 - f2) ** 2 / V2)
-    flipped = 6.0 * jnp.asarray(left) * right * heavy * light
-    return p / (8.0 * pi * F2) * (same - flipped)
+    return p / (8.0 * pi * F2) * (same - 6.0 * left * right * heavy * light)
 
 
-def _scalar(
-    heavy: ArrayLike, light: ArrayLike, mass: ArrayLike, right: ArrayLike, left: ArrayLike
-) -> Array:
-    """Return the width of F -> f S with L = S fbar (right P_R + left P_L) F."""
+def _scalar(heavy: Array, light: Array, mass: Array, right: Array, left: Array) -> Array:
+    """Return the widths of F -> f S with L = S fbar (right P_R + left P_L) F."""
     p = _momentum(heavy, light, mass)
-    F2, f2, S2 = jnp.asarray(heavy) ** 2, jnp.asarray(light) ** 2, jnp.asarray(mass) ** 2
-    squares = jnp.asarray(left) ** 2 + jnp.asarray(right) ** 2
-    flipped = 4.0 * jnp.asarray(left) * right * heavy * light
-    return p / (16.0 * pi * F2) * (squares * (F2 + f2 - S2) + flipped)
+    F2, f2, S2 = heavy**2, light**2, mass**2
+    squares = left**2 + right**2
+    return p / (16.0 * pi * F2) * (squares * (F2 + f2 - S2) + 4.0 * left * right * heavy * light)
 
 
-def _momentum(heavy: ArrayLike, light: ArrayLike, mass: ArrayLike) -> Array:
-    """Return the momentum of a two-body decay (GeV), 0 where it is closed."""
-    F, f, x = jnp.asarray(heavy, float), jnp.asarray(light), jnp.asarray(mass)
+def _momentum(heavy: Array, light: Array, mass: Array) -> Array:
+    """Return the momenta of two-body decays (GeV), 0 where they are closed."""
+    F, f, x = heavy, light, mass
     square = (F - f - x) * (F - f + x) * (F + f + x) * (F + f - x)
     is_open = f + x < F
     return jnp.where(is_open, jnp.sqrt(jnp.where(is_open, square, 1.0)) / (2.0 * F), 0.0)

@@ -24,6 +24,7 @@ class TopPartner(NamedTuple):
     Attributes:
         m_t, m_T: masses, m_T the larger one.
         s_R, c_R, s_L, c_L: sines and cosines of the mixing angles of right- and left-handed fields.
+        splitting: (m_T^2 - m_t^2)/m_t^2, without cancellations.
     """
 
     m_t: ArrayLike
@@ -32,12 +33,7 @@ class TopPartner(NamedTuple):
     c_R: ArrayLike
     s_L: ArrayLike
     c_L: ArrayLike
-
-    @property
-    def splitting(self) -> Array:
-        """(m_T^2 - m_t^2)/m_t^2, without cancellations."""
-        m_t, m_T = jnp.asarray(self.m_t), jnp.asarray(self.m_T)
-        return (m_T - m_t) * (m_T + m_t) / m_t**2
+    splitting: Array
 
     def y_t(self, v: ArrayLike) -> Array:
         """Return the Yukawa coupling of t' and the Higgs boson."""
@@ -63,10 +59,7 @@ class TopPartner(NamedTuple):
 def from_masses(m_t: ArrayLike, m_T: ArrayLike, s_R: ArrayLike) -> TopPartner:
     """Return the mixing of two masses (GeV) and sin(theta_R)."""
     s_R = jnp.asarray(s_R)
-    c_R = jnp.sqrt((1.0 - s_R) * (1.0 + s_R))
-    up, down = m_t * s_R, m_T * c_R
-    norm = jnp.hypot(up, down)
-    return TopPartner(m_t, m_T, s_R, c_R, up / norm, down / norm)
+    return _mixed(m_t, m_T, s_R, jnp.sqrt((1.0 - s_R) * (1.0 + s_R)))
 
 
 def from_lagrangian(
@@ -89,13 +82,13 @@ def from_lagrangian(
     # Of the squared matrix of right-handed fields: s_R c_R (m_T^2 - m_t^2) = b M, and
     # c_R^2 (m_T^2 - m_t^2) = M^2 - m_t^2, where m_t = a M/m_T.
     tan_R = b * m_T**2 / (M * (m_T - a) * (m_T + a))
-    return from_tangent(m_t, m_T, tan_R)
-
-
-def from_tangent(m_t: ArrayLike, m_T: ArrayLike, tan_R: ArrayLike) -> TopPartner:
-    """Return the mixing of two masses (GeV) and tan(theta_R)."""
-    tan_R = jnp.asarray(tan_R)
     norm = jnp.hypot(1.0, tan_R)
-    up, down = m_t * tan_R, jnp.asarray(m_T)
-    left = jnp.hypot(up, down)
-    return TopPartner(m_t, m_T, tan_R / norm, 1.0 / norm, up / left, down / left)
+    return _mixed(m_t, m_T, tan_R / norm, 1.0 / norm)
+
+
+def _mixed(m_t: ArrayLike, m_T: ArrayLike, s_R: Array, c_R: Array) -> TopPartner:
+    up, down = m_t * s_R, m_T * c_R
+    norm = jnp.hypot(up, down)
+    light, heavy = jnp.asarray(m_t), jnp.asarray(m_T)
+    splitting = (heavy - light) * (heavy + light) / light**2
+    return TopPartner(m_t, m_T, s_R, c_R, up / norm, down / norm, splitting)
