@@ -18,6 +18,7 @@ from bknn.models.aligned_u1.top_partner import (
     TopPartner,
     from_lagrangian,
     from_masses,
+    from_yukawa,
 )
 from bknn.models.complete.light_vector import LightVector, mass_parameter
 from bknn.models.light_particles import HIGGS_VEV
@@ -25,6 +26,10 @@ from bknn.models.theory import Params
 from bknn.prediction import DerivedQuantity
 from bknn.vectors.couplings import Couplings, DarkFermion, none
 from bknn.vectors.mixing import Mixed, mixed
+
+
+#: Of G, where it gives the mass of the top partner.
+SMALLEST_COUPLING = 1e-9
 
 
 class Point(NamedTuple):
@@ -52,8 +57,9 @@ class AlignedU1(LightVector):
     about dark matter depends on it.
 
     Args:
-        basis: "coupling" (m_T, s_R, G = g~ q'), "yukawa" (m_T, s_R, y_T), or "lagrangian" (y_t,
-            y_T, M_T, v_tilde), where the mass of the top quark is a derived quantity.
+        basis: "coupling" (m_T, s_R, G = g~ q'), "yukawa" (m_T, s_R, y_T), "dimensionless" (s_R, G,
+            y_T), or "lagrangian" (y_t, y_T, M_T, v_tilde), where the mass of the top quark is a
+            derived quantity.
         others: as for `Theory`.
     """
 
@@ -115,7 +121,7 @@ class AlignedU1(LightVector):
             *COMMON,
             *own,
         )
-        off = "G" if basis == "coupling" else "y_T"
+        off = "G" if basis in ("coupling", "dimensionless") else "y_T"
         self.null = {off: 0.0, "mass": 2.1}
         super().__init__(**others)
 
@@ -127,6 +133,11 @@ class AlignedU1(LightVector):
                 params["y_t"], params["y_T"], params["M_T"], params["v_tilde"], ew.v
             )
             G = mass / params["v_tilde"]
+        elif self.basis == "dimensionless":
+            G = jnp.asarray(params["G"])
+            # Without a coupling m_T is infinite: then it is that of a very small one.
+            v_tilde = mass / jnp.maximum(G, SMALLEST_COUPLING)
+            top = from_yukawa(params["m_t"], params["s_R"], params["y_T"], v_tilde)
         else:
             top = from_masses(params["m_t"], params["m_T"], params["s_R"])
             G = jnp.asarray(

@@ -59,14 +59,16 @@ def _gauge_coupling() -> Parameter:
 
 
 def _yukawa(fixed: bool = False) -> Parameter:
+    """The Yukawa coupling; where it is fixed it is no coupling that could be 0, but gives m_T."""
     return Parameter(
         "y_T",
         0.3,
-        (0.0, 10.0),
+        (1e-6 if fixed else 0.0, 10.0),
         prior=dist.LogUniform(1e-3, LARGEST_YUKAWA),
+        fixed=fixed,
         symbol="$y_T$",
         description="Yukawa coupling of t', T' and Phi",
-        coupling="new",
+        coupling="" if fixed else "new",
         logarithmic=True,
     )
 
@@ -75,6 +77,7 @@ def _yukawa(fixed: bool = False) -> Parameter:
 BASES: Mapping[str, tuple[Parameter, ...]] = {
     "coupling": (*_masses(), _gauge_coupling()),
     "yukawa": (*_masses(), _yukawa()),
+    "dimensionless": (_masses()[1], _gauge_coupling(), _yukawa(fixed=True)),
     "lagrangian": (
         Parameter(
             "y_t",

@@ -62,6 +62,21 @@ def from_masses(m_t: ArrayLike, m_T: ArrayLike, s_R: ArrayLike) -> TopPartner:
     return _mixed(m_t, m_T, s_R, jnp.sqrt((1.0 - s_R) * (1.0 + s_R)))
 
 
+def from_yukawa(m_t: ArrayLike, s_R: ArrayLike, y_T: ArrayLike, v_tilde: ArrayLike) -> TopPartner:
+    """Return the partner that has the Yukawa coupling y_T at a mixing; masses in GeV.
+
+    With x = (m_T^2 - m_t^2)/m_t^2 and K = (y_T v~/s_R m_t)^2/2, c_R^2 (x^2 - K x) = K.
+
+    >>> top = from_yukawa(163.0, 0.1, from_masses(163.0, 1500.0, 0.1).y_T(700.0), 700.0)
+    >>> round(float(top.m_T), 6)
+    1500.0
+    """
+    s_R = jnp.asarray(s_R)
+    K = 0.5 * (y_T * jnp.asarray(v_tilde) / (s_R * m_t)) ** 2
+    x = 0.5 * K * (1.0 + jnp.sqrt(1.0 + 4.0 / (K * (1.0 - s_R) * (1.0 + s_R))))
+    return from_masses(m_t, m_t * jnp.sqrt(1.0 + x), s_R)
+
+
 def from_lagrangian(
     y_t: ArrayLike, y_T: ArrayLike, vectorlike_mass: ArrayLike, v_tilde: ArrayLike, v: ArrayLike
 ) -> TopPartner:

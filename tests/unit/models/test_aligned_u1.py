@@ -69,8 +69,12 @@ def test_all_bases_are_one_model(derive: Any) -> None:
     lagrangian = models.load("aligned-u1", basis="lagrangian")
     those = {n: float(one[n]) for n in ("y_t", "y_T", "M_T", "v_tilde")}
     again = prediction.derived(lagrangian, point(lagrangian, {**those, "r_X": 3.0}))
+    numbers = models.load("aligned-u1", basis="dimensionless")
+    small = {"s_R": 0.35, "G": 7e-4, "y_T": float(one["y_T"]), "r_X": 3.0}
+    third = prediction.derived(numbers, point(numbers, small))
+    assert float(third["m_T"]) == pytest.approx(2500.0)
     for quantity in one:
-        for values in (found, again):
+        for values in (found, again, third):
             if quantity in values:
                 assert float(values[quantity]) == pytest.approx(float(one[quantity]), rel=1e-9)
     assert float(again["m_t"]) == pytest.approx(163.0)
