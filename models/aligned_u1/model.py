@@ -27,7 +27,6 @@ from bknn.prediction import DerivedQuantity
 from bknn.vectors.couplings import Couplings, DarkFermion, none
 from bknn.vectors.mixing import Mixed, mixed
 
-
 #: Of G, where it gives the mass of the top partner.
 SMALLEST_COUPLING = 1e-9
 
