@@ -218,18 +218,18 @@ class Analysis(Interface):
 
     def check_points(self, points: np.ndarray) -> None:
         """Refuse flat vectors (points, size) whose values make no sense together, if the model says
-        which do not (`check`); of one point its `remarks` are given as warnings.
+        which do not (`check`).
 
         Raises:
             ParameterError: from the model.
         """
-        if not (hasattr(self.model, "check") or hasattr(self.model, "remarks")):
+        if not hasattr(self.model, "check"):
             return
         names = [p.name for p in self.parameters]
         rows = np.unique(np.asarray(points)[:, : len(names)], axis=0)
         for row in rows:
             values = {**self.constants, **dict(zip(names, row.tolist(), strict=True))}
-            prediction.check_point(self.model, values, remarks=len(rows) == 1)
+            prediction.check_point(self.model, values, remarks=False)
 
     def positive(self, given: Container[str]) -> tuple[str, ...]:
         """Return the couplings whose sign is a convention where parameters are given that are not

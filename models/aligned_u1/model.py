@@ -159,7 +159,7 @@ class AlignedU1(LightVector):
             mixed=mixed(eps_A, eps_Z, delta_Z, mass, ew, own=replace(none(), dark=(dark,))),
         )
 
-    def couplings(self, params: Params, at: Point) -> Couplings:
+    def vector_couplings(self, params: Params, at: Point) -> Couplings:
         return at.mixed.couplings
 
     def b_to_s(self, params: Params, at: Point) -> Mapping[str, ArrayLike]:

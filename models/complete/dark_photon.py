@@ -64,7 +64,7 @@ class DarkPhoton(LightVector):
     )
     null: Mapping[str, float] = {"C_V_L": 0.0, "mass": 2.1}
 
-    def couplings(self, params: Params, at: None) -> Couplings:
+    def vector_couplings(self, params: Params, at: None) -> Couplings:
         return dark_photon(params["epsilon"], self.electroweak) + _dark(params)
 
     def b_to_s(self, params: Params, at: None) -> Mapping[str, ArrayLike]:

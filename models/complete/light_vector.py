@@ -93,7 +93,7 @@ def decay_parameters() -> tuple[Parameter, ...]:
 class LightVector(Matching):
     """Base of the models with a light vector.
 
-    A model gives, beside what a `Matching` has, `couplings` and `b_to_s`, and may add derived
+    A model gives, beside what a `Matching` has, `vector_couplings` and `b_to_s`, and may add derived
     quantities of its own by `own_quantities` and `own`. What all of these need is computed once, by
     `point`, whose result they are handed.
 
@@ -110,7 +110,7 @@ class LightVector(Matching):
         """Return what the methods below need of the parameters, a pure JAX function."""
         return None
 
-    def couplings(self, params: Params, at: Any) -> Couplings:
+    def vector_couplings(self, params: Params, at: Any) -> Couplings:
         """Return the couplings of the Z' to all but b and s together."""
         raise NotImplementedError
 
@@ -145,14 +145,14 @@ class LightVector(Matching):
 
     def match(self, params: Params) -> Matched:
         at = self.point(params)
-        partial = self._widths(params, self.couplings(params, at))
+        partial = self._widths(params, self.vector_couplings(params, at))
         low = {"mass": params["mass"], "width": partial.total, **self.b_to_s(params, at)}
         return Matched(low, invisible=self._invisible(params, partial))
 
     def derived(self, params: Params) -> Mapping[str, ArrayLike]:
         """Return {name: value} of the derived quantities."""
         at, mass, ew = self.point(params), params["mass"], self.electroweak
-        couplings = self.couplings(params, at)
+        couplings = self.vector_couplings(params, at)
         partial = self._widths(params, couplings)
         p_inv = self._invisible(params, partial)
         photon = widths(dark_photon(1.0, ew), mass, ew, hadrons=params["r_hadrons"])

@@ -24,7 +24,8 @@ K, KSTAR = "B+ -> K+", "B+ -> K*+"
 Q2 = jnp.linspace(0.3, 18.5, 6)
 load = functools.cache(models.load)
 THEORIES = [n for n in models.available() if n not in ("signal-strength", "resonance")]
-LIGHT = [n for n in THEORIES if n not in ("sm", "wet", "wet-rhn", "higgs-portal")]
+COMPLETE = ("higgs-portal", "dark-photon", "aligned-u1")
+LIGHT = [n for n in THEORIES if n not in ("sm", "wet", "wet-rhn", *COMPLETE)]
 
 
 def start(model, **given):
