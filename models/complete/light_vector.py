@@ -93,9 +93,9 @@ def decay_parameters() -> tuple[Parameter, ...]:
 class LightVector(Matching):
     """Base of the models with a light vector.
 
-    A model gives, beside what a `Matching` has, `vector_couplings` and `b_to_s`, and may add derived
-    quantities of its own by `own_quantities` and `own`. What all of these need is computed once, by
-    `point`, whose result they are handed.
+    A model gives, beside what a `Matching` has, `vector_couplings` and `b_to_s`, and may add
+    derived quantities of its own by `own_quantities` and `own`. What all of these need is computed
+    once, by `point`, whose result they are handed.
 
     Attributes:
         electroweak: masses and couplings of the standard model at tree level.
