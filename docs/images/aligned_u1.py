@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 import bknn
@@ -221,34 +222,60 @@ def planes():
 def yukawa():
     """Belle II's bands at fixed y_T, and what is excluded of them, for each condition."""
     this = models.load("aligned-u1", basis="dimensionless")
-    over = {"s_R": np.geomspace(0.01, 0.97, 80), "G": np.geomspace(3e-6, 2e-2, 100)}
+    over = {"s_R": np.geomspace(0.02, 0.97, 80), "G": np.geomspace(3e-6, 1e-2, 90)}
+    bands = ((0.02, VERMILLION), (0.1, BLUE), (1.0, GREEN), (2.894, GREY))
     with style():
         figure = Figure(figsize=(8.0, 3.3), layout="constrained")
         axes = figure.subplots(1, 3, sharey=True)
         for ax, (scale, value) in zip(axes, SCALES.items(), strict=True):
-            for y_T, colour in ((0.02, PURPLE), (0.1, BLUE), (1.0, GREEN), (2.894, GREY)):
+            for y_T, colour in bands:
                 found = studies.exclusions(
-                    this, _sets(this), over, lines={"m_T": [1e3]},
+                    this, _sets(this)[: 1 if y_T > 2 else None], over,
+                    lines={"m_T": [1.0], "br_K_Zprime": [1.0]},
                     fixed={"y_T": y_T, "r_X": 12.0, "m_X": 0.95, "Lambda": value},
                 )  # fmt: skip
-                x, y = found.axes
-                likes = found.delta["belle2-2025"]
-                if y_T > 2.0:
-                    best = y[np.argmin(likes, axis=1)]
-                    ax.fill_between(x, best, y[0], color=tint(GREY, 0.35), lw=0, zorder=0)
-                    continue
-                out = np.zeros(likes.shape, bool)
-                for name in found.delta:
-                    if name != "belle2-2025":
-                        out |= found.excluded(name)
-                        if (found.excluded(name) & (likes < 1.0)).any():
-                            print(scale, y_T, name, flush=True)
-                ax.contourf(x, y, likes.T, [-1, 1], colors=[tint(colour, 0.2)], zorder=1)
-                ax.contourf(x, y, np.where(out, likes, 99.0).T, [-1, 1], colors=[tint(colour, 0.7)])
+                _one_band(ax, found, y_T, colour)
             ax.set(yscale="log", title=rf"$\Lambda$ = {scale}")
-            _mixing_axis(ax, x)
+            _mixing_axis(ax, over["s_R"])
         axes[0].set_ylabel("$G$")
+        handles = [Patch(color=tint(c, 0.85), label=f"$y_T$ = {y:g}") for y, c in bands[:3]]
+        axes[0].legend(handles=handles, loc="lower left", title="pale: excluded",
+                       title_fontsize=7)  # fmt: skip
     return {"yukawa": figure}
+
+
+def _one_band(ax, found, y_T, colour):
+    """Draw where Belle II is described at one y_T, with masses of T in TeV."""
+    (x, y), likes = found.axes, found.delta["belle2-2025"]
+    rate = np.log(found.quantities["br_K_Zprime"])
+    if y_T > 2.0:  # beyond is less than Belle II wants
+        ax.contourf(x, y, rate.T, [-99.0, np.log(WANTED)], colors=[tint(GREY, 0.35)], zorder=0)
+        return
+    ends = [rate[likes < 1.0].min(), rate[likes < 1.0].max()]
+    band = ax.contourf(x, y, rate.T, ends, colors=[tint(colour, 0.85)], zorder=1)
+    others = [name for name in found.numbers if np.isfinite(found.delta[name]).any()]
+    for name in others:
+        size = found.ratios.get(name, found.delta[name] / found.level(name))
+        out = np.log(np.maximum(size, 1e-9))
+        pale = ax.contourf(x, y, out.T, [0.0, 99.0], colors=[tint(colour, 0.25)], zorder=2)
+        pale.set_clip_path(band.get_paths()[0], ax.transData)
+        if (cut := (size > 1.0) & (likes < 1.0)).any():
+            mass = found.quantities["m_T"][cut]
+            print(y_T, name, f"m_T = {mass.min():.3g} to {mass.max():.3g} GeV", flush=True)
+    good = np.all([~found.excluded(name) for name in others], axis=0) & (likes < 1.0)
+    if good.any():
+        mass, mixing = found.quantities["m_T"][good], x[np.nonzero(good)[0]]
+        print(f"{y_T} left: m_T = {mass.min():.3g} to {mass.max():.3g} GeV, "
+              f"s_R = {mixing.min():.3g} to {mixing.max():.3g}", flush=True)  # fmt: skip
+    i, k = np.nonzero(likes < 1.0)
+    for mass in (1.0, 10.0, 100.0):
+        off = np.abs(np.log(found.quantities["m_T"][i, k] / (1e3 * mass))) + 0.1 * likes[i, k]
+        at = np.argmin(off)
+        if off[at] < 0.25 and x[i[at]] < 0.93:
+            side = {"xytext": (-4, -3), "ha": "right"} if y_T == 1.0 else {"xytext": (4, 1)}
+            ax.plot(x[i[at]], y[k[at]], ".", color=BLACK, ms=3, zorder=4)
+            ax.annotate(f"{mass:g}", (x[i[at]], y[k[at]]), textcoords="offset points",
+                        fontsize=6, zorder=4, **side)  # fmt: skip
 
 
 def numbers():
