@@ -95,12 +95,12 @@ class Results:
     def channels_with(self, model: Any) -> tuple[str, ...]:
         """Return the decay channels whose form factors they depend on, those of the derived
         quantities of a model among them."""
-        of_model = prediction.channels_of(model, self._quantities)
+        of_model = prediction.channels_of(model, self.quantities)
         return tuple(dict.fromkeys([*self.channels, *of_model]))
 
     @property
-    def _quantities(self) -> list[str]:
-        """Quantities of a model that they are about."""
+    def quantities(self) -> list[str]:
+        """Derived quantities, and parameters, of a model that they are about."""
         return [
             q for term in self.terms if isinstance(term, _OF_QUANTITIES) for q in term.quantities
         ]
@@ -122,7 +122,7 @@ class Results:
             found: what `uses` returned of its spectra.
         """
         known = iter(found)
-        values = quantities(model, self._quantities, params)
+        values = quantities(model, self.quantities, params)
         parts = [
             term.expected(model, params, known, values)
             if isinstance(term, _OF_QUANTITIES)

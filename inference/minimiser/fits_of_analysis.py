@@ -40,6 +40,9 @@ _OFTEN = 100
 _INSIDE = 0.01
 
 
+#: Steps of differences, in units of a parameter or of its uncertainty.
+_STEP = 1e-4
+
 #: A fit that takes all its steps is at its minimum if the next one promises less than this decrease
 #: of -log likelihood.
 _CREEPING = 1e-7
@@ -109,7 +112,7 @@ class Fits:
         data, moving = Data(*(np.asarray(x, float) for x in data)), np.asarray(moving)
         begin = idle_at_best(self.density, np.array(starts, float), data, moving)
         held = not moving[:, self._signal.thresholds].any()
-        if lanes == 1 and not self._alone:
+        if lanes == 1 and not self._alone and not self._signal.results.quantities:
             self.bent.ahead(self._vectors(begin[:1])[0])
         vectors = self._coded(self._vectors(begin))
         problem = self._problem(data, moving, tolerance)
@@ -168,9 +171,41 @@ class Fits:
         one = self._vectors(np.asarray(vector, float)[None])
         own = Data(*(np.asarray(x, float)[None] for x in data))
         there = Data(*(x[0] for x in self._data(own)))
-        known = one[0], self.bent(one[0]), there, self._weight
+        signal = self._by_differences if self._signal.results.quantities else self.bent
+        known = one[0], signal(one[0]), there, self._weight
         found = np.asarray(self.solver.hessian(*known))
         return found[np.ix_(self.place, self.place)]
+
+    def _by_differences(self, vector: np.ndarray) -> Local:
+        """Return the signal at a vector (size,) of the solver, second derivatives as differences of
+        first ones: a program for those of all that a model derives takes a minute to compile."""
+        n, own = len(self._signal.parameters), self._signal.parameters
+        x, lower, upper = vector[:n], *self.density.bounds[:n].T
+        widths = [p.constraint[1] if p.constraint else abs(p.init) for p in own]
+        steps = _STEP * np.maximum(np.abs(x), widths)
+        up, down = np.minimum(x + steps, upper), np.maximum(x - steps, lower)
+        points = np.tile(vector, (1 + 2 * n, 1))
+        entry = np.arange(n)
+        points[1 + entry, entry], points[1 + n + entry, entry] = up, down
+        there = self._coded(points)
+        value, slope = self._at(there)
+        slope[:, :, :n] /= self._slopes(there)[:, None, :n]
+        bend = np.zeros((*slope.shape[1:], slope.shape[2]))
+        bend[:, :, :n] = np.moveaxis(slope[1 : 1 + n] - slope[1 + n :], 0, 2) / (up - down)
+        bend = 0.5 * (bend + bend.transpose(0, 2, 1))
+        return Local(vector[: slope.shape[2]], value[0], slope[0], bend)
+
+    def _at(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values (n, values) and slopes (n, values, room) of the signal at vectors (n, size)
+        as the solver sees them, on as many lanes as fits were."""
+        lanes, values, slopes = self._lanes, [], []
+        for first in range(0, len(vectors), lanes):
+            some = vectors[first : first + lanes]
+            there = placed(np.resize(some, (lanes, some.shape[1])), lanes)
+            found = self.signal_from(there, False)(there)
+            values.append(np.asarray(found.value)[: len(some)])
+            slopes.append(np.asarray(found.slope)[: len(some)])
+        return np.concatenate(values), np.concatenate(slopes)
 
     @property
     def bent(self) -> Program:

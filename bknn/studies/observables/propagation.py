@@ -20,7 +20,7 @@ from jax import Array
 from bknn.analysis.analysis import Analysis
 from bknn.inference.fits.result import FitResult
 from bknn.parameters import Parameter
-from bknn.prediction import derived_quantities
+from bknn.prediction import channels_of, derived_quantities
 from bknn.programs import Program, Programs
 from bknn.studies.observables.quantities import Quantity, evaluate
 
@@ -112,9 +112,9 @@ class Push:
 
 def push(analysis: Analysis, quantities: Sequence[Quantity]) -> Push:
     """Return quantities as a function."""
-    channels = tuple(dict.fromkeys(q.channel for q in quantities))
-
     model = analysis.model
+    of_derived = channels_of(model, [q.observable for q in quantities])
+    channels = tuple(dict.fromkeys([*(q.channel for q in quantities), *of_derived]))
 
     def function(params: Mapping[str, Any]) -> Array:
         return evaluate(model, quantities, params)

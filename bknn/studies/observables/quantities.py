@@ -205,9 +205,13 @@ def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, Ar
     Bins of one channel are computed together. Where nothing decays polarisations and ratios are 0;
     `Quantity.defined` refuses them.
     """
-    found: dict[Quantity, Array] = {}
-    for channel, part in dict.fromkeys((q.channel, q.part) for q in quantities):
-        own = [q for q in quantities if (q.channel, q.part) == (channel, part)]
+    names = prediction.derived_quantities(model)
+    derived = {q for q in quantities if q.observable in names}
+    numbers = prediction.derived(model, params) if derived else {}
+    found: dict[Quantity, Array] = {q: numbers[q.observable] for q in derived}
+    others = [q for q in quantities if q not in derived]
+    for channel, part in dict.fromkeys((q.channel, q.part) for q in others):
+        own = [q for q in others if (q.channel, q.part) == (channel, part)]
         edges = {q: e for q in own if (e := q.edges(params)) is not None}
         if edges:
             bins = list(edges.values())
@@ -215,8 +219,8 @@ def evaluate(model: Any, quantities: Sequence[Quantity], params: Mapping[str, Ar
             both = in_bins(model, channel, params, bins, part=part, polarised=polarised)
             null: tuple[Array, Array] | None = None
             if any(q.observable.startswith("r_") for q in edges):
-                other, others = prediction.null_of(model, params)
-                null = in_bins(other, channel, others, bins, polarised=polarised)
+                other, at = prediction.null_of(model, params)
+                null = in_bins(other, channel, at, bins, polarised=polarised)
             for i, q in enumerate(edges):
                 found[q] = observable_of(q.observable, (both[0][i], both[1][i]))
                 if q.observable.startswith("r_"):
