@@ -21,6 +21,7 @@ from bknn.analysis.analysis import Analysis, Data
 from bknn.analysis.counts import Part
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import newton
+from bknn.inference.minimiser.differences import by_differences
 from bknn.inference.minimiser.flat_edges import FlatEdge, onward, settled
 from bknn.inference.minimiser.lanes import Rivals, run, taken
 from bknn.inference.minimiser.logarithms import DAMPING, Logarithms
@@ -39,9 +40,6 @@ _OFTEN = 100
 #: How far inside of a flat edge a fit is looked at, in units of where it starts.
 _INSIDE = 0.01
 
-
-#: Steps of differences, in units of a parameter or of its uncertainty.
-_STEP = 1e-4
 
 #: A fit that takes all its steps is at its minimum if the next one promises less than this decrease
 #: of -log likelihood.
@@ -177,23 +175,17 @@ class Fits:
         return found[np.ix_(self.place, self.place)]
 
     def _by_differences(self, vector: np.ndarray) -> Local:
-        """Return the signal at a vector (size,) of the solver, second derivatives as differences of
-        first ones: a program for those of all that a model derives takes a minute to compile."""
-        n, own = len(self._signal.parameters), self._signal.parameters
-        x, lower, upper = vector[:n], *self.density.bounds[:n].T
-        widths = [p.constraint[1] if p.constraint else abs(p.init) for p in own]
-        steps = _STEP * np.maximum(np.abs(x), widths)
-        up, down = np.minimum(x + steps, upper), np.maximum(x - steps, lower)
-        points = np.tile(vector, (1 + 2 * n, 1))
-        entry = np.arange(n)
-        points[1 + entry, entry], points[1 + n + entry, entry] = up, down
-        there = self._coded(points)
-        value, slope = self._at(there)
-        slope[:, :, :n] /= self._slopes(there)[:, None, :n]
-        bend = np.zeros((*slope.shape[1:], slope.shape[2]))
-        bend[:, :, :n] = np.moveaxis(slope[1 : 1 + n] - slope[1 + n :], 0, 2) / (up - down)
-        bend = 0.5 * (bend + bend.transpose(0, 2, 1))
-        return Local(vector[: slope.shape[2]], value[0], slope[0], bend)
+        """Return the signal at a vector (size,) of the solver, second derivatives by differences:
+        a program for those of all that a model derives takes minutes to compile."""
+        n = len(self._signal.parameters)
+
+        def slopes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            there = self._coded(points)
+            value, slope = self._at(there)
+            slope[:, :, :n] /= self._slopes(there)[:, None, :n]
+            return value, slope
+
+        return by_differences(slopes, vector, self._signal.parameters, self.density.bounds[:n])
 
     def _at(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values (n, values) and slopes (n, values, room) of the signal at vectors (n, size)
