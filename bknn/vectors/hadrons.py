@@ -36,7 +36,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from bknn.vectors import axial
 
@@ -84,12 +83,20 @@ class Table(NamedTuple):
     current: NDArray[np.int64]  #: (columns,), index in CURRENTS
 
 
+def _monotone_slopes(x: Floats, y: Floats) -> Floats:
+    """Return the slopes at points with which cubics between them are monotone."""
+    from scipy.interpolate import PchipInterpolator  # not for whom has no light vector
+
+    found: Floats = PchipInterpolator(x, y).derivative()(x)
+    return found
+
+
 class _Curve:
     """A function by values and derivatives at points; 0 below the first and above the last."""
 
     def __init__(self, x: Floats, y: Floats, slope: Floats | None = None) -> None:
         self.x, self.y = x, y
-        self.slope = PchipInterpolator(x, y).derivative()(x) if slope is None else slope
+        self.slope = _monotone_slopes(x, y) if slope is None else slope
 
     def at(self, x: Floats) -> tuple[Floats, Floats]:
         """Return values and derivatives at x."""
@@ -160,7 +167,7 @@ def _vector(grid: Floats, measured: dict[tuple[str, str], _Curve]) -> Columns:
     """Return values and derivatives at the grid of the columns that vector couplings have."""
     x, y = _data()
     to_join = {key: curve for key, curve in measured.items() if curve.x[-1] == JOIN}
-    slope = PchipInterpolator(x, y).derivative()(x)
+    slope = _monotone_slopes(x, y)
     slope[0] = sum(curve.slope[-1] for curve in to_join.values())  # the join is smooth
     total = np.array(_Curve(x, y, slope).at(grid))
     charm = np.array(_Curve(x, np.where(x > CHARM, np.maximum(y - R_UDS, 0.0), 0.0)).at(grid))

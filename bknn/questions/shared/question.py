@@ -284,7 +284,11 @@ class OfModel(OfTheory):
         "one of `bknn models`", positional=True, section="model", key="name", keyword=""
     )
     basis: str | None = option(
-        "of the couplings: 'parity' or 'chiral'", None, shown="parity", section="model", keyword=""
+        "of the couplings: 'parity' or 'chiral', or as docs/models.md says of a model",
+        None,
+        shown="parity",
+        section="model",
+        keyword="",
     )
     wilson_coefficients: str | None = option(
         "WCxf file with coefficients for 'wet' or 'wet-rhn'; of another basis than flavio's "

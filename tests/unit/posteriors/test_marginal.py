@@ -19,6 +19,7 @@ import bknn
 from bknn import errors, inference, plot
 from bknn.inference.posteriors.on_grid import Marginal
 from bknn.questions.marginal import marginal_table
+from bknn.questions.shared import build
 from bknn.run import card
 
 from .. import made_up, small
@@ -131,10 +132,10 @@ def test_what_is_wrong_with_a_grid(analysis):
 @pytest.fixture
 def data(monkeypatch) -> None:
     """All data sets are the small one."""
-    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
+    monkeypatch.setattr(build, "measurements", lambda asked, model=None: [small.measurement()])
 
 
-def one_bin(name: str, patch: None = None) -> bknn.Measurement:
+def one_bin() -> bknn.Measurement:
     """One bin, whose background is known to two tenths."""
     found = small.one_bin()
     spec = copy.deepcopy(found.workspace)
@@ -146,7 +147,7 @@ def one_bin(name: str, patch: None = None) -> bknn.Measurement:
 
 
 def test_sample_over(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("bknn.data.load", one_bin)
+    monkeypatch.setattr(build, "measurements", lambda asked, model=None: [one_bin()])
     out = tmp_path / "out"
     done = run(
         "sample", "signal-strength", "--prior", "mu=uniform(0, 4)", "--fix", "b=0.5",

@@ -526,7 +526,7 @@ def test_an_interrupt_has_code_130(monkeypatch):
     def interrupt(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bknn.data, "load", interrupt)
+    monkeypatch.setattr(bknn.data, "load_all", interrupt)
     told = "bknn: interrupted; nothing is kept; begin again with: bknn fit signal-strength\n"
     assert run("fit", "signal-strength") == Run(130, "", told)
 

@@ -129,7 +129,7 @@ def asked(monkeypatch, posterior) -> list[dict[str, Any]]:
 @pytest.fixture
 def data(monkeypatch) -> None:
     """All data sets are the small one, which knows its densities."""
-    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
+    monkeypatch.setattr(build, "measurements", lambda asked, model=None: [small.measurement()])
 
 
 @pytest.mark.usefixtures("data")
@@ -348,7 +348,7 @@ def test_bar_says_how_many_draws_are_worth_something(monkeypatch, capsys):
 
 def test_options_share_analyses(monkeypatch):
     """One for each model, set of free parameters, and priors."""
-    monkeypatch.setattr("bknn.data.load", lambda name, patch=None: small.measurement())
+    monkeypatch.setattr(build, "measurements", lambda asked, model=None: [small.measurement()])
     desk, asked = Desk(), sample.Asked(model="resonance", data=("small",))
     first = build.analysis(asked, desk)
     assert build.analysis(asked, desk) is first
