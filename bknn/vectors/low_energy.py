@@ -12,9 +12,9 @@ from jax.typing import ArrayLike
 
 from bknn.vectors.couplings import Couplings
 from bknn.vectors.electroweak import Electroweak
+from bknn.vectors.widths import LEPTON_MASSES, to_fermions
 
-#: Masses of leptons and nucleons, GeV (Particle Data Group 2024, Phys. Rev. D 110, 030001).
-MASSES = {"e": 0.51099895e-3, "mu": 0.1056583755, "tau": 1.77693}
+#: Masses of nucleons, GeV (Particle Data Group 2024, Phys. Rev. D 110, 030001).
 NUCLEON = {"p": 0.93827209, "n": 0.93956542}
 
 #: 1 GeV^-2 in cm^2.
@@ -35,7 +35,7 @@ def magnetic_moment(couplings: Couplings, mass: ArrayLike, lepton: str) -> Array
     >>> f"{float(magnetic_moment(dark_photon(1e-3), 2.1, 'mu')):.2e}"
     '1.90e-12'
     """
-    ratio = (jnp.asarray(mass, float) / MASSES[lepton]) ** 2
+    ratio = (jnp.asarray(mass, float) / LEPTON_MASSES[lepton]) ** 2
     x, dx = 1.0 - _S**2, 2.0 * _S * _DS
     below = x**2 + (1.0 - x) * ratio
     vector = x**2 * (1.0 - x) / below
@@ -79,11 +79,5 @@ def nucleon_cross_section(couplings: Couplings, mass: ArrayLike, nucleon: str) -
 
 def width_to_dark(couplings: Couplings, mass: ArrayLike) -> Array:
     """Return the width (GeV) of a vector of a mass (GeV) into dark fermions."""
-    total = jnp.zeros(())
-    for dark in couplings.dark:
-        r = (jnp.asarray(dark.mass) / jnp.asarray(mass)) ** 2
-        is_open = r < 0.25
-        velocity = jnp.where(is_open, jnp.sqrt(jnp.where(is_open, 1.0 - 4.0 * r, 1.0)), 0.0)
-        squares = dark.vector**2 * (1.0 + 2.0 * r) + dark.axial**2 * (1.0 - 4.0 * r)
-        total = total + velocity * squares * jnp.asarray(mass) / (12.0 * pi)
-    return total
+    found = (to_fermions(x.vector, x.axial, x.mass, mass) for x in couplings.dark)
+    return sum(found, start=jnp.zeros(()))

@@ -16,6 +16,7 @@ from bknn.parameters import point
 from bknn.vectors import low_energy
 from bknn.vectors.couplings import Couplings, DarkFermion, dark_photon, none, z_like
 from bknn.vectors.electroweak import STANDARD
+from bknn.vectors.widths import LEPTON_MASSES
 
 bknn.enable_x64()
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -65,7 +66,7 @@ def test_a_vector_without_couplings_never_decays(derive: Any) -> None:
 
 @pytest.mark.parametrize("mass", [2e-3, 0.1, 1.0, 9.0])
 def test_magnetic_moment_is_the_integral_over_x(mass: float) -> None:
-    m = low_energy.MASSES["mu"]
+    m = LEPTON_MASSES["mu"]
 
     def vector(x: float) -> float:
         return 2 * m**2 * x**2 * (1 - x) / (m**2 * x**2 + mass**2 * (1 - x))
