@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from bknn.kinematics import momentum
 from bknn.models.aligned_u1.top_partner import TopPartner
 from bknn.vectors.electroweak import Electroweak
 
@@ -58,7 +59,7 @@ def widths(
 
 def _vector(heavy: Array, light: Array, mass: Array, left: Array, right: Array) -> Array:
     """Return the widths of F -> f V with L = V_m fbar gamma^m (left P_L + right P_R) F."""
-    p = _momentum(heavy, light, mass)
+    p = momentum(heavy, light, mass**2)
     F2, f2, V2 = heavy**2, light**2, mass**2
     squares = 0.5 * (left**2 + right**2)
     same = squares * (F2 + f2 - 2.0 * V2 + (F2 - f2) ** 2 / V2)
@@ -67,15 +68,7 @@ def _vector(heavy: Array, light: Array, mass: Array, left: Array, right: Array) 
 
 def _scalar(heavy: Array, light: Array, mass: Array, right: Array, left: Array) -> Array:
     """Return the widths of F -> f S with L = S fbar (right P_R + left P_L) F."""
-    p = _momentum(heavy, light, mass)
+    p = momentum(heavy, light, mass**2)
     F2, f2, S2 = heavy**2, light**2, mass**2
     squares = left**2 + right**2
     return p / (16.0 * pi * F2) * (squares * (F2 + f2 - S2) + 4.0 * left * right * heavy * light)
-
-
-def _momentum(heavy: Array, light: Array, mass: Array) -> Array:
-    """Return the momenta of two-body decays (GeV), 0 where they are closed."""
-    F, f, x = heavy, light, mass
-    square = (F - f - x) * (F - f + x) * (F + f + x) * (F + f - x)
-    is_open = f + x < F
-    return jnp.where(is_open, jnp.sqrt(jnp.where(is_open, square, 1.0)) / (2.0 * F), 0.0)
