@@ -84,7 +84,9 @@ class Model(Protocol):
     phase space last; `form_factors` names sets for tables; `thresholds` names the parameters that
     decide where continua begin. Where fits hold those, continua that are sums of shapes are folded
     once. `derived_quantities` declares numbers that `derived(params)` makes of the parameters, by
-    name (`bknn.DerivedQuantity`): they can be predicted, and data can constrain them.
+    name (`bknn.DerivedQuantity`): they can be predicted, and data can constrain them. `groups()`
+    says which of them are computed together (`bknn.prediction.Group`), and `at(params)` returns the
+    model for use at one point, where it computes what all of this shares once.
     `check(values)` refuses values that make no sense together, and `remarks(values)` returns
     sentences of warning.
     CONTRIBUTING.md has examples.

@@ -15,6 +15,7 @@ from bknn.analysis.results import Results
 from bknn.analysis.signal import Signal
 from bknn.analysis.vector import Parameters, Vector
 from bknn.likelihood.data_distribution import DataDistribution
+from bknn.prediction import at_point
 
 
 class Interface:
@@ -176,7 +177,8 @@ class Interface:
         if not self.results.curves:
             return jnp.zeros(0, bool)
         values = self.signal.values(physics)
-        return self.results.inside(self.signal.model, values, self.signal.spectra(values))
+        here = at_point(self.signal.model, values)
+        return self.results.inside(here, values, self.signal.spectra(values, here))
 
     def expected_results(self, vector: Array) -> Array:
         """Return the expectations of the results that are not counts, (results,)."""

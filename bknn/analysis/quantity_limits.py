@@ -164,8 +164,7 @@ def refuse_unknown(model: Any, asked: Sequence[tuple[str, str, str]]) -> None:
             f"have ({has}); leave these data out, or take a model that has it (`derived` of one of "
             "your own: CONTRIBUTING.md)."
         )
-    if derived := next((name for name, *_ in asked if name in own), ""):
-        check_quantity(model, derived)  # which computes all of them
+    check_quantity(model, *dict.fromkeys(name for name, *_ in asked if name in own))
 
 
 def file_of(measurement: Measurement) -> str:

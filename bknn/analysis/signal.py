@@ -20,6 +20,7 @@ from bknn.analysis.counts import Part, Spectra
 from bknn.analysis.results import Results
 from bknn.analysis.two_stages import staged
 from bknn.parameters import Parameter
+from bknn.prediction import at_point
 from bknn.prediction.at_once import at_once
 from bknn.spectrum import Spectrum
 
@@ -71,13 +72,15 @@ class Signal:
         """Return the model's spectrum of a decay."""
         return self.spectrum_of(self.values(physics), decay)
 
-    def spectrum_of(self, values: Mapping[str, Any], decay: str) -> Spectrum:
-        """Return the same at the values of all parameters.
+    def spectrum_of(
+        self, values: Mapping[str, Any], decay: str, model: Any | None = None
+    ) -> Spectrum:
+        """Return the same at the values of all parameters; of `at_point`, where others ask there.
 
         Raises:
             ParameterError: the model returned something else.
         """
-        spectrum = self.model.spectrum(values, decay)
+        spectrum = (self.model if model is None else model).spectrum(values, decay)
         if not isinstance(spectrum, Spectrum):
             raise errors.ParameterError(
                 f"model {self.model.name!r} returned a {type(spectrum).__name__} as its spectrum "
@@ -85,9 +88,11 @@ class Signal:
             )
         return spectrum
 
-    def spectra(self, values: Mapping[str, Any]) -> Spectra:
-        """Return the spectra by the name of the decay, each made once."""
-        return cache(lambda decay: self.spectrum_of(values, decay))
+    def spectra(self, values: Mapping[str, Any], model: Any | None = None) -> Spectra:
+        """Return the spectra by the name of the decay, each made once; `model` as for
+        `spectrum_of`."""
+        here = at_point(self.model, values) if model is None else model
+        return cache(lambda decay: self.spectrum_of(values, decay, here))
 
     def strength(self, physics: Array) -> Array:
         """Return the multiple of the template: all there is of a signal without a density."""
@@ -109,7 +114,8 @@ class Signal:
         if held is not None:
             names = [self.parameters[i].name for i in self.thresholds]
             values |= {name: held[k] for k, name in enumerate(names)}
-        spectra = self.spectra(values)
+        here = at_point(self.model, values)
+        spectra = self.spectra(values, here)
         once = held is not None
         of_parts = [part.uses(held=once) for part in self.parts]
         of_results = self.results.uses(self.model, held=once)
@@ -121,7 +127,7 @@ class Signal:
             scales.append(part.scales_of(own_answers) if uses else None)
         if not self.results:
             return scales, jnp.zeros(0)
-        return scales, self.results.expected(self.model, values, found)
+        return scales, self.results.expected(here, values, found)
 
     def slopes(self, physics: Array) -> Expectations:
         """Return the derivatives with respect to the parameters of the model (n,)."""

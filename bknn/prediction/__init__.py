@@ -8,9 +8,11 @@ from bknn.prediction.derived import (
     derived,
     derived_quantities,
     quantity,
+    together,
 )
+from bknn.prediction.groups import Group, Grouped
 from bknn.prediction.integrals import end_of
-from bknn.prediction.parts import PARTS, knows_standard_model, null_of, spectrum_of, takes
+from bknn.prediction.parts import PARTS, at_point, knows_standard_model, null_of, spectrum_of, takes
 from bknn.prediction.prediction import Prediction
 from bknn.prediction.values import branching_ratio, predict, predict_derived, value
 
@@ -18,7 +20,10 @@ __all__ = [
     "OBSERVABLES",
     "PARTS",
     "DerivedQuantity",
+    "Group",
+    "Grouped",
     "Prediction",
+    "at_point",
     "branching_ratio",
     "channels_of",
     "check",
@@ -34,5 +39,6 @@ __all__ = [
     "quantity",
     "spectrum_of",
     "takes",
+    "together",
     "value",
 ]

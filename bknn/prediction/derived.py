@@ -1,7 +1,9 @@
 """Derived quantities: numbers that a model makes of its parameters, by name.
 
 A model declares them in `derived_quantities` and computes them in `derived(params)`. They can be
-predicted like observables, and data sets can constrain them; so can they its parameters.
+predicted like observables, and data sets can constrain them; so can they its parameters. A model
+with many may say in `groups` which are computed together (`bknn.prediction.Group`): those that
+nobody asks for then cost nothing.
 """
 
 from __future__ import annotations
@@ -75,21 +77,38 @@ def named(model: Any) -> dict[str, DerivedQuantity | Parameter]:
     return {**{p.name: p for p in model.parameters}, **derived_quantities(model)}
 
 
-def derived(model: Any, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
+def together(model: Any, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the derived quantities of a model that are computed where some of them are, in the
+    order of their declaration: all, unless the model has `groups`."""
+    own, wanted = derived_quantities(model), set(names)
+    groups = [{q.name for q in g.quantities} for g in getattr(model, "groups", tuple)()]
+    there = set(own) if wanted & set(own).difference(*groups) else set[str]()
+    there = there.union(*(group for group in groups if group & wanted))
+    return tuple(name for name in own if name in there)
+
+
+def derived(
+    model: Any, params: Mapping[str, ArrayLike], names: Iterable[str] | None = None
+) -> dict[str, Array]:
     """Return the derived quantities of a model, a pure function of all its parameters.
 
     Args:
         model: with `derived_quantities` and `derived`, or without (then there are none).
         params: {name: value}; of the parameters of form factors some or none.
+        names: those that are asked for; all of them by default.
 
     Raises:
         ParameterError: the model computes other quantities than it declares, or no single numbers.
     """
     declared = derived_quantities(model)
-    if not declared:
+    wanted = tuple(declared if names is None else names)
+    if not wanted:
         return {}
     try:
-        found = model.derived(params)
+        every = model.derived(params)
+        if not isinstance(every, Mapping) or set(every) != set(declared):
+            raise _undeclared(model, every)
+        found = {name: every[name] for name in wanted}
     except errors.BknnError:
         raise
     except Exception as problem:
@@ -98,19 +117,22 @@ def derived(model: Any, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
             f"{str(problem).splitlines()[0] if str(problem) else 'no message'}. It must be a "
             "function of {name: value} written with jax.numpy, without Python branches on values."
         ) from problem
-    if not isinstance(found, Mapping) or set(found) != set(declared):
-        has = ", ".join(sorted(found)) if isinstance(found, Mapping) else type(found).__name__
-        raise errors.ParameterError(
-            f"model {model.name!r} declares the derived quantities {', '.join(declared)}, but its "
-            f"`derived` returns {has}; let it return {{name: value}} of what it declares."
-        )
     for name, value in found.items():
         if jnp.shape(value) != () or jnp.iscomplexobj(value):
             raise errors.ParameterError(
                 f"the derived quantity {name!r} of model {model.name!r} has the shape "
                 f"{jnp.shape(value)}, or is complex; it must be one real number."
             )
-    return {name: jnp.asarray(found[name], float) for name in declared}
+    return {name: jnp.asarray(value, float) for name, value in found.items()}
+
+
+def _undeclared(model: Any, found: Any) -> errors.BknnError:
+    has = ", ".join(sorted(found)) if isinstance(found, Mapping) else type(found).__name__
+    declared = ", ".join(derived_quantities(model))
+    return errors.ParameterError(
+        f"model {model.name!r} declares the derived quantities {declared}, but its `derived` "
+        f"returns {has}; let it return {{name: value}} of what it declares."
+    )
 
 
 def quantity(model: Any, name: str, params: Mapping[str, ArrayLike]) -> Array:
@@ -133,7 +155,7 @@ def quantities(
     """
     wanted = tuple(dict.fromkeys(names))
     own = derived_quantities(model)
-    found = derived(model, params) if any(name in own for name in wanted) else {}
+    found = derived(model, params, [name for name in wanted if name in own])
     for name in wanted:
         if name not in found:
             if name not in params:
@@ -152,10 +174,10 @@ def check_quantity(model: Any, *names: str) -> None:
     for name in names:
         if name not in named(model):
             raise _unknown(model, name)
-    if any(name in derived_quantities(model) for name in names):
+    if asked := [name for name in names if name in derived_quantities(model)]:
         start = {p.name: jnp.asarray(p.init, float) for p in model.parameters}
         kept = {p.name: p.init for p in model.parameters if p.fixed}
-        jax.eval_shape(lambda x: derived(model, {**x, **kept}), start)
+        jax.eval_shape(lambda x: derived(model, {**x, **kept}, asked), start)
 
 
 def _unknown(model: Any, name: str) -> errors.BknnError:

@@ -19,6 +19,13 @@ PARTS: Mapping[str, str] = {
 }
 
 
+def at_point(model: Any, params: Mapping[str, ArrayLike]) -> Any:
+    """Return a model for use at these parameters {name: value}: where it has a method `at(params)`,
+    as complete models do, what that returns, which computes what its spectra and its derived
+    quantities have in common once."""
+    return model.at(params) if hasattr(model, "at") else model
+
+
 def spectrum_of(
     model: Any,
     params: Mapping[str, ArrayLike],

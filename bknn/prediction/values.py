@@ -18,7 +18,13 @@ from bknn.kinematics import known
 from bknn.parameters import of_either_sign, point
 from bknn.precision import require_x64
 from bknn.prediction.checks import check, check_point
-from bknn.prediction.derived import channels_of, check_quantity, derived, derived_quantities
+from bknn.prediction.derived import (
+    channels_of,
+    check_quantity,
+    derived,
+    derived_quantities,
+    together,
+)
 from bknn.prediction.integrals import Q2, amount, density
 from bknn.prediction.parts import knows_standard_model, null_of, spectrum_of
 from bknn.prediction.prediction import Prediction
@@ -98,7 +104,8 @@ def predict(
 def predict_derived(
     model: Any, names: Sequence[str], params: Mapping[str, ArrayLike] | None = None
 ) -> list[Prediction]:
-    """Return what a model predicts for derived quantities, all by one program.
+    """Return what a model predicts for derived quantities, by one program, which has all that are
+    computed together with them.
 
     Args:
         model, params: as for `predict`.
@@ -116,12 +123,13 @@ def predict_derived(
     require_x64()
     own = derived_quantities(model)
     check_quantity(model, *names)
-    channels = channels_of(model, own) or ("B+ -> K+",)
+    every = together(model, names)
+    channels = channels_of(model, every) or ("B+ -> K+",)
     values, floating, sigma = _values(model, channels, params or {})
     centre = jnp.array(list(floating.values()), float)
-    found, slopes = _derived_at_centres(centre, model, values, tuple(floating))
+    found, slopes = _derived_at_centres(centre, model, every, values, tuple(floating))
     uncertainty = jnp.sqrt(slopes**2 @ sigma**2)
-    order = {name: i for i, name in enumerate(own)}
+    order = {name: i for i, name in enumerate(every)}
     results = [
         Prediction(found[order[name]], uncertainty[order[name]], name, unit=own[name].unit)
         for name in names
@@ -136,16 +144,20 @@ def predict_derived(
 
 
 def _derived_at_centres(
-    centre: Array, model: Any, values: Mapping[str, Any], names: tuple[str, ...]
+    centre: Array,
+    model: Any,
+    asked: tuple[str, ...],
+    values: Mapping[str, Any],
+    names: tuple[str, ...],
 ) -> tuple[Array, Array]:
-    """Return all derived quantities (n,) and their slopes (n, names) where what is uncertain is at
-    its centre."""
+    """Return derived quantities (n,) and their slopes (n, names) where what is uncertain is at its
+    centre."""
     own = {p.name for p in model.parameters if p.fixed}
     others = {n: x for n, x in values.items() if n not in names}
 
     def every(moved: Array, others: Mapping[str, Any]) -> Array:
         at = {**others, **{n: moved[i] for i, n in enumerate(names)}}
-        return jnp.stack(list(derived(model, at).values()))
+        return jnp.stack(list(derived(model, at, asked).values()))
 
     # A model of a user may look at the values of what it keeps fixed; others need one program.
     traced = {n: jnp.asarray(x, float) for n, x in others.items()}
@@ -162,7 +174,7 @@ def _derived_at_centres(
 
         return all_of(moved), jax.jacfwd(all_of)(moved)
 
-    structure = (id(model), names, tuple(traced), tuple(fixed.items()))
+    structure = (id(model), asked, names, tuple(traced), tuple(fixed.items()))
     program = PROGRAMS.get("derived quantities", structure, lambda: both)
     result: tuple[Array, Array] = program(centre, traced)
     return result
@@ -246,7 +258,7 @@ def _fraction(
 ) -> tuple[Array, Array]:
     """Return numerator and denominator of an observable; the latter is 1 if it is no ratio."""
     if observable in derived_quantities(model):
-        return derived(model, params)[observable], jnp.ones(())
+        return derived(model, params, [observable])[observable], jnp.ones(())
 
     def rate(longitudinal: bool = False) -> Array:
         spectrum = spectrum_of(model, params, where.name, longitudinal=longitudinal, part=part)

@@ -17,6 +17,7 @@ from bknn.analysis.signal import Signal
 from bknn.data import LimitTable, Measurement
 from bknn.inference.pieces import Progress
 from bknn.parameters import Parameter, point
+from bknn.prediction import at_point
 from bknn.prediction.at_once import at_once
 from bknn.prediction.checks import check_point
 from bknn.prediction.derived import quantities
@@ -141,12 +142,13 @@ class Points:
         names += self.wanted
 
         def look(physics: Array) -> dict[str, Any]:
-            once: Any = _Once(model)
             values = signal.values(physics)
-            spectra = signal.spectra(values)
+            here = at_point(model, values)
+            once: Any = _Once(here)
+            spectra = signal.spectra(values, here)
             lines = [_line(spectra(decay)) for decay in self.decays]
             uses = at_once([(spectra(decay), use) for decay, use in results.uses(model)])
-            low = one_line.at_low_energies(model, values) if self.decays else {}
+            low = one_line.at_low_energies(here, values) if self.decays else {}
             return {
                 "expected": results.expected(once, values, uses) if results else jnp.zeros(0),
                 "lines": jnp.stack(lines) if lines else jnp.zeros((0, 3)),

@@ -14,16 +14,18 @@ from jax.typing import ArrayLike
 from bknn import errors
 from bknn.models.aligned_u1 import decays, loops, oblique, pair_production
 from bknn.models.aligned_u1.parameters import BASES, COMMON, LARGEST_YUKAWA, MASS_T, TOP_MASS
+from bknn.models.aligned_u1.quantities import DECAYS_OF_T, LAGRANGIAN, OBLIQUE
 from bknn.models.aligned_u1.top_partner import (
     TopPartner,
     from_lagrangian,
     from_masses,
     from_yukawa,
 )
+from bknn.models.complete import light_vector
 from bknn.models.complete.light_vector import LightVector, mass_parameter
 from bknn.models.light_particles import HIGGS_VEV
 from bknn.models.theory import Params
-from bknn.prediction import DerivedQuantity
+from bknn.prediction import Group
 from bknn.vectors.couplings import Couplings, DarkFermion, none
 from bknn.vectors.mixing import Mixed, mixed
 
@@ -65,49 +67,6 @@ class AlignedU1(LightVector):
     name = "aligned-u1"
     description = "SM + B -> K(*) Z' of a U(1)' with a top partner and a dark fermion X"
     null: Mapping[str, float] = {}
-    own_quantities = (
-        DerivedQuantity("m_t", "GeV", "mass of the top quark", "$m_t$"),
-        DerivedQuantity("m_T", "GeV", "mass of the top partner", "$m_T$"),
-        DerivedQuantity("s_R", "", "sine of the right-handed mixing", "$s_R$", (0.0, 1.0)),
-        DerivedQuantity("s_L", "", "sine of the left-handed mixing", "$s_L$", (0.0, 1.0)),
-        DerivedQuantity("G", "", "g~ q'", "$G$", (0.0, math.inf)),
-        DerivedQuantity("y_t", "", "Yukawa coupling of t'", "$y_t'$", (0.0, math.inf)),
-        DerivedQuantity("y_T", "", "Yukawa coupling of t', T', Phi", "$y_T$", (0.0, math.inf)),
-        DerivedQuantity("M_T", "GeV", "mass of T' without mixing", "$M_{T'}$"),
-        DerivedQuantity("v_tilde", "GeV", "M_Z'/G", r"$\tilde v$", (0.0, math.inf)),
-        DerivedQuantity("g_X", "", "coupling to X, r_X G", "$g_X$", (0.0, math.inf)),
-        DerivedQuantity("lambda_phi", "", "m_phi^2/(2 v~^2)", r"$\lambda_\phi$", (0.0, math.inf)),
-        DerivedQuantity("C_V_L", "", "(sbar g_m P_L b) Z'^m", "$C_V^L$"),
-        DerivedQuantity("dipole", "GeV^-2", "D, of m_b V_tb V_ts* G D sbar i sigma q P_R b", "$D$"),
-        DerivedQuantity("delta_Z", "", "mass mixing with the Z", r"$\delta_Z$"),
-        DerivedQuantity("eps_A", "", "kinetic mixing with the photon", r"$\epsilon_A$"),
-        DerivedQuantity("eps_Z", "", "kinetic mixing with the Z", r"$\epsilon_Z$"),
-        DerivedQuantity("kappa_t", "", "t t h over the SM's, cos^2(theta_L)", r"$\kappa_t$"),
-        DerivedQuantity("delta_S", "", "oblique parameter", r"$\Delta S$"),
-        DerivedQuantity("delta_T", "", "oblique parameter", r"$\Delta T$"),
-        *(
-            DerivedQuantity(
-                f"width_T_{n}", "GeV", f"Gamma(T -> {s})", rf"$\Gamma(T \to {m})$", (0.0, math.inf)
-            )
-            for n, s, m in (
-                ("bW", "b W", "bW"),
-                ("tZ", "t Z", "tZ"),
-                ("th", "t h", "th"),
-                ("tZprime", "t Z'", "tZ'"),
-                ("tphi", "t phi", r"t\phi"),
-            )
-        ),
-        *(
-            DerivedQuantity(f"br_T_{n}", "", f"BR(T -> {s})", bounds=(0.0, 1.0))
-            for n, s in (
-                ("bW", "b W"),
-                ("tZ", "t Z"),
-                ("th", "t h"),
-                ("invisible", "t + invisible"),
-            )
-        ),
-        *(DerivedQuantity(n, "", text) for n, text in pair_production.QUANTITIES.items()),
-    )
 
     def __init__(self, *, basis: str = "coupling", **others: Any) -> None:
         if basis not in BASES:
@@ -171,19 +130,18 @@ class AlignedU1(LightVector):
     def of_z(self, params: Params, at: Point) -> Couplings:
         return at.mixed.z
 
-    def own(self, params: Params, at: Point) -> Mapping[str, ArrayLike]:
+    def groups(self) -> tuple[Group, ...]:
+        return (
+            Group(LAGRANGIAN, self._lagrangian),
+            Group(OBLIQUE, self._oblique),
+            Group(DECAYS_OF_T, self._decays_of_t),
+            *super().groups(),
+        )
+
+    def _lagrangian(self, params: Params, at: light_vector.Point) -> dict[str, ArrayLike]:
+        own: Point = at.own
         ew, mass = self.electroweak, jnp.asarray(params["mass"], float)
-        top, G = at.top, at.G
-        y_T = top.y_T(1.0) * G / mass
-        partial = decays.widths(top, ew, G, mass, params["m_phi"])
-        total = sum(partial.values(), jnp.zeros(()))
-        S, T = oblique.oblique(top, ew)
-        fractions = {
-            "bW": partial["bW"] / total,
-            "tZ": partial["tZ"] / total,
-            "th": partial["th"] / total,
-            "invisible": (partial["tZprime"] + partial["tphi"]) / total,
-        }
+        top, G = own.top, own.G
         return {
             "m_t": top.m_t,
             "m_T": top.m_T,
@@ -191,19 +149,34 @@ class AlignedU1(LightVector):
             "s_L": top.s_L,
             "G": G,
             "y_t": top.y_t(ew.v),
-            "y_T": y_T,
+            "y_T": top.y_T(1.0) * G / mass,
             "M_T": top.vectorlike_mass,
             "v_tilde": mass / G,
             "g_X": params["r_X"] * G,
             "lambda_phi": 0.5 * (params["m_phi"] * G / mass) ** 2,
-            "C_V_L": self.b_to_s(params, at)["C_V_L"],
-            "dipole": at.dipole,
-            "delta_Z": at.delta_Z,
-            "eps_A": at.eps_A,
-            "eps_Z": at.eps_Z,
+            "C_V_L": at.b_to_s["C_V_L"],
+            "dipole": own.dipole,
+            "delta_Z": own.delta_Z,
+            "eps_A": own.eps_A,
+            "eps_Z": own.eps_Z,
             "kappa_t": jnp.asarray(top.c_L) ** 2,
-            "delta_S": S,
-            "delta_T": T,
+        }
+
+    def _oblique(self, params: Params, at: light_vector.Point) -> dict[str, Array]:
+        S, T = oblique.oblique(at.own.top, self.electroweak)
+        return {"delta_S": S, "delta_T": T}
+
+    def _decays_of_t(self, params: Params, at: light_vector.Point) -> dict[str, Array]:
+        top, mass = at.own.top, jnp.asarray(params["mass"], float)
+        partial = decays.widths(top, self.electroweak, at.own.G, mass, params["m_phi"])
+        total = sum(partial.values(), jnp.zeros(()))
+        fractions = {
+            "bW": partial["bW"] / total,
+            "tZ": partial["tZ"] / total,
+            "th": partial["th"] / total,
+            "invisible": (partial["tZprime"] + partial["tphi"]) / total,
+        }
+        return {
             **{f"width_T_{name}": x for name, x in partial.items()},
             **{f"br_T_{name}": x for name, x in fractions.items()},
             **pair_production.excess(top.m_T, **fractions),

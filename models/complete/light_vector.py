@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -21,7 +21,7 @@ from bknn.models.complete.matching import Matched, Matching
 from bknn.models.particles import LARGEST_MASS, MASSES, Vector
 from bknn.models.theory import Params, Particle
 from bknn.parameters import Parameter
-from bknn.prediction import DerivedQuantity
+from bknn.prediction import DerivedQuantity, Group, Grouped
 from bknn.vectors import low_energy, searches
 from bknn.vectors.couplings import Couplings, dark_photon, none
 from bknn.vectors.electroweak import STANDARD, Electroweak
@@ -90,12 +90,29 @@ def decay_parameters() -> tuple[Parameter, ...]:
     )
 
 
+class Point(NamedTuple):
+    """A point of a model with a light vector, which all that is said about it has in common.
+
+    Attributes:
+        own: what `point` of the model returned.
+        couplings: of the Z', but for that to b and s.
+        widths: of the Z'.
+        p_inv: the probability that the Z' is not seen.
+        b_to_s: {coupling of `vector` in the chiral basis: value}.
+    """
+
+    own: Any
+    couplings: Couplings
+    widths: Widths
+    p_inv: Array
+    b_to_s: Mapping[str, ArrayLike]
+
+
 class LightVector(Matching):
     """Base of the models with a light vector.
 
     A model gives, beside what a `Matching` has, `vector_couplings` and `b_to_s`, and may add
-    derived quantities of its own by `own_quantities` and `own`. What all of these need is computed
-    once, by `point`, whose result they are handed.
+    derived quantities by further `groups`. What all of these need is computed once, by `point`.
 
     Attributes:
         electroweak: masses and couplings of the standard model at tree level.
@@ -104,7 +121,6 @@ class LightVector(Matching):
     effective = Vector
     effective_options: ClassVar[Mapping[str, Any]] = {"basis": "chiral"}
     electroweak: ClassVar[Electroweak] = STANDARD
-    own_quantities: ClassVar[tuple[DerivedQuantity, ...]] = ()
 
     def point(self, params: Params) -> Any:
         """Return what the methods below need of the parameters, a pure JAX function."""
@@ -122,14 +138,24 @@ class LightVector(Matching):
         """Return the couplings of the Z to the dark sector, by mixing with the Z'."""
         return none()
 
-    def own(self, params: Params, at: Any) -> Mapping[str, ArrayLike]:
-        """Return {name: value} of the quantities of this model alone."""
-        return {}
+    def groups(self) -> tuple[Group, ...]:
+        """Return the derived quantities of every model with a light vector. One with more adds its
+        own, whose functions are handed the parameters and the `Point` there:
+
+            return (Group((DerivedQuantity("omega_h2"),), self.relic), *super().groups())
+        """
+        return (
+            Group(_COUPLINGS, self._couplings),
+            Group(_DECAYS_OF_Z, self._decays),
+            Group(_DECAYS_OF_B, self._b_decays),
+            Group(_SEARCHES, self._searches),
+            Group(_LOW_ENERGY, self._low_energy),
+        )
 
     def own_parameters(self) -> tuple[Parameter, ...]:
         found = super().own_parameters()
         names = {p.name for p in found}
-        every = (*self.own_quantities, *_quantities())
+        every = (q for group in self.groups() for q in group.quantities)
         self.derived_quantities = tuple(  # type: ignore[misc]
             q for q in every if q.name not in names
         )
@@ -144,35 +170,13 @@ class LightVector(Matching):
         check_mass(values["mass"])
 
     def match(self, params: Params) -> Matched:
-        at = self.point(params)
-        partial = self._widths(params, self.vector_couplings(params, at))
-        low = {"mass": params["mass"], "width": partial.total, **self.b_to_s(params, at)}
-        return Matched(low, invisible=self._invisible(params, partial))
-
-    def derived(self, params: Params) -> Mapping[str, ArrayLike]:
-        """Return {name: value} of the derived quantities."""
-        at, mass, ew = self.point(params), params["mass"], self.electroweak
-        couplings = self.vector_couplings(params, at)
+        own = self.point(params)
+        couplings = self.vector_couplings(params, own)
         partial = self._widths(params, couplings)
-        p_inv = self._invisible(params, partial)
-        photon = widths(dark_photon(1.0, ew), mass, ew, hadrons=params["r_hadrons"])
-        found: dict[str, ArrayLike] = {
-            **{f"g_v_{f}": couplings.g_v(name) for f, name in FERMIONS.items()},
-            **{f"g_a_{f}": couplings.g_a(name) for f, name in FERMIONS.items() if f != "nu"},
-            "width": partial.total,
-            "lifetime": lifetime_ps(partial.total),
-            "p_inv": p_inv,
-            **branching_fractions(partial),
-            **self._b_decays(params, partial, self.b_to_s(params, at)),
-            **searches.effective_epsilon2(couplings, partial, photon, p_inv, ew),
-            "delta_a_mu": low_energy.magnetic_moment(couplings, mass, "mu"),
-            "delta_q_w_cs": low_energy.weak_charge(couplings, mass, 55, 78, ew),
-            "width_Z_XX": low_energy.width_to_dark(self.of_z(params, at), ew.m_z),
-            "sigma_p": low_energy.nucleon_cross_section(couplings, mass, "p"),
-            "sigma_n": low_energy.nucleon_cross_section(couplings, mass, "n"),
-            **self.own(params, at),
-        }
-        return {q.name: found[q.name] for q in self.derived_quantities}
+        p_inv = invisible_probability(partial, params["mass"], params["detector_length"])
+        at = Point(own, couplings, partial, p_inv, self.b_to_s(params, own))
+        low = {"mass": params["mass"], "width": partial.total, **at.b_to_s}
+        return Matched(low, invisible=p_inv, derived=Grouped(self.groups(), params, at))
 
     def _widths(self, params: Params, couplings: Couplings) -> Widths:
         return widths(
@@ -183,20 +187,45 @@ class LightVector(Matching):
             axial=params["axial_hadrons"],
         )
 
-    def _invisible(self, params: Params, partial: Widths) -> Array:
-        return invisible_probability(partial, params["mass"], params["detector_length"])
+    def _couplings(self, params: Params, at: Point) -> dict[str, Array]:
+        return {
+            **{f"g_v_{f}": at.couplings.g_v(name) for f, name in FERMIONS.items()},
+            **{f"g_a_{f}": at.couplings.g_a(name) for f, name in FERMIONS.items() if f != "nu"},
+        }
 
-    def _b_decays(
-        self, params: Params, partial: Widths, b_to_s: Mapping[str, ArrayLike]
-    ) -> dict[str, Array]:
+    def _decays(self, params: Params, at: Point) -> dict[str, Array]:
+        total = at.widths.total
+        return {
+            "width": total,
+            "lifetime": lifetime_ps(total),
+            "p_inv": at.p_inv,
+            **branching_fractions(at.widths),
+        }
+
+    def _b_decays(self, params: Params, at: Point) -> dict[str, Array]:
         """Return the branching fractions of B -> K(*) Z', whatever the Z' decays into."""
-        low = {"mass": params["mass"], "width": partial.total, **b_to_s}
+        low = {"mass": params["mass"], "width": at.widths.total, **at.b_to_s}
         known = {p.name: p.init for p in self.low.parameters}
         values: dict[str, Any] = {**known, **self.low.null, **low}
         (new,) = (s for s in self.low.final_states(values) if isinstance(s, Particle))
         return {
             name: jnp.asarray(self._line(params, channel(decay), new, False).branching_ratio)
             for name, decay in (("br_K_Zprime", "B+ -> K+"), ("br_Kst_Zprime", "B0 -> K*0"))
+        }
+
+    def _searches(self, params: Params, at: Point) -> dict[str, Array]:
+        ew = self.electroweak
+        photon = widths(dark_photon(1.0, ew), params["mass"], ew, hadrons=params["r_hadrons"])
+        return searches.effective_epsilon2(at.couplings, at.widths, photon, at.p_inv, ew)
+
+    def _low_energy(self, params: Params, at: Point) -> dict[str, Array]:
+        g, mass, ew = at.couplings, params["mass"], self.electroweak
+        return {
+            "delta_a_mu": low_energy.magnetic_moment(g, mass, "mu"),
+            "delta_q_w_cs": low_energy.weak_charge(g, mass, 55, 78, ew),
+            "width_Z_XX": low_energy.width_to_dark(self.of_z(params, at.own), ew.m_z),
+            "sigma_p": low_energy.nucleon_cross_section(g, mass, "p"),
+            "sigma_n": low_energy.nucleon_cross_section(g, mass, "n"),
         }
 
 
@@ -217,62 +246,60 @@ def branching_fractions(partial: Widths) -> dict[str, Array]:
     return {name: partial.branching_fraction(decay) for name, decay in _DECAYS.items()}
 
 
-def _quantities() -> tuple[DerivedQuantity, ...]:
-    """The derived quantities of every model with a light vector."""
-    symbols = {"mu": r"\mu", "tau": r"\tau", "nu": r"\nu"}
-    found = []
-    for f in FERMIONS:
-        label = symbols.get(f, f)
-        found.append(
-            DerivedQuantity(f"g_v_{f}", "", f"vector coupling to {f}", rf"$g_V^{{{label}}}$")
-        )
-        if f != "nu":
-            found.append(
-                DerivedQuantity(f"g_a_{f}", "", f"axial coupling to {f}", rf"$g_A^{{{label}}}$")
-            )
-    ends = {"ee": "e e", "mumu": r"\mu\mu", "tautau": r"\tau\tau", "nunu": r"\nu\nu"}
-    ends |= {"pipi": r"\pi\pi", "XX": r"X\bar X", "hadrons": r"\mathrm{hadrons}"}
-    part, positive = (0.0, 1.0), (0.0, math.inf)
-    found += [
-        DerivedQuantity("width", "GeV", "total width of the Z'", r"$\Gamma_{Z'}$", positive),
-        DerivedQuantity("lifetime", "ps", "of the Z'", r"$\tau_{Z'}$", positive),
-        DerivedQuantity("p_inv", "", "probability that the Z' is not seen", r"$P_\mathrm{inv}$"),
-        *(
-            DerivedQuantity(f"br_{n}", "", f"BR(Z' -> {n})", rf"BR$(Z' \to {s})$", part)
-            for n, s in ends.items()
-        ),
-        DerivedQuantity(
-            "br_K_Zprime",
-            "",
-            "BR(B+ -> K+ Z'), all decays",
-            r"BR$(B^+ \to K^+ Z')$",
-            part,
-            ("B+ -> K+",),
-        ),
-        DerivedQuantity(
-            "br_Kst_Zprime",
-            "",
-            "BR(B0 -> K*0 Z'), all decays",
-            r"BR$(B^0 \to K^{*0} Z')$",
-            part,
-            ("B0 -> K*0",),
-        ),
-        *(
-            DerivedQuantity(name, "", text, bounds=positive)
-            for name, text in searches.QUANTITIES.items()
-        ),
-        DerivedQuantity("delta_a_mu", "", "of the muon's (g - 2)/2", r"$\Delta a_\mu$"),
-        DerivedQuantity(
-            "delta_q_w_cs", "", "of the weak charge of caesium", r"$\Delta Q_W(\mathrm{Cs})$"
-        ),
-        DerivedQuantity(
-            "width_Z_XX", "GeV", "Gamma(Z -> X Xbar)", r"$\Gamma(Z \to X\bar X)$", positive
-        ),
-        DerivedQuantity(
-            "sigma_p", "cm^2", "X on protons, spin independent", r"$\sigma_p$", positive
-        ),
-        DerivedQuantity(
-            "sigma_n", "cm^2", "X on neutrons, spin independent", r"$\sigma_n$", positive
-        ),
-    ]
-    return tuple(found)
+_LABELS = {"mu": r"\mu", "tau": r"\tau", "nu": r"\nu"}
+_ENDS = {"ee": "e e", "mumu": r"\mu\mu", "tautau": r"\tau\tau", "nunu": r"\nu\nu"}
+_ENDS |= {"pipi": r"\pi\pi", "XX": r"X\bar X", "hadrons": r"\mathrm{hadrons}"}
+_PART, _POSITIVE = (0.0, 1.0), (0.0, math.inf)
+
+_COUPLINGS = tuple(
+    DerivedQuantity(
+        f"g_{kind}_{f}",
+        "",
+        f"{word} coupling to {f}",
+        rf"$g_{kind.upper()}^{{{_LABELS.get(f, f)}}}$",
+    )
+    for f in FERMIONS
+    for kind, word in (("v", "vector"), ("a", "axial"))
+    if (kind, f) != ("a", "nu")
+)
+_DECAYS_OF_Z = (
+    DerivedQuantity("width", "GeV", "total width of the Z'", r"$\Gamma_{Z'}$", _POSITIVE),
+    DerivedQuantity("lifetime", "ps", "of the Z'", r"$\tau_{Z'}$", _POSITIVE),
+    DerivedQuantity("p_inv", "", "probability that the Z' is not seen", r"$P_\mathrm{inv}$"),
+    *(
+        DerivedQuantity(f"br_{n}", "", f"BR(Z' -> {n})", rf"BR$(Z' \to {s})$", _PART)
+        for n, s in _ENDS.items()
+    ),
+)
+_DECAYS_OF_B = (
+    DerivedQuantity(
+        "br_K_Zprime",
+        "",
+        "BR(B+ -> K+ Z'), all decays",
+        r"BR$(B^+ \to K^+ Z')$",
+        _PART,
+        ("B+ -> K+",),
+    ),
+    DerivedQuantity(
+        "br_Kst_Zprime",
+        "",
+        "BR(B0 -> K*0 Z'), all decays",
+        r"BR$(B^0 \to K^{*0} Z')$",
+        _PART,
+        ("B0 -> K*0",),
+    ),
+)
+_SEARCHES = tuple(
+    DerivedQuantity(name, "", text, bounds=_POSITIVE) for name, text in searches.QUANTITIES.items()
+)
+_LOW_ENERGY = (
+    DerivedQuantity("delta_a_mu", "", "of the muon's (g - 2)/2", r"$\Delta a_\mu$"),
+    DerivedQuantity(
+        "delta_q_w_cs", "", "of the weak charge of caesium", r"$\Delta Q_W(\mathrm{Cs})$"
+    ),
+    DerivedQuantity(
+        "width_Z_XX", "GeV", "Gamma(Z -> X Xbar)", r"$\Gamma(Z \to X\bar X)$", _POSITIVE
+    ),
+    DerivedQuantity("sigma_p", "cm^2", "X on protons, spin independent", r"$\sigma_p$", _POSITIVE),
+    DerivedQuantity("sigma_n", "cm^2", "X on neutrons, spin independent", r"$\sigma_n$", _POSITIVE),
+)

@@ -10,6 +10,8 @@ there is a Lagrangian.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from jax.typing import ArrayLike
@@ -27,7 +29,8 @@ class Matched(NamedTuple):
         effective: {parameter of the effective model: value}; those that are not there are at their
             start, couplings at their value in the standard model (0).
         invisible: the fraction of what is new that stays invisible.
-        derived: {name: value} of the derived quantities that the model declares.
+        derived: {name: value} of the derived quantities that the model declares; a
+            `bknn.prediction.Grouped` computes those that are asked for.
     """
 
     effective: Mapping[str, ArrayLike]
@@ -95,6 +98,19 @@ class Matching(Theory):
         )
         self.interferes = self.low.interferes  # type: ignore[misc]
         return (*self.lagrangian, *self._taken_over)
+
+    def at(self, params: Params) -> Matching:
+        """Return this model for use at these parameters {name: value}: what they match onto is
+        computed once, when it is first needed, for spectra and derived quantities. At others it is
+        the same model. To be used within the traced function to which the values belong."""
+        here, matched = copy(self), cache(lambda: self.match(params))
+
+        def match(other: Params) -> Matched:
+            return matched() if other is params else self.match(other)
+
+        # Tables of form factors are those of the model.
+        here.__dict__ |= {"match": match, "_tables": self.__dict__.setdefault("_tables", {})}
+        return here
 
     @property
     def _taken_over(self) -> tuple[Parameter, ...]:

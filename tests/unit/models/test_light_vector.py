@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +13,10 @@ from scipy.integrate import quad
 
 import bknn
 from bknn import errors, models, prediction
+from bknn.models.complete.light_vector import Point
+from bknn.models.theory import Params
 from bknn.parameters import point
+from bknn.prediction import DerivedQuantity, Group
 from bknn.vectors import low_energy
 from bknn.vectors.couplings import Couplings, DarkFermion, dark_photon, none, z_like
 from bknn.vectors.electroweak import STANDARD
@@ -117,3 +121,81 @@ def test_masses_without_a_hadronic_width_are_refused() -> None:
             bknn.predict(model, "width", params={"mass": mass})
     with pytest.raises(errors.ParameterError, match="mass = 11"):
         bknn.predict(model, "width", params={"mass": 11.0})
+
+
+# ---------------------------------------------------------------- one point, and groups
+
+
+class Relic(models.DarkPhoton):
+    """A dark photon with two more quantities, and a list of what was computed."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        super().__init__()
+
+    def groups(self) -> tuple[Group, ...]:
+        names = ("omega_h2", "x_f")
+        return (Group(tuple(map(DerivedQuantity, names)), self.relic), *super().groups())
+
+    def relic(self, params: Params, at: Point) -> dict[str, Any]:
+        self.calls.append("relic")
+        return {"omega_h2": params["g_X"] ** 2 / at.couplings.g_v("e"), "x_f": 20.0}
+
+    def point(self, params: Params) -> None:
+        self.calls.append("point")
+
+
+TWO_KINDS = """
+[[results]]
+name = "rates"
+observable = "branching_ratio"
+channels = { "B+ -> K+" = 0.5, "B0 -> K0" = 0.5 }
+value = 1e-5
+uncertainty = 1e-6
+[[results]]
+name = "life"
+quantity = "lifetime"
+value = 1.0
+uncertainty = 0.5
+[[limits]]
+name = "visible"
+quantity = "eps2_pp_mumu"
+against = { mass = [1.0, 3.0] }
+upper = [1e-6, 1e-6]
+"""
+
+
+def test_a_group_that_nobody_asks_for_is_not_computed() -> None:
+    model = Relic()
+    found = prediction.predict_derived(model, ["g_v_e"], {"epsilon": 1e-2})
+    assert "relic" not in model.calls
+    found += prediction.predict_derived(model, ["omega_h2", "x_f"], {"g_X": 0.1, "epsilon": 1e-2})
+    assert float(found[1].value) == pytest.approx(0.01 / float(found[0].value))
+    assert prediction.together(model, ["x_f", "mass"]) == ("omega_h2", "x_f")
+    every = {q.name for q in model.derived_quantities}
+    start = {k: jnp.asarray(x, float) for k, x in point(model, {}).items()}
+    for names in (["omega_h2", "x_f", "sigma_p"], None):
+        model.calls.clear()
+        shapes = jax.eval_shape(lambda p, n=names: prediction.derived(model, p, n), start)
+        assert model.calls == ["point", "relic"]
+        assert set(shapes) == (set(names) if names else every)
+
+
+def test_an_analysis_computes_a_point_once(tmp_path: Path) -> None:
+    """For the spectra of all decays and for derived quantities; of those, what it has data on."""
+    (tmp_path / "my.toml").write_text(TWO_KINDS)
+    model = Relic()
+    analysis = bknn.Analysis(model, bknn.data.load(tmp_path / "my.toml"))
+    for function, calls in ((analysis.log_density, ["point"]), (analysis.curves_inside, [])):
+        model.calls.clear()
+        jax.eval_shape(function, analysis.init_vector)
+        assert model.calls == calls
+
+
+def test_a_group_that_forgets_a_quantity() -> None:
+    class Wrong(Relic):
+        def relic(self, params: Params, at: Point) -> dict[str, Any]:
+            return {"omega_h2": 0.1}
+
+    with pytest.raises(errors.ParameterError, match="'x_f' returns omega_h2 and not it"):
+        bknn.predict(Wrong(), "omega_h2")

@@ -121,6 +121,28 @@ def test_what_is_seen_and_what_is_not_add_up():
     np.testing.assert_allclose(seen.uncertainty / missing.uncertainty, 3 / 7, rtol=1e-10)
 
 
+def test_at_a_point_it_is_the_same_model():
+    """Spectra and derived quantities, there and at other parameters; `match` is called once."""
+    calls = []
+
+    class Counted(Pairs):
+        def match(self, params):
+            calls.append(params["g"])
+            return super().match(params)
+
+    model = Counted()
+    own = {"m_psi": 0.6, "g": 0.5, "seen": 0.25, "sm_normalisation": 1.0}
+    here, q2 = model.at(own), jnp.array([2.0, 9.0])
+    for params, seen in ((own, [0.5]), ({**own, "g": 0.7}, [0.7] * 3)):
+        calls.clear()
+        found = [here.spectrum(params, c).continuum(q2) for c in ("B+ -> K+", "B0 -> K*0")]
+        numbers = here.derived(params)
+        assert calls == seen
+        known = [Pairs().spectrum(params, c).continuum(q2) for c in ("B+ -> K+", "B0 -> K*0")]
+        np.testing.assert_array_equal(found, known)
+        assert numbers == Pairs().derived(params)
+
+
 def test_derived_quantities_have_slopes():
     def f(x):
         return PORTAL.derived({**_start(), "sin_theta": x, "br_visible": 0.5})["br_kplus_visible"]
