@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 FLOORS = (
     "version errors faces tables kinematics channels inputs precision programs reading priors "
     "parameters spectrum probe storage data answers inference.chi_squared",
-    "form_factors decay likelihood response vectors",
+    "form_factors decay likelihood relic response vectors",
     "standard_model",
     "prediction derived",
     "analysis",

@@ -1,0 +1,1 @@
+"""Abundance of dark matter that freezes out, and what becomes of it."""
