@@ -14,7 +14,6 @@ from jax.typing import ArrayLike
 
 from bknn import errors
 from bknn.data import LimitTable, Measurement
-from bknn.data.limits import RISE
 from bknn.prediction.derived import check_quantity, derived_quantities, quantities
 
 #: Of a lower limit, where a quantity that vanishes is taken to be: finite, and excluded.
@@ -95,7 +94,7 @@ def over_width(table: LimitTable, values: Mapping[str, ArrayLike]) -> Array:
     elif table.kind == "lower":
         found = table.quantile / jnp.maximum(jnp.abs(x) / at, _LEAST)
     else:
-        found = jnp.maximum(jnp.abs(x) / at - 1.0, 0.0) / RISE
+        found = jnp.maximum(jnp.abs(x) / at - 1.0, 0.0) / table.rise
     return jnp.where(inside, found, 0.0)
 
 

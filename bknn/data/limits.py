@@ -97,7 +97,7 @@ class LimitCurve:
 #: What the numbers of a `LimitTable` are.
 KINDS = ("upper", "lower", "bound")
 
-#: Of a bound of theory, the relative excess at which -2 log L is 1.
+#: Of a bound, the relative excess at which -2 log L is 1, if nothing else is said.
 RISE = 0.01
 
 #: At which ends of an axis its limits may be held beyond.
@@ -114,7 +114,8 @@ class LimitTable:
 
     - "upper": -2 log L = (z x/u)^2, so that x has the limit u if nothing was seen;
     - "lower": -2 log L = (z u/x)^2, the same for 1/x;
-    - "bound", of theory and without a level: 0 below u, ((x/u - 1)/RISE)^2 above.
+    - "bound", of theory and without a level: 0 below u, ((x/u - 1)/rise)^2 above; with a `rise` of
+      its own, of what is measured and x may only be a part of.
 
     The logarithm of the limit is interpolated linearly in each axis, or in its logarithm. Outside
     of the axes it says nothing at all, but beyond an end at which it is held; nor does it between
@@ -131,6 +132,7 @@ class LimitTable:
         held: {axis: "below", "above" or "both"}, where the limits at an end hold beyond it.
         kind: one of `KINDS`.
         only: {quantity: (low, high)}, where the limits hold, both ends included.
+        rise: of a bound, the relative excess at which -2 log L is 1.
 
     >>> table = LimitTable("X", "mixing", {"mass": (1.0, 2.0)}, (0.1, 0.4))
     >>> table.valid_for
@@ -146,6 +148,7 @@ class LimitTable:
     held: Mapping[str, str] = field(default_factory=dict)
     kind: str = "upper"
     only: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rise: float = RISE
 
     def __post_init__(self) -> None:
         if len(self.axes) > 2:
@@ -193,6 +196,11 @@ class LimitTable:
                 f"limits {self.name!r} must be positive, and their confidence level between 0.5 "
                 "and 1 (as 0.9)."
             )
+        if not 0.0 < self.rise < math.inf:
+            raise DataError(
+                f"limits {self.name!r} have a rise of {self.rise:g}; give the relative uncertainty "
+                "of the bound, as 0.01."
+            )
         if not any(map(math.isfinite, self.upper)):
             raise DataError(f"limits {self.name!r} have no limit at any point; give one.")
 
@@ -217,6 +225,17 @@ class LimitTable:
     def quantile(self) -> float:
         """Limit over width."""
         return _NORMAL.inv_cdf((1.0 + self.level) / 2.0)
+
+    @property
+    def level_text(self) -> str:
+        """The confidence level, or what takes its place, in words.
+
+        >>> LimitTable("X", "g", {}, (1.0,), kind="bound", rise=0.05).level_text
+        'bound, 5 %'
+        """
+        if self.kind != "bound":
+            return f"{self.level:g}"
+        return "theory" if self.rise == RISE else f"bound, {100 * self.rise:.2g} %"
 
     @property
     def range_text(self) -> str:

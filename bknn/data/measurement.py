@@ -335,8 +335,7 @@ def _ends(curve: LimitCurve | LimitTable) -> tuple[str, ...]:
     ends = (curve.valid_for, f"{low:.3g}", f"{high:.3g}")
     if isinstance(curve, LimitCurve):
         return curve.name, ", ".join(curve.channels), *ends, f"{curve.level:g}"
-    level = "theory" if curve.kind == "bound" else f"{curve.level:g}"
-    return curve.name, " x ".join(curve.factors), *ends, level
+    return curve.name, " x ".join(curve.factors), *ends, curve.level_text
 
 
 def resolve(

@@ -19,6 +19,7 @@ from bknn.data.entries import Table, endpoint
 from bknn.data.limits import (
     KINDS,
     LEVEL,
+    RISE,
     LimitCurve,
     LimitTable,
     interval_to_normal,
@@ -45,10 +46,10 @@ _SPECTRUM = (
 _CURVE = ("name", "channels", "mass", "upper", "file", "level", "unusual")
 _TABLE = (
     "name", "quantity", "against", "logarithmic", "held", "only", "upper", "lower", "bound",
-    "file", "level", "scale", "power",
+    "file", "level", "scale", "power", "rise",
 )  # fmt: skip
 #: Of these, what has no sense for limits on a decay.
-_OF_TABLES = ("against", "logarithmic", "held", "only", "lower", "bound", "scale", "power")
+_OF_TABLES = ("against", "logarithmic", "held", "only", "lower", "bound", "scale", "power", "rise")
 
 _LIMITS = tuple(dict.fromkeys((*_CURVE, *_TABLE)))
 
@@ -335,6 +336,8 @@ def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
     kind = given[0] if given else "upper"
     if kind == "bound" and "level" in table:
         raise table.fail("'bound' is one of theory and has no 'level'; leave it out.")
+    if "rise" in table and kind != "bound":
+        raise table.fail("'rise' belongs to a 'bound', which is not there; leave it out.")
     axes: dict[str, tuple[float, ...]] = {}
     if "file" in table:
         axes, upper = _grid(table, folder, files)
@@ -360,6 +363,7 @@ def _table(table: Table, folder: Path, files: list[bytes]) -> LimitTable:
             table.texts("held", "{axis = 'below', 'above' or 'both'}"),
             kind,
             {name: tuple(ends) for name, ends in only.items()},  # type: ignore[misc]
+            table.number("rise", "the relative uncertainty of the bound", RISE, positive=True),
         )
     except DataError as problem:
         raise table.fail(str(problem)) from None

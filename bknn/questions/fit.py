@@ -166,7 +166,9 @@ def _results_table(analysis: Analysis, result: FitResult) -> str:
 def _of_limit(limit: LimitCurve | LimitTable, root: float) -> tuple[str, str]:
     """Return what a limit is, and where a fit stands, `root` being the root of its -2 log L."""
     if getattr(limit, "kind", "") == "bound":
-        return "bound of theory", "kept" if root == 0.0 else "exceeded"
+        told = getattr(limit, "level_text", "theory")
+        kept = "kept" if root == 0.0 else "exceeded"
+        return "bound of theory" if told == "theory" else told, kept
     return f"limit ({100 * limit.level:g} %)", f"{root / limit.quantile:.3g} of it"
 
 
