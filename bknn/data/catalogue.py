@@ -81,8 +81,8 @@ def load_all(
     """Return several data sets, as `--data` and `--without` of a command.
 
     Args:
-        names: names and files as for `load`, or `all-light-vector`: all constraints on light
-            vectors and their partners (docs/data.md).
+        names: names and files as for `load`, or `all-light-vector`, all constraints on light
+            vectors and their partners, or `all-dark-matter`, those on dark matter (docs/data.md).
         model: of such a collection, those are left out that limit a quantity which this model does
             not have; `left_out` says which.
         without: names that are left out again.

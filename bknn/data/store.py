@@ -37,6 +37,7 @@ EMBEDDED = Path(__file__).parent
 #: Data sets that are called together, `all-NAME`: {name: folders in which they lie}.
 COLLECTIONS: Mapping[str, tuple[str, ...]] = {
     "all-light-vector": ("light_vectors", "top_partner", "precision"),
+    "all-dark-matter": ("dark_matter",),
 }
 
 _T = TypeVar("_T")

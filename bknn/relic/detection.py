@@ -5,7 +5,7 @@ background: f_eff of each final state, and p_ann.
 
 with <sigma v> averaged over particles and antiparticles: half of that of X Xbar for a Dirac
 fermion, all of it for a self-conjugate X. Planck limits it to 3.2e-28 cm^3/s/GeV at 95 %
-(arXiv:1807.06209, eq. 89b). f_eff is the energy deposited over that released, weighted as the data
+(arXiv:1807.06209). f_eff is the energy deposited over that released, weighted as the data
 see it (arXiv:1506.03811); `energy_deposition` has where it comes from and how good it is.
 """
 

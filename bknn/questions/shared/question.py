@@ -311,7 +311,7 @@ class OfData(Question):
     data: Texts = option(
         "names from `bknn data list`, TOML files of published numbers (docs/data.md), "
         "directories of `bknn data import`, or pyhf workspaces; 'all-light-vector': constraints on "
-        "light vectors, all whose quantities the model has",
+        "light vectors, 'all-dark-matter': on dark matter, all whose quantities the model has",
         ("belle2-2025",),
         metavar="SET",
         section="data",
