@@ -22,7 +22,15 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 HAZMA = {
     0.3: {"mu mu": 0.2893, "pi+ pi-": 0.2397, "pi+ pi- pi0": 0.3914},
     0.5: {"mu mu": 0.2498, "pi+ pi-": 0.2108, "pi+ pi- pi0": 0.3534},
-    0.95: {"mu mu": 0.1985, "pi+ pi-": 0.1701, "pi+ pi- pi0": 0.2923, "K K": 0.2659},
+    0.95: {
+        "mu mu": 0.1985,
+        "pi+ pi-": 0.1701,
+        "pi+ pi- pi0": 0.2923,
+        "pi+ pi- pi+ pi-": 0.2064,
+        "pi+ pi- pi0 pi0": 0.3870,
+        "K K": 0.2659,
+        "K K pi": 0.2790,
+    },
     2.0: {"mu mu": 0.1673, "pi+ pi-": 0.1356, "pi+ pi- pi0": 0.2257, "K K": 0.2108},
     5.0: {"mu mu": 0.1908, "pi+ pi-": 0.1422, "pi+ pi- pi0": 0.1966},
 }
@@ -74,6 +82,13 @@ def test_final_states_as_another_program_has_them(mass):
     for channel, other in HAZMA[mass].items():
         ratio = float(f_eff(channel, mass)) / other
         assert {"pi+ pi-": 0.91, "mu mu": 0.95}.get(channel, 0.97) < ratio < 1.04
+
+
+def test_unresolved_hadrons_are_near_five_pions():
+    """At 1 GeV, 4.8 of them are expected, two thirds charged: hazma has 0.2904 with four charged
+    and one neutral, 0.4386 with two and three."""
+    by_hand = 0.2904 + (4 / 5 - 2 / 3) / (2 / 5) * (0.4386 - 0.2904)
+    np.testing.assert_allclose(f_eff("other hadrons", 1.0), by_hand, rtol=0.04)
 
 
 def test_muons_have_the_spectrum_of_fast_ones():
