@@ -1,1 +1,26 @@
-"""Abundance of dark matter that freezes out, and what becomes of it."""
+"""Relic abundance and annihilation of a dark fermion X through a vector, 10 MeV to 1 TeV.
+
+    bessel             K_1 and K_2, scaled
+    degrees            relativistic degrees of freedom, of three tables
+    annihilation       cross sections of X Xbar
+    thermal_average    <sigma v>, poles resolved at any width
+    detection          annihilation today and at recombination
+    energy_deposition  f_eff of final states
+
+It knows neither vectors nor models: a model hands it functions and numbers. Units: GeV; cross
+sections in GeV^-2.
+"""
+
+from bknn.relic.annihilation import Annihilation, Resonance, from_function
+from bknn.relic.degrees import TABLES, Degrees
+from bknn.relic.thermal_average import sigma_v, to_cm3_per_s
+
+__all__ = [
+    "TABLES",
+    "Annihilation",
+    "Degrees",
+    "Resonance",
+    "from_function",
+    "sigma_v",
+    "to_cm3_per_s",
+]
