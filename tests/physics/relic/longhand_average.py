@@ -122,7 +122,9 @@ def by_digits(process, x, digits=20):
                 edges |= {at - width * s, at + width * s, width * s}
         edges |= {at, 60 * T}
         edges = [mp.mpf(0), *sorted(e for e in edges if 0 < e <= 60 * T)]
-        total = mp.quad(integrand, [mp.sqrt(e) for e in edges], method="gauss-legendre", maxdegree=4)
+        total = mp.quad(
+            integrand, [mp.sqrt(e) for e in edges], method="gauss-legendre", maxdegree=4
+        )
         return float(total / (8 * m**4 * T * mp.besselk(2, m / T) ** 2))
 
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from .longhand_abundance import DATA, NUMBERS
+from .longhand_abundance import DATA
 from .longhand_amplitude import GAMMA, METRIC, ONE, barred, slash
+from .longhand_average import NUMBERS
 from .longhand_points import (
     CM3_PER_S,
     ELECTRON,
@@ -59,6 +62,35 @@ def nucleons(m, g_X, couplings, M=2.1, nucleon=NUCLEON):
     """sigma_p, sigma_n in cm^2: valence quarks count, as the current is conserved."""
     u, d = couplings["u"][0], couplings["d"][0]
     return tuple(at_threshold(m, nucleon, g_X * b / M**2) * CM2 for b in (2 * u + d, u + 2 * d))
+
+
+legendre = cache(np.polynomial.legendre.leggauss)
+
+
+def above_threshold(least, v_0=220.0, v_earth=232.0, number=120):
+    """int dv f(v) (v - least^2/v) from `least` on, km/s: recoils are spread evenly up to
+    2 mu^2 v^2/M, and count above a threshold. Maxwellian in the galaxy, no escape."""
+    v, w = legendre(number)
+    high = least + 9 * v_0 + v_earth
+    v, w = least + (high - least) * (v + 1) / 2, w * (high - least) / 2
+    c, w_c = legendre(60)
+    f = np.exp(-(v[:, None] ** 2 + v_earth**2 + 2 * v[:, None] * v_earth * c) / v_0**2) @ w_c
+    return np.sum(w * 2 * np.pi * v**2 * f * (v - least**2 / v)) / (np.pi**1.5 * v_0**3)
+
+
+def per_target(m, elements, b_p, b_n, threshold):
+    """(Z b_p + (A - Z) b_n)^2 over A^2, weighted with abundance, mu^2 and the part of the rate
+    above a threshold in GeV. elements: [(Z, number, {A: per cent})]."""
+    total = norm = 0.0
+    for Z, number, isotopes in elements:
+        for A, share in isotopes.items():
+            heavy = 0.93149410 * A
+            mu = m * heavy / (m + heavy)
+            weight = number * share * mu**2
+            weight *= above_threshold(np.sqrt(heavy * threshold / 2) / mu * 299792.458)
+            total += weight * (Z * b_p + (A - Z) * b_n) ** 2
+            norm += weight * A**2
+    return total / norm
 
 
 def per_nucleus(Z, isotopes, b_p, b_n):

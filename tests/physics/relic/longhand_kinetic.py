@@ -23,8 +23,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 
-from .longhand_abundance import NUMBERS, PLANCK_MASS, PREFACTOR, Universe
-from .longhand_average import Average, scaled_bessel
+from .longhand_abundance import PLANCK_MASS, PREFACTOR, Universe
+from .longhand_average import NUMBERS, Average, scaled_bessel
 
 PION = 0.13957
 

@@ -7,11 +7,12 @@ and numbers/derivatives.csv (four minutes).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
-from .longhand_abundance import DATA, NUMBERS, TABLES, abundance
-from .longhand_average import Average, Resonance
+from .longhand_abundance import DATA, TABLES, abundance
+from .longhand_average import NUMBERS, Average, Resonance
 
 E_CHARGE = np.sqrt(4 * np.pi / 137.036)
 ELECTRON, MUON, TAU = 0.511e-3, 0.10566, 1.77682
@@ -27,12 +28,14 @@ def fermions(root, mass, vector, axial, number=1):
     )  # fmt: skip
 
 
-_R = np.genfromtxt(DATA / "r_ratio_pdg2020.csv", delimiter=",", names=True)
-_ENERGY, _RATIO = (_R[name] for name in _R.dtype.names[:2])
+@cache
+def r_data():
+    """sqrt(s) in GeV and R, (2, n)."""
+    return np.genfromtxt(DATA / "r_ratio_pdg2020.csv", delimiter=",", skip_header=1).T[:2]
 
 
 def r_ratio(root):
-    return np.interp(root, _ENERGY, _RATIO)
+    return np.interp(root, *r_data())
 
 
 def photon_like(root, epsilon):
@@ -91,10 +94,15 @@ sigma_n 1.05799e-45 1.73576e-47 3.02496e-48 6.35336e-46 8.45592e-51
 PUBLIC = {n: np.array(r, float) for n, *r in (x.split() for x in TABLE.split("\n")[1:-1])}
 
 
+def public_couplings(i):
+    """(g_V, g_A) of leptons, up- and down-quarks, and that of neutrinos."""
+    at = {name: float(row[i]) for name, row in PUBLIC.items()}
+    return {f: (at[f"gV_{f}"], at[f"gA_{f}"]) for f in "lud"} | {"nu": at["g_nu"]}
+
+
 def public(i):
     """P1 ... P5 (i = 0 ... 4): the process, and its couplings."""
-    at = {name: float(row[i]) for name, row in PUBLIC.items()}
-    couplings = {f: (at[f"gV_{f}"], at[f"gA_{f}"]) for f in "lud"} | {"nu": at["g_nu"]}
+    at, couplings = {name: float(row[i]) for name, row in PUBLIC.items()}, public_couplings(i)
     return resonance(at["m_X"], at["r_X"] * at["G"], lambda r: general(r, couplings)), couplings
 
 
@@ -123,7 +131,7 @@ def averaged(process, data=False):
     """Panels end where something opens, and at each figure of R that matters."""
     breaks = [2 * 0.1057, 2 * MUON, 2 * TAU, 2.4, 9.6]
     if data:
-        breaks += list(_ENERGY[_ENERGY < 4.0])
+        breaks += [e for e in r_data()[0] if e < 4.0]
     return Average(process, breaks=breaks, nodes=12)
 
 
