@@ -4,6 +4,7 @@
     degrees            relativistic degrees of freedom, of three tables
     annihilation       cross sections of X Xbar
     thermal_average    <sigma v>, poles resolved at any width
+    boltzmann          the abundance, and the freeze-out approximation
     detection          annihilation today and at recombination
     energy_deposition  f_eff of final states
 
@@ -12,6 +13,7 @@ sections in GeV^-2.
 """
 
 from bknn.relic.annihilation import Annihilation, Resonance, from_function
+from bknn.relic.boltzmann import Relic, abundance, approximate, remarks
 from bknn.relic.degrees import TABLES, Degrees
 from bknn.relic.thermal_average import sigma_v, to_cm3_per_s
 
@@ -19,8 +21,12 @@ __all__ = [
     "TABLES",
     "Annihilation",
     "Degrees",
+    "Relic",
     "Resonance",
+    "abundance",
+    "approximate",
     "from_function",
+    "remarks",
     "sigma_v",
     "to_cm3_per_s",
 ]

@@ -33,15 +33,13 @@ def coefficients(order: int, least: float = 1.0, degree: int = _DEGREE) -> NDArr
     """
     from scipy.special import kve
 
-    def smooth(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def smooth(y: Any) -> Any:
         z = 2.0 * least / (1.0 + y)
-        found: NDArray[np.float64] = kve(order, z) * np.sqrt(2.0 * z / np.pi)
-        return found
+        return kve(order, z) * np.sqrt(2.0 * z / np.pi)
 
-    chebyshev = np.polynomial.chebyshev.chebinterpolate(smooth, degree)
+    chebyshev: Any = np.polynomial.chebyshev.chebinterpolate(smooth, degree)
     of_y = np.polynomial.Polynomial(np.polynomial.chebyshev.cheb2poly(chebyshev))
-    found: NDArray[np.float64] = of_y(np.polynomial.Polynomial([-1.0, 2.0 * least])).coef
-    return found
+    return np.asarray(of_y(np.polynomial.Polynomial([-1.0, 2.0 * least])).coef)
 
 
 def reduced(order: int, inverse: Any) -> Array:

@@ -29,6 +29,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
+from bknn.precision import require_x64
 from bknn.relic.annihilation import Pole, Resonance, pole
 from bknn.relic.bessel import coefficients, reduced
 
@@ -57,6 +58,9 @@ class CrossSection(Protocol):
 
     @property
     def poles(self) -> tuple[Resonance, ...]: ...
+
+    @property
+    def majorana(self) -> bool: ...
 
     def edges(self) -> tuple[ArrayLike, ...]: ...
 
@@ -87,11 +91,15 @@ def nodes(annihilation: CrossSection, points: int = POINTS) -> Rule:
         annihilation: the cross section.
         points: of each panel.
 
+    Raises:
+        PrecisionError: JAX runs in single precision.
+
     >>> from bknn.relic.annihilation import from_function
     >>> rule = nodes(from_function(lambda s: 1e-9 * jnp.ones_like(s), 1.0))
     >>> round(float(jnp.sum(rule.weight)), 9)
     11.0
     """
+    require_x64()
     m = jnp.asarray(annihilation.mass, dtype=float)
     poles = [pole(resonance, m) for resonance in annihilation.poles]
     first = poles[0] if poles else Pole(jnp.zeros(()), jnp.ones(()))
