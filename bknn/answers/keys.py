@@ -391,6 +391,39 @@ COMMANDS: Mapping[str, tuple[Keys, Keys]] = {
         },
         {},
     ),
+    "relic": (
+        {
+            **MODEL,
+            **DATA,
+            "parameter": of(TEXT, "that is gone over"),
+            "grid": of(listing(NUMBER), "its values"),
+            "fixed": of(mapping(NUMBER), "of the other parameters, those that were given"),
+            "quantities": of(
+                mapping(NUMBERS),
+                "`omega_h2` and so on ([relic.md](relic.md)) at each value; `null` where there is "
+                "no solution or no model",
+            ),
+            "find": of(
+                optional(
+                    record(
+                        {
+                            "parameter": of(TEXT, "that was looked for"),
+                            "omega_h2": of(NUMBER, "that it was to give"),
+                            "values": of(NUMBERS, "of the parameter; `null` if there is none"),
+                            "solutions": of(listing(INTEGER), "how many there are"),
+                        }
+                    )
+                ),
+                "`null` without `--find`",
+            ),
+            "exclusions": of(
+                mapping(_EXCLUDED, "DATA"), "each data set alone, as of `bknn exclusions`"
+            ),
+            "allowed": of(listing(YES_OR_NO), "whether no data set excludes at 95%"),
+            "status": of(TEXT, "what is to be known of the numbers"),
+        },
+        {},
+    ),
     "project": ({**DATA, **_OUTLOOK}, {}),
     "vector_widths": (_VECTOR, {}),
     "run": (

@@ -2,9 +2,10 @@
 
 `bins`, `nuisances` and `spectrum` take a `FitResult`, `candidates` several, `prediction` a model;
 `profile`, `contours`, `limits`, `scan`, `acceptance`, `significance`, `toys`, `goodness_of_fit`,
-`ranking`, `scenarios`, `coupling_regions`, `exclusions`, and of posteriors `corner`, `trace`,
-`ranks`, `forest`, `prior_posterior`, `prior_study`, `predictive` and `marginal` take what the
-functions of `bknn.inference` and `bknn.studies` return. Each returns a `matplotlib.figure.Figure`.
+`ranking`, `scenarios`, `coupling_regions`, `exclusions`, `relic`, and of posteriors `corner`,
+`trace`, `ranks`, `forest`, `prior_posterior`, `prior_study`, `predictive` and `marginal` take what
+the functions of `bknn.inference` and `bknn.studies` return. Each returns a
+`matplotlib.figure.Figure`.
 `save` writes one as PDF and PNG, `fit_figures`, `prediction_figures` and `posterior_figures` make
 and write all.
 Nothing here touches pyplot or leaves global settings behind, so it works in scripts, notebooks and
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from bknn.plot.observables.comparison import comparison_figures, planes
     from bknn.plot.observables.over_q2 import over_q2
     from bknn.plot.observables.prediction import prediction, prediction_figures
+    from bknn.plot.observables.relic import relic
     from bknn.plot.of_answers import figures
     from bknn.plot.posteriors.calibration import calibration
     from bknn.plot.posteriors.chains import ranks, trace
@@ -82,6 +84,7 @@ __all__ = [
     "profile",
     "ranking",
     "ranks",
+    "relic",
     "save",
     "scan",
     "scenarios",
@@ -111,6 +114,7 @@ faces.show(
         "observables.comparison": "comparison_figures planes",
         "observables.over_q2": "over_q2",
         "observables.prediction": "prediction prediction_figures",
+        "observables.relic": "relic",
         "of_answers": "figures",
         "posteriors.calibration": "calibration",
         "posteriors.chains": "ranks trace",

@@ -20,6 +20,7 @@ from bknn.plot.likelihoods.scenarios import coupling_regions, scenarios
 from bknn.plot.observables.comparison import all_planes
 from bknn.plot.observables.over_q2 import over_q2
 from bknn.plot.observables.prediction import prediction
+from bknn.plot.observables.relic import relic
 from bknn.plot.observables.vector_widths import vector_widths
 from bknn.plot.posteriors import posterior as of_posterior
 from bknn.plot.posteriors.evidence import evidence
@@ -92,6 +93,7 @@ DRAWN: dict[str, Callable[[Any, Asked], Figures]] = {
     "PriorStudy": lambda x, _: {"prior_study": prior_study(x)},
     "Profile": _profile,
     "Regions": lambda x, _: {"regions": coupling_regions(x)},
+    "Relic": lambda x, _: {"relic": relic(x)} if len(x.values) > 1 else {},
     "Scenarios": lambda x, _: {"scenarios": scenarios(x)},
     "Significance": _significance,
     "Toys": lambda x, _: {"toys": of_toys.toys(x)},

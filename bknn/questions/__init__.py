@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from bknn.questions import (
     compare,
     evidence,
-    exclusions,
     fit,
     impacts,
     limit,
@@ -24,6 +23,7 @@ from bknn.questions import (
     significance,
     toys,
 )
+from bknn.questions.constraints import exclusions, relic
 from bknn.questions.shared.question import Question
 
 #: {name: question}, in the order of the help page and of the documentation.
@@ -32,6 +32,7 @@ QUESTIONS: Mapping[str, type[Question]] = {
     for one in (
         fit.Asked, profile.Asked, limit.Asked, significance.Asked, toys.Asked, impacts.Asked,
         sample.Asked, prior_study.Asked, evidence.Asked, predict.Asked, compare.Asked,
-        scenarios.Asked, regions.Asked, exclusions.Asked, project.Asked,
+        scenarios.Asked, regions.Asked, exclusions.Asked, relic.Asked,
+        project.Asked,
     )
 }  # fmt: skip

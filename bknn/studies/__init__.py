@@ -8,7 +8,8 @@ from bknn import faces
 
 if TYPE_CHECKING:
     from bknn.studies.compare import Compared, compare
-    from bknn.studies.exclusions import Exclusions, exclusions
+    from bknn.studies.constraints.exclusions import Exclusions, exclusions
+    from bknn.studies.constraints.relic import Relic, relic
     from bknn.studies.hypotheses import Hypothesis, evidences, hypotheses
     from bknn.studies.observables.predictions import Band, Predictions, band, predictions
     from bknn.studies.observables.profiled import predicted_regions
@@ -38,6 +39,7 @@ __all__ = [
     "PriorStudy",
     "Quantity",
     "Regions",
+    "Relic",
     "ScenarioFit",
     "Scenarios",
     "Studied",
@@ -54,6 +56,7 @@ __all__ = [
     "predicted_spectra",
     "predictions",
     "prior_study",
+    "relic",
     "scenarios",
     "separation",
 ]
@@ -62,7 +65,8 @@ faces.show(
     __name__,
     {
         "compare": "Compared compare",
-        "exclusions": "Exclusions exclusions",
+        "constraints.exclusions": "Exclusions exclusions",
+        "constraints.relic": "Relic relic",
         "hypotheses": "Hypothesis evidences hypotheses",
         "observables.predictions": "Band Predictions band predictions",
         "observables.profiled": "predicted_regions",

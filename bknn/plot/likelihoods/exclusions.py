@@ -29,7 +29,7 @@ from bknn.plot.drawing.style import (
     style,
     tint,
 )
-from bknn.studies.exclusions import Exclusions
+from bknn.studies.constraints.exclusions import Exclusions
 
 _COLOURS = (BLUE, SKY, PURPLE, ORANGE, "#7A4B00", "#8B0037", VERMILLION, BLACK, "#4B0082")
 _STYLES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (6, 1.5, 1, 1.5)), (0, (2, 1)))

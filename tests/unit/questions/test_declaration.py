@@ -32,6 +32,7 @@ FUNCTIONS = {
     "scenarios": studies.scenarios,
     "regions": studies.coupling_regions,
     "exclusions": studies.exclusions,
+    "relic": studies.relic,
     "project": studies.outlook,
 }
 
@@ -121,7 +122,7 @@ def test_help_has_the_defaults(name):
 
 def test_seeds_are_where_something_is_random():
     having = {name for name, q in QUESTIONS.items() if any(x.name == "seed" for x in q.options())}
-    certain = {"fit", "profile", "impacts", "scenarios", "regions", "exclusions"}
+    certain = {"fit", "profile", "impacts", "scenarios", "regions", "exclusions", "relic"}
     assert having == set(QUESTIONS) - certain
 
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 import bknn
 from bknn import data, errors, inference, models, plot, studies
-from bknn.studies.one_line import RATES, WIDTHS, Table
+from bknn.studies.constraints.one_line import RATES, WIDTHS, Table
 
 from .. import small
 from ..questions.test_shell import run, strict_json

@@ -22,7 +22,7 @@ from bknn.prediction.at_once import at_once
 from bknn.prediction.checks import check_point
 from bknn.prediction.derived import quantities
 from bknn.spectrum import Spectrum
-from bknn.studies import one_line
+from bknn.studies.constraints import one_line
 
 #: Points that are computed together.
 _CHUNK = 1024

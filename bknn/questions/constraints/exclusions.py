@@ -22,7 +22,7 @@ from bknn.storage.identity import parts
 from bknn.tables import table
 
 if TYPE_CHECKING:
-    from bknn.studies.exclusions import Exclusions
+    from bknn.studies.constraints.exclusions import Exclusions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ bknn exclusions aligned-u1 --over s_R=0.005:0.95:100:log G=1e-5:3e-2:100:log \\
         precision.prepare()
 
         from bknn.prediction.derived import check_quantity
-        from bknn.studies.exclusions import asked
+        from bknn.studies.constraints.exclusions import asked
 
         model = build.model(self)
         measurements = build.measurements(self, model)
@@ -75,7 +75,7 @@ bknn exclusions aligned-u1 --over s_R=0.005:0.95:100:log G=1e-5:3e-2:100:log \\
 
     def answer(self, desk: Desk) -> int:
         """Compute, print, write."""
-        from bknn.studies.exclusions import exclusions
+        from bknn.studies.constraints.exclusions import exclusions
 
         model, measurements, over = self.planned(desk).made
         out = desk.folder()

@@ -19,8 +19,8 @@ from bknn.inference.chi_squared import quantile
 from bknn.inference.fits.fit import fit
 from bknn.inference.pieces import Progress
 from bknn.prediction.derived import check_quantity, named
-from bknn.studies import one_line
-from bknn.studies.at_points import Points
+from bknn.studies.constraints import one_line
+from bknn.studies.constraints.at_points import Points
 
 #: The confidence level of exclusions.
 LEVEL = 0.95
@@ -160,9 +160,9 @@ def exclusions(
     -2 log L is p^T (1 + A A^T)^-1 p: what minimising gives where the dependence is linear.
 
     *Counts* of a model that is the standard model and one particle at low energies: -2 log L is
-    interpolated in its rate, mass and width (`bknn.studies.one_line`), with nuisances of which only
-    the rate knows minimised over in addition. Of other models each point is fitted, which takes
-    longer.
+    interpolated in its rate, mass and width (`bknn.studies.constraints.one_line`), with nuisances
+    of which only the rate knows minimised over in addition. Of other models each point is fitted,
+    which takes longer.
 
     Args:
         model: from `bknn.models.load`.

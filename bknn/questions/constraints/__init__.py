@@ -1,0 +1,1 @@
+"""Questions about what single data sets exclude: planes of a model, and its dark matter."""
