@@ -197,12 +197,15 @@ class AlignedU1(LightVector):
             )
 
     def remarks(self, values: Mapping[str, float]) -> tuple[str, ...]:
-        """Return what must be known of a point: a Yukawa coupling beyond perturbation theory."""
+        """Return what must be known of a point: a Yukawa coupling beyond perturbation theory, and
+        what `LightVector` says."""
+        said = super().remarks(values)
         at = self.point(values)
         y_T = float(at.top.y_T(1.0) * at.G / values["mass"])
         if not y_T > LARGEST_YUKAWA:
-            return ()
+            return said
         return (
+            *said,
             f"y_T = {y_T:.3g} lies above sqrt(8 pi/3) = {LARGEST_YUKAWA:.3f}, where perturbative "
             "unitarity ends: the loops say little there. The data set 'unitarity' is the term for "
             "it.",

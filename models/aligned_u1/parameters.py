@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpyro.distributions as dist
 
-from bknn.models.complete.light_vector import dark_fermion_mass, decay_parameters
+from bknn.models.complete import dark_matter
+from bknn.models.complete.light_vector import decay_parameters
 from bknn.parameters import Parameter
 
 #: MS-bar mass of the top quark at itself, GeV: loops without QCD corrections are nearest to the
@@ -135,7 +136,7 @@ COMMON = (
         description="charge of X over that of T and Phi",
         logarithmic=True,
     ),
-    dark_fermion_mass(),
+    *dark_matter.parameters(),
     Parameter(
         "m_phi",
         1e3,

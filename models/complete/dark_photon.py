@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.typing import ArrayLike
 
+from bknn.models.complete import dark_matter
 from bknn.models.complete.light_vector import (
     LightVector,
-    dark_fermion_mass,
     decay_parameters,
     mass_parameter,
 )
@@ -59,7 +59,7 @@ class DarkPhoton(LightVector):
             fixed=True,
             description="coupling to X",
         ),
-        dark_fermion_mass(),
+        *dark_matter.parameters(),
         *decay_parameters(),
     )
     null: Mapping[str, float] = {"C_V_L": 0.0, "mass": 2.1}

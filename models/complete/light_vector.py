@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn.channels import channel
+from bknn.models.complete import dark_matter
 from bknn.models.complete.matching import Matched, Matching
 from bknn.models.particles import LARGEST_MASS, MASSES, Vector
 from bknn.models.theory import Params, Particle
@@ -43,19 +44,6 @@ def mass_parameter() -> Parameter:
         starts=MASSES,
         unit="GeV",
         description="of the Z'",
-    )
-
-
-def dark_fermion_mass() -> Parameter:
-    """Return the parameter for the mass of the dark fermion."""
-    return Parameter(
-        "m_X",
-        0.95,
-        (0.0, 1e4),
-        prior=dist.Uniform(0.0, 1.05),
-        fixed=True,
-        unit="GeV",
-        description="mass of the dark fermion X",
     )
 
 
@@ -150,6 +138,8 @@ class LightVector(Matching):
             Group(_DECAYS_OF_B, self._b_decays),
             Group(_SEARCHES, self._searches),
             Group(_LOW_ENERGY, self._low_energy),
+            Group(dark_matter.SCATTERING, self._scattering),
+            Group(dark_matter.ABUNDANCE, self._relic),
         )
 
     def own_parameters(self) -> tuple[Parameter, ...]:
@@ -168,6 +158,10 @@ class LightVector(Matching):
             ParameterError: outside of the range of the tables, or at a narrow resonance.
         """
         check_mass(values["mass"])
+
+    def remarks(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what must be known of a point: where the abundance of X is doubtful."""
+        return dark_matter.remarks(values["m_X"], values["mass"]) if "m_X" in values else ()
 
     def match(self, params: Params) -> Matched:
         own = self.point(params)
@@ -227,6 +221,12 @@ class LightVector(Matching):
             "sigma_p": low_energy.nucleon_cross_section(g, mass, "p"),
             "sigma_n": low_energy.nucleon_cross_section(g, mass, "n"),
         }
+
+    def _scattering(self, params: Params, at: Point) -> dict[str, Array]:
+        return dark_matter.scattering(at.couplings, params["mass"])
+
+    def _relic(self, params: Params, at: Point) -> dict[str, Array]:
+        return dark_matter.relic(at.couplings, at.widths, params, self.electroweak)
 
 
 #: {derived quantity: decay, as `Widths.branching_fraction` calls it}
