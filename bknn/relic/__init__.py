@@ -30,3 +30,7 @@ __all__ = [
     "sigma_v",
     "to_cm3_per_s",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -169,7 +169,8 @@ def average(rule: Rule, x: Array) -> Array:
     moving = rule.weight * rule.r2 * root**1.5 * rule.beta_sigma
     some = jax.checkpoint(lambda x: _sums(above, moving, x))  # kernels are not kept for derivatives
     n = len(x)
-    padded = jnp.concatenate([x, jnp.ones(-n % _AT_A_TIME)]).reshape(-1, _AT_A_TIME)
+    size = min(_AT_A_TIME, n)
+    padded = jnp.concatenate([x, jnp.ones(-n % size)]).reshape(-1, size)
     sums = jax.lax.map(some, padded).ravel()[:n]
     return 16.0 / np.sqrt(4.0 * np.pi) * x**1.5 * sums / reduced(2, 1.0 / x) ** 2
 

@@ -48,6 +48,14 @@ JOIN, SHARED = 2.0, 2.1
 #: between 2.9 and 3.65 GeV.
 CHARM, R_UDS = 2 * 1.86484, 2.22
 
+#: Masses in GeV about which R changes fast: omega, phi, and a bend of the fits at 1.48 GeV. For who
+#: integrates over the mass; there are more between 3.7 and 4.5 GeV, where points of R scatter.
+STRUCTURES = (
+    *(0.755, 0.775, 0.7826, 0.79, 0.81),
+    *(1.0, 1.01, 1.015, 1.0175, 1.0195, 1.0215, 1.024, 1.03, 1.045),
+    *(1.47, 1.48, 1.49, 1.5),
+)
+
 #: Shares of the rho, omega and phi in R of u, d, s, for free quarks.
 _QUARKS = {"rho0": 3 / 4, "omega": 1 / 12, "phi": 1 / 6}
 
