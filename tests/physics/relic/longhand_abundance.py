@@ -113,10 +113,10 @@ class Universe:
         return front * self.star.sqrt_g(self.m / x) * sigma_v / x
 
 
-def abundance(sigma_v, m, majorana=False, table="drees-2015", x=(2.0, 1e8), rtol=1e-10):
+def abundance(sigma_v, m, majorana=False, table="drees-2015", x=(2.0, 1e9), rtol=1e-10):
     """Solve. sigma_v(x): of X Xbar, or of X X, GeV^-2, x (n,).
 
-    From where Y follows equilibrium with a small lag, Y = Y_eq (1 + delta), to x = 1e8.
+    From where Y follows equilibrium with a small lag, Y = Y_eq (1 + delta), to x = 1e9.
     """
     universe = Universe(m, 2 if majorana else 4, table)
     part = 1.0 if majorana else 0.5

@@ -11,13 +11,13 @@ T_X = <p^2/3E>. With y = m T_X/s^(2/3) and d/dt = H~ d/d ln x, H~ = H/(1 + d ln 
 
 gamma is twice the drag, from Fokker and Planck: momentum transfers q per unit time on an X at rest,
 <q^2>/(3 m T); for m >> T that is 1/(48 pi^3 g_X m^3) int dk f d/dk (k^4 <|M|^2>_t).
-`python -m tests.physics.relic.longhand_kinetic` writes numbers/kinetic.csv (two minutes).
+`python -m tests.physics.relic.longhand_kinetic` writes numbers/kinetic.csv (five minutes).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -94,6 +94,21 @@ def rate(partner, T, m, g_X, M, contact=False, nodes=200):
     return 2 * flow / (2 * np.pi**2 * 64 * np.pi * m**2 * 2) / (3 * m * T)
 
 
+def at_rest(partner, T, m, g_X, M, nodes=200):
+    """<q^2>/(3 m T) on an X at rest, |M|^2 and the range of t = -2 p*^2 (1 - cos*) as they are."""
+    k, w = gauss(nodes, 0.0, 40 * T + 4 * np.sqrt(T * partner.mass))
+    energy = np.sqrt(k**2 + partner.mass**2)
+    share, w_t = gauss(24, 0.0, 1.0)
+    s = m**2 + partner.mass**2 + 2 * m * energy
+    far = 4 * (m * k) ** 2 / s
+    t = -far[:, None] * share
+    squared = partner.squared(s[:, None], t, m, g_X, M)
+    transfer = np.sum(w_t * -t * squared, -1) * far
+    f = partner.occupation(energy, T)
+    flow = np.sum(w * k / energy * f * partner.stimulated(f) * transfer)
+    return 2 * flow / (2 * np.pi**2 * 64 * np.pi * m**2 * 2) / (3 * m * T)
+
+
 def by_parts(partner, T, m, g_X, M, nodes=200):
     """The same for heavy X as 1706.07433 has it: f d/dk(k^4 <|M|^2>_t), M >> momenta."""
     k, w = gauss(nodes, 0.0, 40 * T + 4 * np.sqrt(T * partner.mass))
@@ -109,7 +124,7 @@ def by_parts(partner, T, m, g_X, M, nodes=200):
     return 2 * np.sum(w * f * front * slope) / (48 * np.pi**3 * 2 * m**3)
 
 
-def by_fluctuations(partner, T, m, g_X, M, number=400_000, seed=3):
+def by_fluctuations(partner, T, m, g_X, M, number=100_000, seed=3):
     """The rate without m >> T: by the theorem of fluctuations and dissipation,
     <(Delta E)^2 per time>/(2 T^2 dE/dT), by Monte Carlo. Returns value and error."""
     random = np.random.default_rng(seed)
@@ -151,7 +166,7 @@ def by_fluctuations(partner, T, m, g_X, M, number=400_000, seed=3):
     return 2 * mean / (2 * T**2 * slope), 2 * error / (2 * T**2 * slope)
 
 
-def beyond_heavy(partners, m, M, x=(8.0, 400.0), points=12):
+def beyond_heavy(partners, m, M, x=(8.0, 400.0), points=10):
     """[function of x]: the rate over the one for m >> T and M >> T, a cubic through Monte Carlo."""
     at = np.geomspace(*x, points)
     found = []
@@ -209,28 +224,41 @@ def fourth_moment(x):
     return np.sum(measure * p2**2 / (1 + e) ** 3, -1) / np.sum(measure, -1) * x[..., 0] / 3
 
 
-def coupled(process, partners, strength=1.0, x=(8.0, 1e6), rtol=1e-10, breaks=(), kind="contact"):
+@lru_cache(maxsize=1)
+def of_gas(process):
+    """ln x from 2 to 3e11; ln <sv>, ln <sv>2 and ln <p^4/E^3>/3T as functions of it."""
+    at = np.linspace(np.log(2.0), np.log(3e11), 350)
+    x = np.exp(at)
+    values = Average(process, x_min=2.0)(x), Moment(process, x_min=2.0)(x), fourth_moment(x)
+    return at, *(CubicSpline(at, np.log(v)) for v in values)
+
+
+def coupled(
+    process, partners, strength=1.0, x=(8.0, 1e8), rtol=1e-8, kind="contact", share=0.5, states=4
+):
     """Omega h^2 and T_X/T at x = 30, 1e2, 1e3.
 
     kind: of gamma; "contact" is m >> T and M >> T, "heavy" m >> T, "exact" neither. It is
-    multiplied by `strength`.
+    multiplied by `strength`. partners: or gamma itself, a function of T. share, states: 1/2 and 4
+    of X and Xbar together; 1 of a self-conjugate X, and its spin states.
     """
     m = process.m
-    universe = Universe(m)
+    universe = Universe(m, states)
     star = universe.star
-    average, moment = (c(process, breaks=breaks, x_min=4.0) for c in (Average, Moment))
-    at = np.linspace(np.log(5.0), np.log(3e11), 700)
-    log_one = CubicSpline(at, np.log(average(np.exp(at))))
-    log_two = CubicSpline(at, np.log(moment(np.exp(at))))
-    log_fourth = CubicSpline(at, np.log(fourth_moment(np.exp(at))))
-    u = np.linspace(np.log(x[0]), np.log(x[1]), 600)
-    one = np.ones_like
-    more = beyond_heavy(partners, m, process.M) if kind == "exact" else [one] * len(partners)
-    gamma = sum(
-        np.array([rate(p, m / a, m, process.g_v, process.M, kind != "heavy") for a in np.exp(u)])
-        * factor(np.exp(u))
-        for p, factor in zip(partners, more, strict=True)
-    )
+    at, log_one, log_two, log_fourth = of_gas(process)
+    u = np.linspace(np.log(x[0]), np.log(x[1]), 500)
+    if callable(partners):
+        gamma = np.array([partners(m / a) for a in np.exp(u)])
+    else:
+        one = np.ones_like
+        more = beyond_heavy(partners, m, process.M) if kind == "exact" else [one] * len(partners)
+        gamma = sum(
+            np.array(
+                [rate(p, m / a, m, process.g_v, process.M, kind != "heavy") for a in np.exp(u)]
+            )
+            * factor(np.exp(u))
+            for p, factor in zip(partners, more, strict=True)
+        )
     log_gamma = CubicSpline(u, np.log(np.maximum(gamma, 1e-250)))
 
     T = m / np.exp(u)
@@ -238,14 +266,17 @@ def coupled(process, partners, strength=1.0, x=(8.0, 1e6), rtol=1e-10, breaks=()
     front = 1 + star.slope(T) / 3
     entropy = 2 * np.pi**2 / 45 * star.entropy(T) * T**3
     log_eq = CubicSpline(u, universe.log_equilibrium(np.exp(u)))
-    log_per = CubicSpline(u, np.log(entropy * front / hubble / 2))
+    log_per = CubicSpline(u, np.log(entropy * front / hubble * share))
     log_tight = CubicSpline(u, log_gamma(u) + np.log(front / hubble))
     dilution = CubicSpline(u, front)
 
-    def slopes(u, state):
-        """Of ln(Y/Y_eq) and ln(T/T_X): differences from equilibrium keep their digits."""
+    def slopes(u, state, early):
+        """Of ln(Y/Y_eq), so that differences from equilibrium keep their digits, or later of ln Y;
+        and of ln(T/T_X)."""
         excess, cooling = state
-        u_X = min(u + max(cooling, -0.45), at[-1])
+        if not early:
+            excess = excess - log_eq(u)
+        u_X = min(max(u + cooling, at[0]), at[-1])
         one_X, one = log_one(u_X), log_one(u)
         here = np.exp(log_per(u) + log_eq(u) + excess + one_X)
         back = np.exp(min(one - one_X - 2 * excess, 600.0))  # over here
@@ -254,28 +285,35 @@ def coupled(process, partners, strength=1.0, x=(8.0, 1e6), rtol=1e-10, breaks=()
         d_ln = strength * np.exp(log_tight(u)) * np.expm1(cooling)
         d_ln += dilution(u) * np.exp(log_fourth(u_X)) - here * two
         # y = m T_X/s^(2/3): d ln T_X/d ln x = d ln y + (2/3) d ln s/d ln x
-        return [d_y - log_eq(u, 1), -(d_ln - 2 * dilution(u) + 1)]
+        return [d_y - early * log_eq(u, 1), -(d_ln - 2 * dilution(u) + 1)]
 
-    def jacobian(u, state, step=1e-6):  # scipy's own steps are too small for such stiffness
+    def jacobian(u, state, early, step=1e-6):  # scipy's own steps are too small for such stiffness
         sides = [
-            np.subtract(slopes(u, state + d), slopes(u, state - d)) / (2 * step)
+            np.subtract(slopes(u, state + d, early), slopes(u, state - d, early)) / (2 * step)
             for d in step * np.eye(2)
         ]
         return np.transpose(sides)
 
-    found = solve_ivp(
-        slopes,
-        (np.log(x[0]), np.log(x[1])),
-        [0.0, 0.0],
-        method="Radau",
-        jac=jacobian,
-        rtol=rtol,
-        atol=rtol,
-        dense_output=True,
-    )
-    assert found.success, found.message
-    ratios = [np.exp(-found.sol(np.log(xx))[1]) for xx in (30.0, 100.0, 1000.0)]
-    return PREFACTOR * m * np.exp(found.y[0, -1] + log_eq(found.t[-1])), ratios
+    def solve(start, end, state, early):
+        found = solve_ivp(
+            slopes,
+            (np.log(start), np.log(end)),
+            state,
+            method="Radau",
+            jac=jacobian,
+            rtol=rtol,
+            atol=rtol,
+            dense_output=True,
+            args=(early,),
+        )
+        assert found.success, found.message
+        return found
+
+    first = solve(x[0], 30.0, [0.0, 0.0], True)
+    excess, cooling = first.y[:, -1]
+    then = solve(30.0, x[1], [excess + log_eq(np.log(30.0)), cooling], False)
+    ratios = [np.exp(-then.sol(np.log(xx))[1]) for xx in (30.0, 100.0, 1000.0)]
+    return PREFACTOR * m * np.exp(then.y[0, -1]), ratios
 
 
 def charged(epsilon, e):
@@ -299,24 +337,48 @@ POINTS = (
 )
 
 
-def write():
+KINDS = ("contact", "exact", "free", "tight")
+
+
+def row(m, mixing, g):
+    """Cells of one point: the standard abundance, those of KINDS, T_X/T with "contact"."""
     from .longhand_points import E_CHARGE, photon_like, resonance, solved
 
-    kinds = ("contact", "heavy", "exact", "free", "tight")
+    process = resonance(m, g, lambda r: photon_like(r, mixing))
+    partners = charged(mixing, E_CHARGE)
+    found = {kind: coupled(process, partners, kind=kind) for kind in KINDS[:2]}
+    found["free"] = coupled(process, partners, strength=0.0)
+    found["tight"] = coupled(process, partners, strength=1e7)
+    standard = solved(process)[0].omega_h2
+    return [m, mixing, g, standard, *(found[k][0] for k in KINDS), *found["contact"][1]]
+
+
+def mixing_for(m, g, target=0.12):
+    """The kinetic mixing at which the standard abundance is as wanted."""
+    from .longhand_points import photon_like, resonance, solved
+
+    mixing = 1e-4
+    for _ in range(8):
+        process = resonance(m, g, lambda r, e=mixing: photon_like(r, e))
+        omega = solved(process)[0].omega_h2
+        mixing *= np.sqrt(omega / target)
+        if abs(omega / target - 1) < 2e-4:
+            break
+    return mixing
+
+
+#: m_X, g_X of points that have Omega h^2 = 0.12 in kinetic equilibrium
+RIGHT = [(m, 0.0287) for m in (0.9, 1.0, 1.045)]
+
+
+def write():
     lines = [
         "# python -m tests.physics.relic.longhand_kinetic; photon-like, M = 2.1 GeV, R data",
-        f"epsilon,kinetic_mixing,g_X,standard,{','.join(kinds)},T_ratio_30,T_ratio_100,T_ratio_1000",
+        f"m_X,kinetic_mixing,g_X,standard,{','.join(KINDS)},T_ratio_30,T_ratio_100,T_ratio_1000",
     ]
-    for narrow, mixing, g in POINTS:
-        m = 1.05 / np.sqrt(1 + narrow)
-        process = resonance(m, g, lambda r, e=mixing: photon_like(r, e))
-        partners = charged(mixing, E_CHARGE)
-        standard = solved(process)[0].omega_h2
-        found = {kind: coupled(process, partners, kind=kind) for kind in kinds[:3]}
-        found["free"] = coupled(process, partners, strength=0.0)
-        found["tight"] = coupled(process, partners, strength=1e7)
-        cells = [narrow, mixing, g, standard, *(found[k][0] for k in kinds), *found["contact"][1]]
-        lines.append(",".join(f"{c:.7g}" for c in cells))
+    points = [(1.05 / np.sqrt(1 + narrow), mixing, g) for narrow, mixing, g in POINTS]
+    for m, mixing, g in (*points, *((m, mixing_for(m, g), g) for m, g in RIGHT)):
+        lines.append(",".join(f"{c:.9g}" for c in row(m, mixing, g)))
         print(lines[-1], flush=True)
     (NUMBERS / "kinetic.csv").write_text("\n".join(lines) + "\n")
 

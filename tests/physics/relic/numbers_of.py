@@ -12,3 +12,9 @@ def table(name):
     path = Path(__file__).parent / "numbers" / f"{name}.csv"
     lines = [x for x in path.read_text().splitlines() if not x.startswith("#")]
     return np.genfromtxt(lines, delimiter=",", names=True, dtype=None, encoding="utf-8")
+
+
+def close(found, expected, rel):
+    """Whether numbers agree, however small they are (pytest.approx takes 1e-12 for nothing)."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    return bool(np.all(np.abs(found - expected) <= rel * np.abs(expected)))

@@ -12,7 +12,7 @@ from bknn.vectors.couplings import FERMIONS, Couplings, DarkFermion
 
 from . import longhand_detection as longhand
 from .longhand_points import PUBLIC, public_couplings
-from .numbers_of import table
+from .numbers_of import close, table
 
 
 def couplings(i):
@@ -28,27 +28,28 @@ def couplings(i):
 
 @pytest.mark.parametrize("i", range(5))
 def test_nucleons(i):
-    """0.9383 GeV for both nucleons is what the stored numbers have: 1e-3."""
-    row, z = table("detection")[i], couplings(i)
+    """Stored numbers have one mass for both nucleons."""
+    row, z, m = table("detection")[i], couplings(i), PUBLIC["m_X"][i]
     for nucleon in "pn":
+        mass = low_energy.NUCLEON[nucleon]
+        heavier = mass / longhand.NUCLEON * (m + longhand.NUCLEON) / (m + mass)
         found = low_energy.nucleon_cross_section(z, 2.1, nucleon)
-        assert found == pytest.approx(row[f"sigma_{nucleon}"], rel=1e-3)
-    found = low_energy.nucleus_cross_section(z, 2.1, "Xe")
-    assert found == pytest.approx(row["sigma_xe"], rel=1e-3)
-    found = low_energy.nucleus_cross_section(z, 2.1, "Ar")
-    assert found == pytest.approx(row["sigma_ar"], rel=1e-3)
+        assert close(found, row[f"sigma_{nucleon}"] * heavier**2, 1e-5)
+    assert close(low_energy.nucleus_cross_section(z, 2.1, "Xe"), row["sigma_xe"], 1e-4)
+    assert close(low_energy.nucleus_cross_section(z, 2.1, "Ar"), row["sigma_ar"], 1e-4)
 
 
 @pytest.mark.parametrize("i", range(5))
 def test_energy_deposit(i):
-    """f_eff of electrons for all that is seen, as the stored numbers have it."""
+    """f_eff of electrons for all that is seen; curves through its table differ by 2 %, as it does
+    from the figure that it was read from."""
     row, m = table("detection")[i], PUBLIC["m_X"][i]
     half = {r["point"]: r["sv1e8"] for r in table("abundances")}[f"P{i + 1}"]
     shares = {"e e": 1 - row["share_nu"], "neutrinos": row["share_nu"]}
     f = detection.deposited(shares, m, as_electrons=True)
-    assert detection.p_ann(f, half, m) == pytest.approx(row["p_ann"], rel=5e-3)
+    assert close(detection.p_ann(f, half, m), row["p_ann"], 2e-2)
     alone = detection.p_ann(detection.f_eff("e e", m) * row["share_e"], half, m)
-    assert alone == pytest.approx(row["p_ann_electrons"], rel=5e-3)
+    assert close(alone, row["p_ann_electrons"], 2e-2)
 
 
 def of_quarks(up, down, m):
@@ -69,4 +70,4 @@ def test_calcium_tungstate(m, b):
     z = of_quarks((2 * b[0] - b[1]) / 3, (2 * b[1] - b[0]) / 3, m)
     alike = low_energy.nucleon_cross_section(of_quarks(1 / 3, 1 / 3, m), 2.1, "p")
     found = low_energy.nucleus_cross_section(z, 2.1, "CaWO4") / alike
-    assert found == pytest.approx(expected, rel=1e-3)
+    assert close(found, expected, 1e-3)
