@@ -7,6 +7,7 @@ import pytest
 
 from . import longhand_amplitude as amplitude
 from . import longhand_average as average
+from . import longhand_kinetic as kinetic
 from .numbers_of import close, table
 
 MEDIATOR = (2.1, 0.05)
@@ -74,3 +75,35 @@ def test_narrow_resonance():
         assert close(average.Average(process)(x), expected, 1e-4)
     far = average.Resonance(m=0.45 * 2.1, width=1e-6 * 2.1)
     assert average.Average(far)(100.0) > 10 * average.narrow(far, 100.0)
+
+
+def test_heavy_limit_is_derived():
+    """d/dk by parts is f (1 -+ f) without; with an X that moves, energy is exchanged as
+    fluctuations of it say. At m/T = 20 the limit of heavy X is twice the rate."""
+    partners = (*kinetic.charged(1e-3, 0.3), kinetic.Partner("axial", 0.10566, 3e-4))
+    for partner in partners:
+        T = 0.01
+        direct = kinetic.rate(partner, T, 1.0, 0.1, 2.1, contact=True)
+        assert close(direct, kinetic.by_parts(partner, T, 1.0, 0.1, 2.1), 1e-8)
+    electron = partners[0]
+    for x, low, high in ((20.0, 0.45, 0.49), (200.0, 0.88, 0.94)):
+        exact, error = kinetic.by_fluctuations(electron, 1 / x, 1.0, 0.1, 2.1)
+        ratio = exact / kinetic.by_parts(electron, 1 / x, 1.0, 0.1, 2.1)
+        assert low < ratio < high
+        assert error < 0.01 * exact
+
+
+def test_second_moment_over_two_momenta():
+    own = average.Resonance(m=0.9, width=0.2)
+    for x in (3.0, 20.0, 100.0):
+        expected = average.two_momenta(own, x, moment=True)
+        assert close(kinetic.Moment(own, x_min=2.0)(x), expected, 1e-7)
+
+
+def test_kinetic_limits():
+    """Strong scattering gives back kinetic equilibrium, in which the average is at T."""
+    for row in table("kinetic"):
+        epsilon = (1.05 / row["m_X"]) ** 2 - 1
+        if epsilon > 5e-3:  # else X annihilates after electrons do, when nothing scatters
+            assert close(row["tight"], row["standard"], 6e-3)
+    assert max(row["free"] / row["standard"] for row in table("kinetic")) > 5
