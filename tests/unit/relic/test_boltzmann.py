@@ -137,6 +137,7 @@ def test_twice_the_steps_and_points():
     np.testing.assert_allclose(points, found, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_derivatives():
     """Against central differences: on the pole, beside it, below the threshold."""
     values = jax.jit(jax.vmap(logs))
@@ -207,7 +208,7 @@ def test_diffrax():
         stepsize_controller=diffrax.PIDController(rtol=1e-7, atol=1e-7),
     )
     expected = TODAY * np.exp(float(solution.ys[0]))
-    assert float(found.omega_h2) == pytest.approx(expected, rel=2e-5)
+    assert float(found.omega_h2) == pytest.approx(expected, rel=1e-4)
 
 
 def test_majorana():
