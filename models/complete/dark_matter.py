@@ -22,6 +22,7 @@ from bknn.relic.detection import deposited, p_ann
 from bknn.relic.thermal_average import to_cm3_per_s
 from bknn.vectors.couplings import Couplings
 from bknn.vectors.electroweak import Electroweak
+from bknn.vectors.hadrons import STRUCTURES
 from bknn.vectors.low_energy import nucleus_cross_section
 from bknn.vectors.widths import CHANNELS, Widths, widths
 
@@ -33,9 +34,6 @@ SAFE_DISTANCE = 0.1
 
 #: Masses of X in GeV between which freeze-out is computed; beyond, those are taken.
 LIGHTEST, HEAVIEST = 1e-2, 1e3
-
-#: sqrt(s) in GeV where the width is not smooth: omega, phi, and about them.
-NARROW = (0.765, 0.7825, 0.80, 1.01, 1.0195, 1.03)
 
 #: Above it the width grows like sqrt(s), quarks that open up there left out (GeV).
 HIGHEST = 10.0
@@ -156,7 +154,7 @@ def annihilation(
         0.0,
         Resonance(mass, partial.total),
         width,
-        breakpoints=NARROW,
+        breakpoints=STRUCTURES,
         pairs=True,
     )
 
