@@ -78,9 +78,9 @@ def momentum(mass_parent: ArrayLike, mass_daughter: ArrayLike, q2: ArrayLike) ->
     mass_parent, q2 = xp.asarray(mass_parent), xp.asarray(q2)
     threshold = (mass_parent + xp.asarray(mass_daughter)) ** 2
     room = endpoint(mass_parent, mass_daughter) - q2
-    # The factorised Kallen function has no cancellation near the endpoint; the second factor
-    # is clipped because the product is positive again above (mass_parent + mass_daughter)^2.
-    return safe_sqrt(room) * safe_sqrt(threshold - q2) / (2.0 * mass_parent)
+    # The factorised Kallen function has no cancellation near the endpoint; the first factor is
+    # clipped because the product is positive again above (mass_parent + mass_daughter)^2.
+    return safe_sqrt(xp.maximum(room, 0.0) * (threshold - q2)) / (2.0 * mass_parent)
 
 
 def z_map(q2: ArrayLike, t_plus: ArrayLike, t_zero: ArrayLike) -> Array:

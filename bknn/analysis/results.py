@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from bknn import errors, prediction
 from bknn.analysis.quantity_limits import QuantityLimits, file_of, refuse_unknown
 from bknn.data import LimitCurve, LimitTable, Measurement
+from bknn.likelihood.sparse import take
 from bknn.prediction.derived import quantities
 from bknn.spectrum import Spectrum
 
@@ -261,11 +262,15 @@ class Published:
             ]
             sums.append(sum(weighted[1:], weighted[0]))
         expected = jnp.stack(sums)
+        if not self._turned:
+            return expected
+        turned, place = [expected], np.arange(len(sums))
         for which, root, value, below, above in self._turned:
-            away = expected[which] - value
-            pulls = away / jnp.where(away < 0.0, below, above)
-            expected = expected.at[which].set(jnp.asarray(root) @ pulls)
-        return expected
+            away = take(expected, which) - value
+            width = below if (below == above).all() else jnp.where(away < 0.0, below, above)
+            place[which] = sum(len(x) for x in turned) + np.arange(len(which))
+            turned.append(jnp.asarray(root) @ (away / width))
+        return take(jnp.concatenate(turned), place)
 
     def check(self, model: Any) -> None:
         """Refuse results that a model says nothing about."""

@@ -66,7 +66,11 @@ class Signal:
     def values(self, physics: Array) -> dict[str, Any]:
         """Return {name: value} of all parameters of the model."""
         values: dict[str, Any] = dict(self.constants)
-        return values | {p.name: physics[i] for i, p in enumerate(self.parameters)}
+        if not self.parameters:
+            return values
+        # Apart at once: the transpose of that is one concatenation.
+        apart = jnp.split(physics, len(self.parameters))
+        return values | {p.name: x[0] for p, x in zip(self.parameters, apart, strict=True)}
 
     def spectrum(self, physics: Array, decay: str) -> Spectrum:
         """Return the model's spectrum of a decay."""

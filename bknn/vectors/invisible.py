@@ -58,9 +58,9 @@ def escape_probability(
     rate, m, p, far, b = (x[..., None] for x in numbers)  # the last axis is the direction
     cosine = jnp.asarray(_COSINES).reshape((1,) * (m.ndim - 1) + (-1,))
     along = jnp.sqrt(1.0 + b**2) * p * cosine + b * jnp.sqrt(m**2 + p**2)
-    flight = jnp.sqrt(along**2 + p**2 * (1.0 - cosine**2)) / m  # beta gamma
+    flight = jnp.sqrt(along**2 + p**2 * (1.0 - cosine**2))  # m beta gamma
     weights = jnp.asarray(_WEIGHTS).reshape(cosine.shape)
-    return jnp.sum(weights * jnp.exp(-far * rate / (HBAR_C * flight)), axis=-1)
+    return jnp.sum(weights * jnp.exp(-far * rate * m / HBAR_C / flight), axis=-1)
 
 
 def invisible_probability(

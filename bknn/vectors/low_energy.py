@@ -91,10 +91,9 @@ def magnetic_moment(couplings: Couplings, mass: ArrayLike, lepton: str) -> Array
     ratio = (jnp.asarray(mass, float) / LEPTON_MASSES[lepton]) ** 2
     x, dx = 1.0 - _S**2, 2.0 * _S * _DS
     below = x**2 + (1.0 - x) * ratio
-    vector = x**2 * (1.0 - x) / below
-    axial = (x * (1.0 - x) * (x - 4.0) - 2.0 * x**3 / ratio) / below
+    vector, axial = x**2 * (1.0 - x), x * (1.0 - x) * (x - 4.0) - 2.0 * x**3 / ratio
     g_v, g_a = couplings[lepton]
-    return jnp.sum(dx * (g_v**2 * vector + g_a**2 * axial)) / (4.0 * pi**2)
+    return jnp.sum(dx * (g_v**2 * vector + g_a**2 * axial) / below) / (4.0 * pi**2)
 
 
 def weak_charge(

@@ -76,10 +76,11 @@ def mixed(
     eps_a, eps_z, delta_z = jnp.asarray(eps_a), jnp.asarray(eps_z), jnp.asarray(delta_z)
     m_z = jnp.asarray(ew.m_z)
     x = (jnp.asarray(mass) / m_z) ** 2
-    r = (eps_z * x - delta_z) / (1.0 - x)
+    pole = 1.0 / (1.0 - x)
+    r = (eps_z * x - delta_z) * pole
     own_kinetic = 1.0 - eps_a**2  # of the vector, once the photon has left
     n = jnp.sqrt(own_kinetic + 2.0 * eps_z * r + r**2)
-    bare = x * own_kinetic + (delta_z - eps_z * x) ** 2 / (1.0 - x)  # m_0^2/m_z^2
+    bare = x * own_kinetic + (delta_z - eps_z * x) ** 2 * pole  # m_0^2/m_z^2
 
     # The Z: orthogonal to the vector with respect to K, (1, -t) in (Z, Z').
     t = (r + eps_z) / (own_kinetic + eps_z * r)

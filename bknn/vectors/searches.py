@@ -53,31 +53,31 @@ def effective_epsilon2(
         ew: for the electric charge.
     """
 
-    def produced(lepton: str) -> Array:
-        squares = couplings.g_v(lepton) ** 2 + couplings.g_a(lepton) ** 2
-        return jnp.asarray(squares / ew.e**2)
-
-    def decays(*channels: str) -> Array:
-        zero = jnp.zeros(())
-        above, below = (
-            sum((w.branching_fraction(c) for c in channels), zero) for w in (widths, photon)
-        )
-        return _ratio(above, below)
-
-    muons = decays("mu mu")
+    electrons, muons = jnp.split(
+        (couplings.vector[:2] ** 2 + couplings.axial[:2] ** 2) / ew.e**2, 2
+    )
+    final = ("e e", "mu mu"), ("mu mu", "pi+ pi-"), ("mu mu",)
+    hadrons, charged = ("hadrons",), ("charged leptons",)
     # With the coupling e, L_mu - L_tau has the widths of the dark photon into mu and tau, and two
     # neutrinos of one helicity, each half of its width into electrons.
-    muons_of_mu_tau = _ratio(photon.channels["mu mu"], photon.charged_leptons)
-    return {
-        "eps2_ee_invisible": produced("e") * p_inv,
-        "eps2_ee_leptons": produced("e") * decays("e e", "mu mu"),
-        "eps2_ee_mumu_pipi": produced("e") * decays("mu mu", "pi+ pi-"),
-        "eps2_pp_mumu": _ratio(widths.hadrons, photon.hadrons) * muons,
-        "eps2_mumu_mumu": produced("mu")
-        * _ratio(widths.branching_fraction("mu mu"), muons_of_mu_tau),
-        "eps2_mumu_invisible": produced("mu") * p_inv,
-        "eps2_eN_invisible": produced("e") * p_inv,
+    of_photon = photon.of(("mu mu",), hadrons, charged)
+    muons_of_mu_tau = _ratio(of_photon[:1], of_photon[2:])
+    fractions = widths.fractions(*final)
+    ratios = _ratio(
+        jnp.concatenate([fractions, fractions[2:], widths.of(hadrons)]),
+        jnp.concatenate([photon.fractions(*final), muons_of_mu_tau, of_photon[1:2]]),
+    )
+    leptons, visible, muon_pair, of_mu_tau, made = jnp.split(ratios, 5)
+    found = {
+        "eps2_ee_invisible": electrons * p_inv,
+        "eps2_ee_leptons": electrons * leptons,
+        "eps2_ee_mumu_pipi": electrons * visible,
+        "eps2_pp_mumu": made * muon_pair,
+        "eps2_mumu_mumu": muons * of_mu_tau,
+        "eps2_mumu_invisible": muons * p_inv,
+        "eps2_eN_invisible": electrons * p_inv,
     }
+    return {name: x[0] for name, x in found.items()}
 
 
 def _ratio(above: Array, below: Array) -> Array:

@@ -12,6 +12,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -43,7 +46,7 @@ CHANNELS = (*_LEPTONS, *_NEUTRINOS, "X X", "gamma gamma gamma", *hadronic.CHANNE
 _PLACE = {name: i for i, name in enumerate(CHANNELS)}
 
 #: Places of the channels of a sum.
-_SUMS = {
+_SUMS: dict[str, Any] = {
     "charged leptons": slice(0, 3),
     "neutrinos": slice(3, 6),
     "invisible": slice(3, 7),
@@ -99,11 +102,29 @@ class Widths(eqx.Module):
     def _of(self, name: str) -> Array:
         return jnp.sum(self.partial[..., _SUMS[name]], axis=-1)
 
-    def fraction(self, width: Array) -> Array:
-        """Return a width over the total one; 0, not 0/0, of a vector that does not decay."""
+    def of(self, *sums: tuple[str, ...]) -> Array:
+        """Return the width of each of some sums (..., sums), of channels or of what
+        `branching_fraction` knows, all of them by one matrix."""
+        matrix = np.zeros((len(CHANNELS), len(sums)))
+        for i, names in enumerate(sums):
+            for name in names:
+                matrix[_SUMS[name] if name in _SUMS else _PLACE[name], i] = 1.0
+        return self.partial @ matrix
+
+    def fractions(self, *sums: tuple[str, ...]) -> Array:
+        """Return the branching fraction of each of some sums (..., sums), as `of`."""
+        return self.of(*sums) * self._per_total[..., None]
+
+    @property
+    def _per_total(self) -> Array:
+        """1 over the total; 0, not 1/0, of a vector that does not decay."""
         total = self.total
         nothing = total <= 0
-        return jnp.where(nothing, 0.0, width / jnp.where(nothing, 1.0, total))
+        return jnp.where(nothing, 0.0, 1.0 / jnp.where(nothing, 1.0, total))
+
+    def fraction(self, width: Array) -> Array:
+        """Return a width over the total one; 0 of a vector that does not decay."""
+        return width * self._per_total
 
     def branching_fraction(self, name: str) -> Array:
         """Return the branching fraction of a channel or of "hadrons", "charged leptons",
@@ -163,13 +184,22 @@ def widths(
             return widths(couplings, m, ew, hadrons=hadrons, axial=axial)
 
         return jax.vmap(one)(mass)
-    light = to_fermions(couplings.vector[:6], couplings.axial[:6], _MASSES, mass)
+    dark = couplings.dark
+    fermions = to_fermions(
+        _joined(couplings.vector[:6], [x.vector for x in dark]),
+        _joined(couplings.axial[:6], [x.axial for x in dark]),
+        _joined(jnp.asarray(_MASSES), [x.mass for x in dark]),
+        mass,
+    )
     quarks = couplings.vector[6:10], couplings.axial[6:10]
     rates = hadronic.by_channel(*quarks, mass, jnp.asarray(hadrons), jnp.asarray(axial))
     rates = mass / (12.0 * np.pi) * rates
-    dark = [to_fermions(x.vector, x.axial, x.mass, mass) for x in couplings.dark]
-    others = sum(dark, start=jnp.zeros(())), to_photons(couplings.vector[0], mass, ew.alpha)
-    return Widths(jnp.concatenate([light, jnp.stack(others), rates]))
+    others = jnp.sum(fermions[6:]), to_photons(couplings.vector[0], mass, ew.alpha)
+    return Widths(jnp.concatenate([fermions[:6], jnp.stack(others), rates]))
+
+
+def _joined(first: Array, more: Sequence[ArrayLike]) -> Array:
+    return jnp.concatenate([first, *(jnp.reshape(jnp.asarray(x, float), (1,)) for x in more)])
 
 
 def lifetime_ps(width: ArrayLike) -> Array:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import pi, sqrt
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -15,6 +17,20 @@ from bknn.vectors.electroweak import Electroweak
 #: Mass of the Higgs boson, GeV (Particle Data Group 2022, Prog. Theor. Exp. Phys. 2022, 083C01).
 MASS_H = 125.25
 
+#: What T decays into.
+FINAL = ("bW", "tZ", "tZprime", "th", "tphi")
+
+#: What searches for pairs tell apart: b W, t Z, t h, and a top quark with what is not seen.
+SEEN = ("bW", "tZ", "th", "invisible")
+_SEEN = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 1, 0, 1]], float)
+
+
+def seen(partial: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the branching fractions of SEEN of partial widths."""
+    every = jnp.stack([partial[name] for name in FINAL])
+    found = _SEEN @ (every / jnp.sum(every))
+    return {name: found[i] for i, name in enumerate(SEEN)}
+
 
 def widths(
     top: TopPartner,
@@ -24,7 +40,7 @@ def widths(
     m_phi: ArrayLike,
     m_h: ArrayLike = MASS_H,
 ) -> dict[str, Array]:
-    """Return the partial widths of T (GeV): `bW`, `tZ`, `th`, `tZprime`, `tphi`.
+    """Return the partial widths of T (GeV) into FINAL.
 
     Tree level, m_b neglected; phi and h do not mix. For m_T far above all other masses bW : tZ : th
     are 2 : 1 : 1, and tZprime = tphi.
@@ -40,35 +56,26 @@ def widths(
     m_t, m_T = jnp.asarray(top.m_t, float), jnp.asarray(top.m_T, float)
     y_T = top.y_T(1.0) * G / mass / sqrt(2.0)
     mixed = s_L * c_L
-    bW, tZ, tZprime = _vector(
-        m_T,
-        light=jnp.stack([jnp.zeros(()), m_t, m_t]),
-        mass=jnp.stack([jnp.asarray(x, float) for x in (ew.m_w, ew.m_z, mass)]),
-        left=jnp.stack([ew.g * s_L / sqrt(2.0), 0.5 * ew.g_z * mixed, -G * mixed]),
-        right=jnp.stack([jnp.zeros(()), jnp.zeros(()), -G * s_R * c_R]),
-    )
-    th, tphi = _scalar(
-        m_T,
-        light=m_t,
-        mass=jnp.stack([jnp.asarray(x, float) for x in (m_h, m_phi)]),
-        right=jnp.stack([mixed * m_T / ew.v, y_T * c_L * c_R]),
-        left=jnp.stack([mixed * m_t / ew.v, -y_T * s_L * s_R]),
-    )
-    return {"bW": bW, "tZ": tZ, "th": th, "tZprime": tZprime, "tphi": tphi}
+    zero = jnp.zeros(())
+    bosons = jnp.stack([jnp.asarray(x, float) for x in (ew.m_w, ew.m_z, mass, m_h, m_phi)])
+    light = jnp.stack([zero, m_t, m_t, m_t, m_t])
+    left = [ew.g * s_L / sqrt(2.0), 0.5 * ew.g_z * mixed, -G * mixed]
+    left += [mixed * m_t / ew.v, -y_T * s_L * s_R]
+    right = [zero, zero, -G * s_R * c_R, mixed * m_T / ew.v, y_T * c_L * c_R]
+    found = _widths(m_T, light, bosons, jnp.stack(left), jnp.stack(right))
+    return {name: found[i] for i, name in enumerate(FINAL)}
 
 
-def _vector(heavy: Array, light: Array, mass: Array, left: Array, right: Array) -> Array:
-    """Return the widths of F -> f V with L = V_m fbar gamma^m (left P_L + right P_R) F."""
+def _widths(heavy: Array, light: Array, mass: Array, left: Array, right: Array) -> Array:
+    """Return the widths of F into fermions (5,) and bosons, three vectors and two scalars, with
+
+    L = V_m fbar gamma^m (left P_L + right P_R) F,   L = S fbar (left P_L + right P_R) F.
+    """
     p = momentum(heavy, light, mass**2)
-    F2, f2, V2 = heavy**2, light**2, mass**2
-    squares = 0.5 * (left**2 + right**2)
-    same = squares * (F2 + f2 - 2.0 * V2 + (F2 - f2) ** 2 / V2)
-    return p / (8.0 * pi * F2) * (same - 6.0 * left * right * heavy * light)
-
-
-def _scalar(heavy: Array, light: Array, mass: Array, right: Array, left: Array) -> Array:
-    """Return the widths of F -> f S with L = S fbar (right P_R + left P_L) F."""
-    p = momentum(heavy, light, mass**2)
-    F2, f2, S2 = heavy**2, light**2, mass**2
-    squares = left**2 + right**2
-    return p / (16.0 * pi * F2) * (squares * (F2 + f2 - S2) + 4.0 * left * right * heavy * light)
+    F2, f2, B2 = heavy**2, light**2, mass**2
+    squares, vector = 0.5 * (left**2 + right**2), np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    # Longitudinal vectors; a scalar may be massless.
+    more = vector * (F2 - f2) ** 2 / jnp.where(vector > 0.0, B2, 1.0)
+    same = squares * (F2 + f2 - (1.0 + vector) * B2 + more)
+    turned = (2.0 - 8.0 * vector) * left * right * heavy * light
+    return p / (8.0 * pi * F2) * (same + turned)

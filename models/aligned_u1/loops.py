@@ -21,14 +21,15 @@ delta_Z M_Z^2 Z_m Z'^m. All amplitudes are at q2 = 0, the Z' being light.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import pi
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from bknn.kinematics import numpy_for
 from bknn.models.aligned_u1.top_partner import TopPartner
 from bknn.vectors.electroweak import Electroweak
 
@@ -39,28 +40,12 @@ COLOURS, CHARGE = 3.0, 2.0 / 3.0
 # poles are at Im(log k) = pi, so that a step h leaves some exp(-2 pi^2/h), 1e-14.
 _STEP = 0.6
 _K = np.exp(np.arange(-24.0, 52.0, _STEP))
+_LIGHT = 1.0 / (_K + 1.0)
 # x(1 - x) of a Feynman parameter x = 1/(1 + exp(-t)), in which dx = x(1 - x) dt; t > 0 counts
 # twice.
 _T = np.arange(0.0, 20.0, _STEP)
 _X = 0.25 / np.cosh(_T / 2.0) ** 2
 _DX = np.where(_T > 0.0, 2.0, 1.0) * _STEP * _X
-
-
-def _integrals(top: TopPartner, w: ArrayLike = 0.0) -> Callable[[int, int, int, int], Array]:
-    """Return the function of (n, t, T, W) that integrates
-
-        k^n dk / ((k + m_t^2)^t (k + m_T^2)^T (k + m_W^2)^W)
-
-    from 0 to infinity, in units in which m_t is 1; w is m_W^2.
-    """
-    light = 1.0 / (_K + 1.0)
-    heavy, boson = 1.0 / (_K + 1.0 + top.splitting), 1.0 / (_K + w)
-
-    def integral(n: int, t: int, T: int, W: int) -> Array:
-        weights = jnp.asarray(_STEP * _K ** (n + 1) * light**t)
-        return weights @ (heavy**T * boson**W if W else heavy**T)
-
-    return integral
 
 
 def _angles(top: TopPartner) -> tuple[Array, Array]:
@@ -70,6 +55,51 @@ def _angles(top: TopPartner) -> tuple[Array, Array]:
     ratio = 1.0 + top.splitting
     kappa2 = 1.0 / (s2 + c2 * ratio)
     return s2 * c2 * kappa2 * ratio, kappa2
+
+
+class Amplitudes(NamedTuple):
+    """What is the integral of one function of k each.
+
+    Attributes:
+        vector: C_L/(V_tb V_ts* G) of L = C_L (sbar gamma^m P_L b) Z'_m + h.c.
+        dipole: D (GeV^-2) of L = m_b V_tb V_ts* G D sbar i sigma^mn q_n P_R b Z'_m + h.c.
+        z_mass: delta_Z/G.
+    """
+
+    vector: Array
+    dipole: Array
+    z_mass: Array
+
+
+def amplitudes(top: TopPartner, ew: Electroweak) -> Amplitudes:
+    """Return the amplitudes that `vector_coupling`, `dipole` and `z_mass_mixing` describe."""
+    angles, kappa2 = _angles(top)
+    heavy = 1.0 / (_K + 1.0 + top.splitting)
+    # All are sums of heavy^2 and heavy^3 with weights in which, but for kappa^2, nothing of T is.
+    xp = numpy_for(ew.m_w, top.m_t)
+    w = (xp.asarray(ew.m_w) / top.m_t) ** 2
+    boson, weights = 1.0 / (_K + w), _STEP * _K**3 * _LIGHT**2
+    in_loop, both, more = weights * boson, 1.0 - _K * boson / 3.0, 2.0 * w * boson
+    squares = [
+        in_loop * (1.0 + 4.0 * w / _K),
+        in_loop * 2.0 * (_K + w),
+        in_loop * _LIGHT * both,
+        in_loop * (_LIGHT + more * (1.0 - _K * _LIGHT / 3.0)),
+        weights / _K,
+        weights * 0.5,
+    ]
+    cubes = [in_loop * both, -in_loop * _K * (1.0 + more / 3.0)]
+    of_squares = jnp.reshape(xp.stack(squares) @ heavy**2, (3, 2))
+    of_cubes = xp.stack(cubes) @ heavy**3
+    to_vector, to_dipole, to_z = jnp.split(of_squares @ jnp.stack([jnp.ones(()), kappa2]), 3)
+    to_dipole = to_dipole + of_cubes[:1] + kappa2 * of_cubes[1:]
+    scale = top.splitting**2 / (16.0 * pi**2) * angles
+    v, m_z, m_t = jnp.asarray(ew.v), jnp.asarray(ew.m_z), jnp.asarray(top.m_t)
+    return Amplitudes(
+        vector=scale * (m_t / v) ** 2 * to_vector[0],
+        dipole=scale / v**2 * to_dipole[0],
+        z_mass=-COLOURS * ew.g_z * scale * (m_t / m_z) ** 2 * to_z[0],
+    )
 
 
 def vector_coupling(top: TopPartner, ew: Electroweak) -> Array:
@@ -83,13 +113,7 @@ def vector_coupling(top: TopPartner, ew: Electroweak) -> Array:
     >>> f"{float(vector_coupling(from_masses(163.0, 10000.0, 0.05), STANDARD)):.5e}"
     '6.07613e-05'
     """
-    angles, kappa2 = _angles(top)
-    w = (jnp.asarray(ew.m_w) / top.m_t) ** 2
-    J = _integrals(top, w)
-    goldstone = J(2, 2, 2, 1) + 2.0 * kappa2 * J(3, 2, 2, 1)
-    transverse = 2.0 * w * (2.0 * J(1, 2, 2, 1) + kappa2 * J(2, 2, 2, 1))
-    scale = top.m_t * top.splitting / jnp.asarray(ew.v)
-    return angles * scale**2 * (goldstone + transverse) / (16.0 * pi**2)
+    return amplitudes(top, ew).vector
 
 
 def dipole(top: TopPartner, ew: Electroweak) -> Array:
@@ -98,14 +122,15 @@ def dipole(top: TopPartner, ew: Electroweak) -> Array:
 
     With couplings of the Z' as those of a gluon it is the Inami-Lim function E'_0.
     """
-    angles, kappa2 = _angles(top)
-    w = (jnp.asarray(ew.m_w) / top.m_t) ** 2
-    J = _integrals(top, w)
-    one, both = J(2, 3, 2, 1) + J(2, 2, 3, 1), (J(3, 3, 2, 2) + J(3, 2, 3, 2)) / 6.0
-    right = one - 2.0 * both
-    left = J(2, 2, 2, 1) - J(3, 3, 2, 1) - J(3, 2, 3, 1) + 4.0 * w * (0.5 * J(2, 2, 2, 2) - both)
-    scale = top.splitting / jnp.asarray(ew.v)
-    return angles * scale**2 * (right + kappa2 * left) / (16.0 * pi**2)
+    return amplitudes(top, ew).dipole
+
+
+def z_mass_mixing(top: TopPartner, ew: Electroweak) -> Array:
+    """Return delta_Z/G, which is finite.
+
+    For m_T >> m_t it is -(3 g_Z/16 pi^2)(m_t^2/M_Z^2) s_R^2 [ln(m_T^2/m_t^2) - 3/2] at small s_R.
+    """
+    return amplitudes(top, ew).z_mass
 
 
 def photon_mixing(top: TopPartner, ew: Electroweak, scale: ArrayLike) -> Array:
@@ -121,28 +146,14 @@ def photon_mixing(top: TopPartner, ew: Electroweak, scale: ArrayLike) -> Array:
     return COLOURS * ew.e * CHARGE / (12.0 * pi**2) * logs
 
 
-def z_mass_mixing(top: TopPartner, ew: Electroweak) -> Array:
-    """Return delta_Z/G, which is finite.
-
-    For m_T >> m_t it is -(3 g_Z/16 pi^2)(m_t^2/M_Z^2) s_R^2 [ln(m_T^2/m_t^2) - 3/2] at small s_R.
-    """
-    angles, kappa2 = _angles(top)
-    J = _integrals(top)
-    total = J(1, 2, 2, 0) + 0.5 * kappa2 * J(2, 2, 2, 0)
-    scale = top.m_t * top.splitting / jnp.asarray(ew.m_z)
-    return -COLOURS * ew.g_z / (16.0 * pi**2) * angles * scale**2 * total
-
-
 def z_isospin_mixing(top: TopPartner, ew: Electroweak) -> Array:
     """Return the part of eps_Z/G that comes from the weak isospin of the quarks, which is finite:
     the slope of the vacuum polarisation in q2."""
     angles, kappa2 = _angles(top)
-    ratio = 1.0 + top.splitting
-    spread = _X * top.splitting**2 / ratio
-    weights = _X * _DX
-    left = 2.0 * kappa2 * jnp.sum(weights * jnp.log1p(spread))
-    right = (1.0 + ratio) / ratio * jnp.sum(weights * spread / (1.0 + spread))
-    return COLOURS * ew.g_z / (16.0 * pi**2) * angles * (left + right)
+    ratio = 1.0 / (1.0 + top.splitting)
+    spread = _X * (top.splitting**2 * ratio)
+    left, right = 2.0 * kappa2 * jnp.log1p(spread), (1.0 + ratio) * spread / (1.0 + spread)
+    return COLOURS * ew.g_z / (16.0 * pi**2) * angles * jnp.sum(_X * _DX * (left + right))
 
 
 def z_kinetic_mixing(top: TopPartner, ew: Electroweak, photon: ArrayLike) -> Array:

@@ -105,13 +105,14 @@ class AlignedU1(LightVector):
         scale = jnp.where(scale > 0.0, scale, top.m_T)
         eps_A = jnp.asarray(params["eps_A0"]) + G * loops.photon_mixing(top, ew, scale)
         eps_Z = G * loops.z_isospin_mixing(top, ew) - ew.tan_w * eps_A
-        delta_Z = G * loops.z_mass_mixing(top, ew)
+        found = loops.amplitudes(top, ew)
+        delta_Z = G * found.z_mass
         dark = DarkFermion(params["r_X"] * G, 0.0, params["m_X"])
         return Point(
             top,
             G,
-            vector=loops.vector_coupling(top, ew),
-            dipole=loops.dipole(top, ew),
+            vector=found.vector,
+            dipole=found.dipole,
             eps_A=eps_A,
             eps_Z=eps_Z,
             delta_Z=delta_Z,
@@ -169,13 +170,7 @@ class AlignedU1(LightVector):
     def _decays_of_t(self, params: Params, at: light_vector.Point) -> dict[str, Array]:
         top, mass = at.own.top, jnp.asarray(params["mass"], float)
         partial = decays.widths(top, self.electroweak, at.own.G, mass, params["m_phi"])
-        total = sum(partial.values(), jnp.zeros(()))
-        fractions = {
-            "bW": partial["bW"] / total,
-            "tZ": partial["tZ"] / total,
-            "th": partial["th"] / total,
-            "invisible": (partial["tZprime"] + partial["tphi"]) / total,
-        }
+        fractions = decays.seen(partial)
         return {
             **{f"width_T_{name}": x for name, x in partial.items()},
             **{f"br_T_{name}": x for name, x in fractions.items()},

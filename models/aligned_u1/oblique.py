@@ -19,11 +19,10 @@ def oblique(top: TopPartner, ew: Electroweak) -> tuple[Array, Array]:
     s2, c2 = jnp.asarray(top.s_L) ** 2, jnp.asarray(top.c_L) ** 2
     r = 1.0 + top.splitting
     log = jnp.log1p(top.splitting)
-    over = top.splitting
-    t = s2 * r - (1.0 + c2) + 2.0 * c2 * r * log / over
-    s = -log + c2 * (
-        3.0 * (r + 1.0) * (r**2 - 4.0 * r + 1.0) * log / over**3
-        - (5.0 * (r**2 + 1.0) - 22.0 * r) / over**2
+    over = 1.0 / top.splitting
+    t = s2 * r - (1.0 + c2) + 2.0 * c2 * r * log * over
+    s = -log + c2 * over**2 * (
+        3.0 * (r + 1.0) * (r**2 - 4.0 * r + 1.0) * log * over - (5.0 * (r**2 + 1.0) - 22.0 * r)
     )
     norm = 3.0 * s2 / pi
     mass = (top.m_t / jnp.asarray(ew.m_w)) ** 2

@@ -86,11 +86,7 @@ def cross_section(m_T: ArrayLike) -> Array:
     >>> round(float(cross_section(1450.0)), 2)
     2.66
     """
-    nodes, logs = CROSS_SECTION[0], np.log(CROSS_SECTION[1])
-    first, last = np.diff(logs)[[0, -1]] / np.diff(nodes)[[0, -1]]
-    m = jnp.asarray(m_T, float)
-    below, above = jnp.minimum(m - nodes[0], 0.0), jnp.maximum(m - nodes[-1], 0.0)
-    return jnp.exp(_held(m, nodes, logs) + first * below + last * above)
+    return jnp.exp(_at_mass(m_T)[0])
 
 
 def excess(
@@ -106,26 +102,40 @@ def excess(
     >>> print({name: round(float(x), 2) for name, x in found.items()})
     {'t_pairs_atlas': 0.0, 't_pairs_atlas_met': 0.89, 't_pairs_cms': 0.0}
     """
-    sigma = cross_section(m_T)
-    parts = [jnp.asarray(x, float) for x in (bW, tZ, th)]
-    missing = jnp.asarray(invisible, float)
-    pure = {n: jnp.exp(_held(m_T, CMS_MASS, np.log(CMS[n]))) for n in ("bW", "tZ", "th")}
-    legs = [part / jnp.sqrt(u) for part, u in zip(parts, pure.values(), strict=True)]
-    squares, mixed = sum(x**2 for x in legs), sum(x * y for x, y in _pairs(legs))
-    cms = squares + 2.0 * _held(m_T, CMS_MASS, _MIXED) * mixed
-    others = _held(m_T, MET_MASS, _OTHERS) * (parts[0] + parts[2])
-    met = (parts[1] + missing + others) ** 2 / jnp.exp(_held(m_T, MET_MASS, np.log(MET["tZ"])))
-    lepton = parts[0] ** 2 / jnp.exp(_held(m_T, _LEPTON[0], np.log(_LEPTON[1])))
+    numbers = _at_mass(m_T)
+    mixed, others = numbers[1], numbers[2]
+    # Of pure decays: the root of the cross section over its limit.
+    pure = jnp.exp(0.5 * (numbers[0] - numbers[3:]))
+    fractions = jnp.stack([jnp.asarray(x, float) for x in (bW, tZ, th, invisible)])
+    counted, less = jnp.split(_COUNTED @ fractions, 2)
+    legs = (counted + others * less) * pure
+    signals = legs**2
+    squares, all_pairs = jnp.sum(signals[:3]), jnp.sum(legs[:3]) ** 2
     return {
-        "t_pairs_atlas": sigma * lepton,
-        "t_pairs_atlas_met": sigma * met,
-        "t_pairs_cms": sigma * cms,
+        "t_pairs_atlas": signals[4],
+        "t_pairs_atlas_met": signals[3],
+        "t_pairs_cms": squares + mixed * (all_pairs - squares),
     }
 
 
-def _held(x: ArrayLike, nodes: Sequence[float], values: ArrayLike) -> Array:
-    """Return a linear interpolation, constant beyond the nodes."""
-    return jnp.interp(jnp.asarray(x, float), jnp.asarray(nodes), jnp.asarray(values))
+#: What counts as each pure decay of `_at_mass`, and what does with the lower efficiency there.
+_COUNTED = np.zeros((10, 4))
+_COUNTED[:3, :3] = np.eye(3)
+_COUNTED[3, [1, 3]] = _COUNTED[4, 0] = _COUNTED[8, [0, 2]] = 1.0
+
+
+def _at_mass(m_T: ArrayLike) -> Array:
+    """Return what depends on the mass (8,): the logarithm of the cross section, r of CMS, the
+    efficiency of b W and t h in the search for missing momentum, and logarithms of limits on pure
+    decays: b W, t Z, t h of CMS, t Z with missing momentum, b W with one lepton."""
+    m = jnp.asarray(m_T, float)
+    cell = jnp.clip(jnp.searchsorted(jnp.asarray(_MASS), m, side="right") - 1, 0, len(_MASS) - 2)
+    low, high = (jnp.asarray(_MASS)[cell + n] for n in (0, 1))
+    part = (m - low) / (high - low)
+    below, above = (jnp.asarray(_NUMBERS)[cell + n] for n in (0, 1))
+    # Limits are held beyond their ends, the cross section is extrapolated.
+    part = jnp.where(np.arange(below.size) > 0, jnp.clip(part, 0.0, 1.0), part)
+    return below + part * (above - below)
 
 
 def _pairs(items: Sequence[Array]) -> list[tuple[Array, Array]]:
@@ -158,3 +168,26 @@ _LEPTON = (
     (LEPTON_SINGLET, LEPTON_PURE),
     (_limit_at(LEPTON_SINGLET, SINGLET[0]), _limit_at(LEPTON_PURE, 1.0)),
 )
+
+
+#: All masses of the tables, and there the numbers of `_at_mass`. At its ends the first column is
+#: that of the cross section extrapolated, too.
+_MASS = np.unique(np.concatenate([CROSS_SECTION[0], CMS_MASS, MET_MASS, _LEPTON[0]]))
+
+
+def _columns() -> np.ndarray:
+    nodes, logs = np.array(CROSS_SECTION[0]), np.log(CROSS_SECTION[1])
+    first, last = np.diff(logs)[[0, -1]] / np.diff(nodes)[[0, -1]]
+    beyond = first * np.minimum(_MASS - nodes[0], 0.0) + last * np.maximum(_MASS - nodes[-1], 0.0)
+    found = [
+        np.interp(_MASS, nodes, logs) + beyond,
+        np.interp(_MASS, CMS_MASS, _MIXED),
+        np.interp(_MASS, MET_MASS, _OTHERS),
+        *(np.interp(_MASS, CMS_MASS, np.log(CMS[n])) for n in ("bW", "tZ", "th")),
+        np.interp(_MASS, MET_MASS, np.log(MET["tZ"])),
+        np.interp(_MASS, _LEPTON[0], np.log(_LEPTON[1])),
+    ]
+    return np.stack(found, axis=1)
+
+
+_NUMBERS = _columns()

@@ -103,7 +103,7 @@ def from_lagrangian(
 
 def _mixed(m_t: ArrayLike, m_T: ArrayLike, s_R: Array, c_R: Array) -> TopPartner:
     up, down = m_t * s_R, m_T * c_R
-    norm = jnp.hypot(up, down)
     light, heavy = jnp.asarray(m_t), jnp.asarray(m_T)
+    norm = 1.0 / jnp.sqrt(up**2 + down**2)
     splitting = (heavy - light) * (heavy + light) / light**2
-    return TopPartner(m_t, m_T, s_R, c_R, up / norm, down / norm, splitting)
+    return TopPartner(m_t, m_T, s_R, c_R, up * norm, down * norm, splitting)

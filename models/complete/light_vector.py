@@ -243,7 +243,8 @@ _DECAYS = {
 
 def branching_fractions(partial: Widths) -> dict[str, Array]:
     """Return {name: branching fraction}; all are 0 where nothing decays."""
-    return {name: partial.branching_fraction(decay) for name, decay in _DECAYS.items()}
+    found = partial.fractions(*((decay,) for decay in _DECAYS.values()))
+    return {name: found[..., i] for i, name in enumerate(_DECAYS)}
 
 
 _LABELS = {"mu": r"\mu", "tau": r"\tau", "nu": r"\nu"}

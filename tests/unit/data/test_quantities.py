@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 from scipy.stats import norm
 
 import bknn
 from bknn import data, errors
-from bknn.analysis.quantity_limits import limit
+from bknn.analysis.quantity_limits import TablesAtOnce, limit, over_width
 from bknn.data import LimitTable
 from bknn.questions.fit import fit_table
 from bknn.questions.shared.absent import absent
@@ -228,6 +230,80 @@ def test_a_fit_with_nothing_but_quantities(read):
     said = [" ".join(line.split()) for line in fit_table(best, best).split("\n")]
     assert any(line.startswith("far limit (90 %) 5e-10 of it") for line in said)
     assert any(line.startswith("beyond bound of theory kept") for line in said)
+
+
+# ---------------------------------------------------------------- all tables at once
+
+QUANTITIES = ("a", "b", "c", "d")
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> LimitTable:
+    """A table of any kind: axes and conditions, logarithms, ends that are held, gaps."""
+    axes = {}
+    for name in draw(st.lists(st.sampled_from(QUANTITIES[:2]), max_size=2, unique=True)):
+        nodes = draw(st.lists(st.integers(1, 9), min_size=3, max_size=3, unique=True))
+        axes[name] = tuple(float(x) for x in sorted(nodes))
+    size = int(np.prod([len(x) for x in axes.values()]))
+    limits = st.sampled_from((0.1, 0.5, 2.0, 7.0) if not axes else (0.1, 0.5, 2.0, 7.0, np.inf))
+    upper = draw(st.lists(limits, min_size=size, max_size=size))
+    held = {
+        x: draw(st.sampled_from(("below", "above", "both"))) for x in axes if draw(st.booleans())
+    }
+    return LimitTable(
+        "generated",
+        tuple(draw(st.lists(st.sampled_from(QUANTITIES), min_size=1, max_size=3))),
+        axes,
+        (0.3, *upper[1:]),
+        logarithmic=tuple(x for x in axes if draw(st.booleans())),
+        held=held,
+        kind=draw(st.sampled_from(("upper", "lower", "bound"))),
+        only={"c": (2.0, 5.0)} if draw(st.booleans()) else {},
+    )
+
+
+@given(
+    st.lists(tables(), min_size=6, max_size=6),
+    st.lists(st.one_of(st.integers(0, 10), st.floats(0.1, 9.9)), min_size=4, max_size=4),
+)
+@settings(max_examples=5)
+def test_tables_at_once_are_those_one_by_one(several: list[LimitTable], numbers: list[float]):
+    """At their nodes, between and beyond them; where they say nothing, neither does the other."""
+    values = {name: float(x) for name, x in zip(QUANTITIES, numbers, strict=True)}
+    at_once = TablesAtOnce(several)
+    logs, inside = at_once.limit(values)
+    one_by_one = [limit(table, values) for table in several]
+    assert inside.tolist() == [bool(there) for _, there in one_by_one]
+    np.testing.assert_allclose(np.exp(logs), [at for at, _ in one_by_one], rtol=1e-12)
+    np.testing.assert_allclose(
+        at_once.over_width(values), [over_width(t, values) for t in several], rtol=1e-12
+    )
+
+
+def test_tables_at_once_have_the_same_slopes():
+    """A table of each kind, with and without axes, where all of them say something."""
+    many = (
+        LimitTable("0", ("a", "b"), {}, (2.0,)),
+        LimitTable("1", "a", {"b": (1.0, 3.0, 4.0)}, (1.0, 0.5, 0.2), kind="lower"),
+        LimitTable("2", "a", {"b": (2.0, 5.0)}, (0.5, 0.6), kind="bound", rise=0.05),
+        LimitTable(
+            "3",
+            ("a", "d"),
+            {"b": (1.0, 3.0), "c": (0.5, 9.0)},
+            (0.1, 0.2, 0.3, 0.9),
+            logarithmic=("c",),
+            held={"b": "above"},
+        ),
+    )
+    values = {"a": 1.5, "b": 3.5, "c": 4.0, "d": -2.0}
+
+    def one_by_one(v):
+        return jnp.stack([over_width(table, v) for table in many])
+
+    at_once = TablesAtOnce(many).over_width
+    found, known = jax.jit(lambda v: (jax.jacrev(at_once)(v), jax.jacrev(one_by_one)(v)))(values)
+    for name in values:
+        np.testing.assert_allclose(found[name], known[name], rtol=1e-12)
 
 
 # ---------------------------------------------------------------- files
