@@ -130,7 +130,7 @@ class LightVector(Matching):
         """Return the derived quantities of every model with a light vector. One with more adds its
         own, whose functions are handed the parameters and the `Point` there:
 
-            return (Group((DerivedQuantity("omega_h2"),), self.relic), *super().groups())
+            return (Group((DerivedQuantity("slow"),), self.slow), *super().groups())
         """
         return (
             Group(_COUPLINGS, self._couplings),

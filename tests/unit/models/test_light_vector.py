@@ -134,12 +134,12 @@ class Relic(models.DarkPhoton):
         super().__init__()
 
     def groups(self) -> tuple[Group, ...]:
-        names = ("omega_h2", "x_f")
+        names = ("slow", "x_f")
         return (Group(tuple(map(DerivedQuantity, names)), self.relic), *super().groups())
 
     def relic(self, params: Params, at: Point) -> dict[str, Any]:
         self.calls.append("relic")
-        return {"omega_h2": params["g_X"] ** 2 / at.couplings.g_v("e"), "x_f": 20.0}
+        return {"slow": params["g_X"] ** 2 / at.couplings.g_v("e"), "x_f": 20.0}
 
     def point(self, params: Params) -> None:
         self.calls.append("point")
@@ -169,12 +169,12 @@ def test_a_group_that_nobody_asks_for_is_not_computed() -> None:
     model = Relic()
     found = prediction.predict_derived(model, ["g_v_e"], {"epsilon": 1e-2})
     assert "relic" not in model.calls
-    found += prediction.predict_derived(model, ["omega_h2", "x_f"], {"g_X": 0.1, "epsilon": 1e-2})
+    found += prediction.predict_derived(model, ["slow", "x_f"], {"g_X": 0.1, "epsilon": 1e-2})
     assert float(found[1].value) == pytest.approx(0.01 / float(found[0].value))
-    assert prediction.together(model, ["x_f", "mass"]) == ("omega_h2", "x_f")
+    assert prediction.together(model, ["x_f", "mass"]) == ("slow", "x_f")
     every = {q.name for q in model.derived_quantities}
     start = {k: jnp.asarray(x, float) for k, x in point(model, {}).items()}
-    for names in (["omega_h2", "x_f", "sigma_p"], None):
+    for names in (["slow", "x_f", "sigma_p"], None):
         model.calls.clear()
         shapes = jax.eval_shape(lambda p, n=names: prediction.derived(model, p, n), start)
         assert model.calls == ["point", "relic"]
@@ -195,7 +195,7 @@ def test_an_analysis_computes_a_point_once(tmp_path: Path) -> None:
 def test_a_group_that_forgets_a_quantity() -> None:
     class Wrong(Relic):
         def relic(self, params: Params, at: Point) -> dict[str, Any]:
-            return {"omega_h2": 0.1}
+            return {"slow": 0.1}
 
-    with pytest.raises(errors.ParameterError, match="'x_f' returns omega_h2 and not it"):
-        bknn.predict(Wrong(), "omega_h2")
+    with pytest.raises(errors.ParameterError, match="'x_f' returns slow and not it"):
+        bknn.predict(Wrong(), "slow")
