@@ -309,7 +309,7 @@ COMMANDS: Mapping[str, tuple[Keys, Keys]] = {
                 ),
                 "counts thrown at draws beside those observed; no `prior` if one is improper",
             ),
-            "log_evidence": of(ESTIMATE, "only with `tempered`, whose ladder gives it"),
+            "log_evidence": of(ESTIMATE, "only with `tempered` and `population`, which give it"),
             "grid": of(GRID, "with `--over`, in place of the chains"),
             **ABSENT,
         },

@@ -53,7 +53,7 @@ SUMMARY = record(
 _WORST = optional(record({"name": TEXT, "value": NUMBER}))
 SAMPLING = record(
     {
-        "method": of(TEXT, "`nuts` or `tempered`"),
+        "method": of(TEXT, "`nuts`, `tempered` or `population`"),
         "chains": of(INTEGER, "how many"),
         "draws": of(INTEGER, "of each chain"),
         "warmup": of(INTEGER, "steps before the first draw"),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bknn.inference.posteriors.predictive import Predictive
 
 
-METHODS = ("auto", "nuts", "tempered")
+METHODS = ("auto", "nuts", "tempered", "population")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,8 @@ class OfChains(OfPriors, OfAnalysis):
         "begin no round of draws that would end later", 30.0, metavar="N", shown="30"
     )
     method: str = option(
-        "'nuts'; 'tempered' for several modes; 'auto' looks which it takes",
+        "'nuts'; 'tempered' for several modes; 'population' for thin posteriors and limits; 'auto' "
+        "looks which it takes",
         "auto",
         choices=METHODS,
     )

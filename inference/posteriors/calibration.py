@@ -37,6 +37,7 @@ from bknn.inference.posteriors.predictive import draw_prior
 from bknn.inference.posteriors.sampler import which_method
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT, Nuts
+from bknn.inference.samplers.population import Population
 from bknn.inference.samplers.tempering import Ladder
 from bknn.inference.samplers.whitening import Target
 
@@ -47,8 +48,8 @@ _PIECE = 25
 _CHAINS = 2
 
 #: Steps of the warm-up, and steps from one draw that counts to the next.
-_WARMUP = {"nuts": 100, "tempered": 200}
-_THIN = {"nuts": 4, "tempered": 5}
+_WARMUP = {"nuts": 100, "tempered": 200, "population": SEGMENT}
+_THIN = {"nuts": 4, "tempered": 5, "population": 4}
 
 #: Rungs of a ladder.
 _RUNGS = 8
@@ -74,7 +75,7 @@ class Calibration(Answer):
         draws: of each posterior, thinned.
         correlation: {name: correlation of one draw with the next, averaged over the posteriors};
             ranks are uniform only if they are independent.
-        method: "nuts" or "tempered".
+        method: "nuts", "tempered" or "population".
         seed: of the random numbers.
         seconds: how long it took.
     """
@@ -216,7 +217,7 @@ def calibrate(
         n: how many simulations.
         fixed: {name: value} of parameters that are not drawn.
         draws: of each posterior, after thinning; one less than a multiple of 20 for 20 bins.
-        method: "nuts", "tempered" or "auto", as for `sample`.
+        method: "nuts", "tempered", "population" or "auto", as for `sample`.
         seed: of the random numbers. Simulation i of a seed is always the same.
         progress: is called with the number of simulations done since the last call.
         work: keeps simulations that are done, or has them done elsewhere, 25 at a time.
@@ -305,11 +306,14 @@ class _Simulator:
         starts, moving, _ = starting_points(analysis, fixed, {})
         self.coordinates = Coordinates(analysis, moving, starts[0, 0])
         own = np.flatnonzero(np.isin(self.coordinates.index, own_entries(analysis, moving)))
-        self.loose = own if method == "tempered" else None
+        self.loose = None if method == "nuts" else own
         self.start = np.zeros(self.coordinates.size)
         if method == "nuts":
             observed = Target(self.coordinates, self.start)
-            self.sampler: Nuts | Ladder = Nuts(observed.weight, warmup=_WARMUP[method])
+            self.sampler: Nuts | Ladder | Population = Nuts(observed.weight, warmup=_WARMUP[method])
+        elif method == "population":
+            observed = Target(self.coordinates, self.start, loose=self.loose)
+            self.sampler = Population(observed.weight, observed.size, own)
         else:
             observed = Target(self.coordinates, self.start, loose=self.loose)
             self.sampler = Ladder(
@@ -330,7 +334,7 @@ class _Simulator:
         target = Target(self.coordinates, self.start, data=data, loose=self.loose)
         key = jax.random.fold_in(jax.random.PRNGKey(seed), number)
         begin = random.standard_normal((_CHAINS, target.size))
-        state = self.sampler.start(key, begin, target.frame)
+        state: Any = self.sampler.start(key, begin, target.frame)
         for _ in range(_WARMUP[self.method] // SEGMENT):
             state, _ = self.sampler.advance(state, target.frame)
         each, thin = -(-draws // _CHAINS), _THIN[self.method]

@@ -75,13 +75,14 @@ class Posterior(Answer):
         analysis: what was sampled.
         draws: parameters (chains, draws, size), in the order of `names`.
         stats: {name: (chains, draws)}: "diverging", "energy", "n_steps", "accept_prob"; of a
-            tempered ladder also "short_steps", the number of those that are watched for divergence.
+            tempered ladder also "short_steps", the number of those that are watched for divergence;
+            of populations "evaluations" of the density, up to the draw.
         moving: which parameters were sampled (size,); the others are constant.
-        method: "nuts" or "tempered".
+        method: "nuts", "tempered" or "population".
         seed: of the random numbers.
         warmup: steps before the first draw.
         seconds_compile, seconds_run: how long it took.
-        log_evidence: log of the evidence, from the rungs of a tempered sampler.
+        log_evidence: log of the evidence, of a tempered sampler or of populations.
         modes: that were found before sampling, the first where the sampler was set up.
         stopped: why there are fewer draws than are wanted, empty if there are not.
     """
@@ -339,15 +340,15 @@ class Posterior(Answer):
         """Whether to trust the draws, in a sentence or two."""
         if self.problems:
             return " ".join(text[0].upper() + text[1:] for text in self.problems)
-        broken = (
-            f"{self.divergences} of {self._trajectories} trajectories diverged"
-            if self.divergences
-            else "no divergence"
-        )
+        broken = ", no divergence"
+        if self.method == "population":  # which has no trajectory of all parameters
+            broken = ""
+        elif self.divergences:
+            broken = f", {self.divergences} of {self._trajectories} trajectories diverged"
         worst = "" if self.n_chains < 2 else f"R-hat at most {np.nanmax(self.r_hat):.3f}, "
         return (
             f"converged: {worst}at least {np.nanmin(self.ess_bulk):.0f} effective draws in the "
-            f"bulk and {np.nanmin(self.ess_tail):.0f} in the tails of every parameter, "
+            f"bulk and {np.nanmin(self.ess_tail):.0f} in the tails of every parameter"
             f"{broken}.{self._shares}{self._end}"
         )
 

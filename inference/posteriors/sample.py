@@ -1,8 +1,9 @@
 """Draws of a posterior: chains in whitened coordinates, from all modes, that can be taken up again.
 
 `sample` finds the modes, whitens (`whitening`), and runs chains in groups: by the no-U-turn sampler
-(`nuts`), or, where there are several modes, by a tempered ladder (`tempering`). A group of chains
-is a function of the analysis and a few numbers, whoever computes it and whenever.
+(`nuts`), where there are several modes by a tempered ladder (`tempering`), and where limits on
+quantities leave thin shells, walls and steps, by populations (`population`). A group of chains is a
+function of the analysis and a few numbers, whoever computes it and whenever.
 """
 
 from __future__ import annotations
@@ -71,12 +72,15 @@ def sample(
         chains: how many, at least two to see whether they agree.
         draws: of each chain. By default 1000, and more until the chains have converged; see
             `target_ess`. If a number is given, exactly that many.
-        warmup: steps before the first draw, 300 by default.
+        warmup: steps before the first draw, 300 by default; populations find by themselves how many
+            they need.
         seed: of the random numbers; with the same seed the same draws.
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
-            crosses between modes and gives the evidence as well), or "auto": tempered for more than
-            one parameter of the model, whose posterior may be bent, for one with several starts,
-            and where several modes are found.
+            crosses between modes and gives the evidence as well), "population" (each chain a
+            population led from the prior to the posterior, for posteriors that are thin, stepped,
+            or dear), or "auto": tempered for more than one parameter of the model, whose posterior
+            may be bent, for one with several starts, and where several modes are found; population
+            for more than one parameter with limits on quantities of a model.
         target_ess: go on until every parameter has this many effective draws in bulk and tails and
             R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
         minutes: no more rounds of draws are begun that would end later; the status says so.
@@ -283,11 +287,18 @@ def _posterior(
     evidence = None
     if plan.method == "tempered":
         evidence = ladder_evidence(stats["log_weight"], stats["betas"])
-    kept = {"diverging", "energy", "n_steps", "accept_prob", "short_steps"} & stats.keys()
+    if plan.method == "population":
+        evidence = population_evidence(stats["log_evidence"][:, 0])
+    kept = {k: np.asarray(stats[k])[:, :draws] for k in sorted(_KEPT & stats.keys())}
+    if plan.method == "population":
+        # What one point was in several passes comes one after the other, as in a chain: whether it
+        # moved in between is then seen in the number of effective draws.
+        order = np.argsort(stats["walker"][0, :draws], kind="stable")
+        values, kept = values[:, order], {k: x[:, order] for k, x in kept.items()}
     return Posterior(
         analysis,
         values,
-        {k: np.asarray(stats[k])[:, :draws] for k in sorted(kept)},
+        kept,
         moving,
         plan.method,
         plan.seed,
@@ -297,6 +308,9 @@ def _posterior(
         modes=known,
     )
 
+
+#: Statistics of draws that a posterior keeps.
+_KEPT = {"diverging", "energy", "n_steps", "accept_prob", "short_steps", "evaluations"}
 
 #: Parts of a chain that are taken for independent, for the error of its evidence.
 _BLOCKS = 4
@@ -312,6 +326,15 @@ def ladder_evidence(log_weight: np.ndarray, betas: np.ndarray) -> Estimate:
     return Estimate(
         float(np.mean(parts)), float(np.std(parts, ddof=1) / np.sqrt(len(parts))), "tempering"
     )
+
+
+def population_evidence(logs: np.ndarray) -> Estimate:
+    """Return the log evidence of what populations found (chains,): their mean is that of the
+    evidences themselves, each of which is right on average."""
+    parts = np.exp(logs - np.max(logs))
+    value = float(np.log(np.mean(parts)) + np.max(logs))
+    error = np.std(parts, ddof=1) / np.mean(parts) / np.sqrt(len(parts)) if len(parts) > 1 else 0
+    return Estimate(value, float(error) if len(parts) > 1 else float("nan"), "population")
 
 
 # Modes ---------------------------------------------------------------------------------------

@@ -16,17 +16,19 @@ import numpy as np
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.outline import identity
+from bknn.data import LimitTable
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.secondary_minima import own_entries
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.inference.samplers.nuts import SEGMENT, Nuts, Segment, packed, unpacked
 from bknn.inference.samplers.peaks import Peaks, peaks
+from bknn.inference.samplers.population import Population
 from bknn.inference.samplers.tempering import Ladder
 from bknn.inference.samplers.whitening import Target, linearisation
 from bknn.version import VERSION
 
-METHODS = ("auto", "nuts", "tempered")
+METHODS = ("auto", "nuts", "tempered", "population")
 
 #: Steps of the warm-up.
 _WARMUP = 300
@@ -64,7 +66,9 @@ class Plan:
         """Return the plan of some chains."""
         held = {name: float(value) for name, value in (fixed or {}).items()}
         priors = {p.name: p.prior_with_range for p in analysis.parameters}
-        return cls(held, chains, warmup_steps(warmup), seed, method, priors)
+        # What leads a population to the posterior is one segment, however long it takes.
+        steps = SEGMENT if method == "population" else warmup_steps(warmup)
+        return cls(held, chains, steps, seed, method, priors)
 
 
 def natural(sampler: Sampler, segment: Segment) -> Segment:
@@ -116,30 +120,33 @@ class Sampler:
         frame = Coordinates(analysis, moving, vector, data, straight=True)
         found = modes(analysis, plan.fixed, data)
         self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
-        loose = self.own if plan.method == "tempered" else None
+        loose = None if plan.method == "nuts" else self.own
         self.target = Target(frame, found.z[0], data=data, loose=loose)
         self.key = _digest(asdict(plan), identity(analysis), VERSION, data)
 
-        rungs = _MANY_RUNGS if found.depth > _DEEP else _RUNGS
-
-        self.sampler: Nuts | Ladder = (
-            Nuts(self.target.weight, warmup=plan.warmup)
-            if plan.method == "nuts"
-            else Ladder(
+        self.sampler: Nuts | Ladder | Population
+        if plan.method == "nuts":
+            self.sampler = Nuts(self.target.weight, warmup=plan.warmup)
+        elif plan.method == "population":
+            self.sampler = Population(self.target.weight, self.target.size, self.own)
+        else:
+            self.sampler = Ladder(
                 self.target.weight,
                 self.target.size,
                 warmup=plan.warmup,
-                rungs=rungs,
+                rungs=_MANY_RUNGS if found.depth > _DEEP else _RUNGS,
                 stiffness=self.target.stiffness,
             )
-        )
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))
         if plan.method == "nuts":
             self.begin += self.target.whitened(self._centres(found.z, random))
         # Here, so that its time counts as compilation.
         state = self.state(0)
-        self.sampler.advance(state, self.target.frame)
+        if isinstance(self.sampler, Population):
+            self.sampler.compile(state, self.target.frame)
+        else:
+            self.sampler.advance(state, self.target.frame)
         self.target.vectors(self.begin[:1])
 
     def _centres(self, modes: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -196,8 +203,10 @@ def which_method(
     if method != "auto":
         return method
     starts, moving, _ = starting_points(analysis, fixed, {})
-    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
-    if several or not moving.any():
+    several = len(own_entries(analysis, moving)) > 1
+    if several and any(isinstance(curve, LimitTable) for curve in analysis.results.curves):
+        return "population"
+    if several or starts.shape[1] > 1 or not moving.any():
         return "tempered"
     return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
 

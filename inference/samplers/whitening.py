@@ -28,9 +28,24 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from bknn.analysis.analysis import Analysis, Data
+from bknn.analysis.log_density import LogDensity
 from bknn.inference.samplers.chart import Chart, Values
 from bknn.inference.samplers.coordinates import Coordinates
 from bknn.programs import Programs
+
+
+class Stages(NamedTuple):
+    """A log density in two stages, for moves of some coordinates alone.
+
+    Attributes:
+        first: (w (n,), *frame) -> what does not depend on these coordinates z.
+        then: (w (n,), that, *frame) -> l.
+        fast: positions of these coordinates among z (m,).
+    """
+
+    first: Callable[..., Any]
+    then: Callable[..., Array]
+    fast: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +57,14 @@ class LogWeight:
             as a frame.
         structure: what tells the function from others in the same home.
         programs: the home.
+        stages: the function in two, if there are coordinates on which a dear part of it does not
+            depend.
     """
 
     function: Callable[..., Array]
     structure: Hashable = None
     programs: Programs = field(default_factory=Programs)
+    stages: Stages | None = None
 
     def __call__(self, w: Array, *frame: Any) -> Array:
         return self.function(w, *frame)
@@ -173,6 +191,7 @@ class Target:
             _weigher(chart, self.walled),
             (chart.structure, self.walled),
             self.analysis.programs,
+            _stages(chart, self.walled),
         )
 
     def vectors(self, w: np.ndarray) -> np.ndarray:
@@ -189,18 +208,39 @@ class Target:
 
 
 def _weigher(chart: Chart, walled: bool) -> Callable[[Array, Frame], Array]:
+    return lambda w, f: _weight(chart, walled, chart.density, w, f)
+
+
+def _stages(chart: Chart, walled: bool) -> Stages | None:
+    """The signal first, which nuisances of the measurements do not change; None where a wall does,
+    or there are none."""
     density = chart.density
+    fast = np.flatnonzero(chart.index >= len(density.vector.parameters))
+    if chart.wall is not None or not fast.size:
+        return None
 
-    def weight(w: Array, f: Frame) -> Array:
-        z = jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
-        vector, weight = chart.natural(z, f.values)
-        rates = density.rates(vector)
-        counts = density.data_distribution.shape(f.counts, rates)
-        if walled:
-            counts = counts + density.data_distribution.wall(f.counts, rates)
-        return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
+    def first(w: Array, f: Frame) -> Any:
+        vector, _ = chart.natural(_standard(w, f), f.values)
+        return density.signal(density.physics(vector))
 
-    return weight
+    def then(w: Array, expectations: Any, f: Frame) -> Array:
+        return _weight(chart, walled, density.holding_signal(expectations), w, f)
+
+    return Stages(first, then, fast)
+
+
+def _standard(w: Array, f: Frame) -> Array:
+    return jnp.asarray(f.centre) + w + f.basis @ ((f.shrink - 1) * (f.basis.T @ w))
+
+
+def _weight(chart: Chart, walled: bool, density: LogDensity, w: Array, f: Frame) -> Array:
+    z = _standard(w, f)
+    vector, weight = chart.natural(z, f.values)
+    rates = density.rates(vector)
+    counts = density.data_distribution.shape(f.counts, rates)
+    if walled:
+        counts = counts + density.data_distribution.wall(f.counts, rates)
+    return counts + weight - 0.5 * jnp.sum(z**2) + 0.5 * jnp.sum(w**2) + f.constant
 
 
 def in_pieces(program: Callable[..., Any], rows: np.ndarray, *rest: Any) -> np.ndarray:

@@ -53,10 +53,11 @@ WORK: dict[str, Callable[[bknn.Analysis, float], object]] = {
     ),
     "nuts": lambda analysis, mass: sample(analysis, mass, "nuts"),
     "tempered": lambda analysis, mass: sample(analysis, mass, "tempered"),
+    "population": lambda analysis, mass: sample(analysis, mass, "population"),
 }
 
 
-SLOW = {"nuts", "tempered"}
+SLOW = {"nuts", "tempered", "population"}
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_correlated_draws_are_told(one_bin):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["nuts", pytest.param("tempered", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["nuts", "tempered", "population"])
 def test_one_bin_is_calibrated(one_bin, method):
     """Pieces in a store, one interruption, and all at once are the same."""
     n = 40 if method == "nuts" else 30

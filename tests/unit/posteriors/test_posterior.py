@@ -27,7 +27,7 @@ sampling = sys.modules[inference.sample.__module__]
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-METHODS = ["nuts", pytest.param("tempered", marks=pytest.mark.slow)]
+METHODS = ["nuts", *(pytest.param(m, marks=pytest.mark.slow) for m in ("tempered", "population"))]
 
 
 def agrees(draws: np.ndarray, mean: float, width: float) -> bool:
@@ -57,6 +57,12 @@ def nuts(analysis):
 @pytest.fixture(scope="module")
 def tempered(analysis):
     return inference.sample(analysis, fixed=quadrature.FIXED, draws=600, seed=2, method="tempered")
+
+
+@pytest.fixture(scope="module")
+def population(analysis):
+    options = {"draws": 600, "seed": 2, "method": "population"}
+    return inference.sample(analysis, fixed=quadrature.FIXED, **options)
 
 
 def test_the_quadrature_is_of_the_likelihood_written_anew(brute):
@@ -94,9 +100,12 @@ def test_draws_agree_with_quadrature(request, brute, method, name):
 
 
 @pytest.mark.slow
-def test_the_ladder_knows_the_evidence(tempered, brute):
-    found = tempered.log_evidence
-    assert found.method == "tempering"
+@pytest.mark.parametrize(
+    ("method", "how"), [("tempered", "tempering"), ("population", "population")]
+)
+def test_the_evidence_is_known(request, brute, method, how):
+    found = request.getfixturevalue(method).log_evidence
+    assert found.method == how
     assert found.error < 0.05
     assert found.value == pytest.approx(brute.log_evidence, abs=4 * found.error)
 
