@@ -1,7 +1,7 @@
 """Draws the figures of `docs/aligned_u1.md` and prints its numbers.
 
-`python docs/images/aligned_u1.py`, or some of them: numbers, decays, lhcb, partner, planes, yukawa,
-posterior after it.
+`python docs/images/aligned_u1.py`, or some of them: numbers, decays, lhcb, partner, planes, yukawa
+after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
 import bknn
-from bknn import data, inference, models, plot, studies
+from bknn import data, models, plot, studies
 from bknn.analysis.quantity_limits import limit
 from bknn.plot.drawing.style import (
     BLACK,
@@ -278,56 +278,6 @@ def _one_band(ax, found, y_T, colour):
                         fontsize=6, zorder=4, **side)  # fmt: skip
 
 
-def posterior():
-    """The posterior of four parameters with everything, and what it says about numbers."""
-    priors = {"m_T": (1e3, 1e5), "s_R": (0.0, 1.0), "G": (1e-6, 1e-1), "r_X": (1e-2, 1e3)}
-    analysis = bknn.Analysis(
-        model, data.load_all(["belle2-2025", "all-light-vector"], model), free=list(priors)
-    )
-    found = inference.sample(analysis, fixed={"mass": 2.1}, seed=1)
-    print(found.status, found.log_evidence, found.stats["evaluations"].max(axis=1))
-    return {"posterior": _corner(found, priors)}
-
-
-def _corner(found, priors):
-    """Histograms of each parameter, beside the prior, and draws of every pair; logarithmic but for
-    the mixing."""
-    x = {n: found.values(n).ravel() for n in priors}
-    for name in ("m_T", "G", "r_X"):
-        print(name, "median, 68%, 95%:", np.quantile(x[name], (0.5, 0.16, 0.84, 0.025, 0.975)))
-    print("s_R", np.quantile(x["s_R"], (0.5, 0.16, 0.84, 0.025, 0.975)))
-    x = {n: v if n == "s_R" else np.log10(v) for n, v in x.items()}
-    ends = {n: e if n == "s_R" else np.log10(e) for n, e in priors.items()}
-    labels = {"m_T": r"$\log_{10}m_T$/GeV", "s_R": "$s_R$", "G": r"$\log_{10}G$",
-              "r_X": r"$\log_{10}r_X$"}  # fmt: skip
-    with style():
-        figure = Figure(figsize=(6.4, 6.2), layout="constrained")
-        axes = figure.subplots(len(x), len(x))
-        for i, row in enumerate(x):
-            for k, column in enumerate(x):
-                ax = axes[i, k]
-                if k > i:
-                    ax.axis("off")
-                    continue
-                ax.set_xlim(ends[column])
-                if i == k:
-                    ax.hist(x[row], 30, ends[row], density=True, color=tint(BLUE, 0.6))
-                    ax.axhline(1 / np.ptp(ends[row]), color=GREY, ls="--", lw=0.8)
-                    ax.set_yticks([])
-                else:
-                    ax.plot(x[column], x[row], ".", color=BLUE, ms=1.5, alpha=0.35, mew=0)
-                    ax.set_ylim(ends[row])
-                if k == 0 and i > 0:
-                    ax.set_ylabel(labels[row])
-                elif k != i:
-                    ax.set_yticklabels([])
-                if i == len(x) - 1:
-                    ax.set_xlabel(labels[column])
-                else:
-                    ax.set_xticklabels([])
-    return figure
-
-
 def numbers():
     """Print what the page says in numbers."""
     m, s = (
@@ -349,8 +299,7 @@ def numbers():
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or ["numbers", "decays", "lhcb", "partner", "planes", "yukawa",
-                              "posterior"]  # fmt: skip
+    chosen = sys.argv[1:] or ["numbers", "decays", "lhcb", "partner", "planes", "yukawa"]
     for name in chosen:
         for part, figure in (globals()[name]() or {}).items():
             figure.savefig(HERE / f"aligned_u1_{part}.png", dpi=110)

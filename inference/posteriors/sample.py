@@ -1,9 +1,9 @@
 """Draws of a posterior: chains in whitened coordinates, from all modes, that can be taken up again.
 
 `sample` finds the modes, whitens (`whitening`), and runs chains in groups: by the no-U-turn sampler
-(`nuts`), where there are several modes by a tempered ladder (`tempering`), and where limits on
-quantities leave thin shells, walls and steps, by populations (`population`). A group of chains is a
-function of the analysis and a few numbers, whoever computes it and whenever.
+(`nuts`), where there are several modes by a tempered ladder (`tempering`), and for thin shells,
+walls and steps, if asked to, by populations (`population`). A group of chains is a function of the
+analysis and a few numbers, whoever computes it and whenever.
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ def sample(
             crosses between modes and gives the evidence as well), "population" (each chain a
             population led from the prior to the posterior, for posteriors that are thin, stepped,
             or dear), or "auto": tempered for more than one parameter of the model, whose posterior
-            may be bent, for one with several starts, and where several modes are found; population
-            for more than one parameter with limits on quantities of a model.
+            may be bent, for one with several starts, and where several modes are found.
         target_ess: go on until every parameter has this many effective draws in bulk and tails and
             R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
         minutes: no more rounds of draws are begun that would end later; the status says so.

@@ -16,7 +16,6 @@ import numpy as np
 from bknn import errors
 from bknn.analysis.analysis import Analysis, Data
 from bknn.answers.outline import identity
-from bknn.data import LimitTable
 from bknn.inference.fits import many
 from bknn.inference.fits.fit import starting_points
 from bknn.inference.fits.secondary_minima import own_entries
@@ -203,10 +202,8 @@ def which_method(
     if method != "auto":
         return method
     starts, moving, _ = starting_points(analysis, fixed, {})
-    several = len(own_entries(analysis, moving)) > 1
-    if several and any(isinstance(curve, LimitTable) for curve in analysis.results.curves):
-        return "population"
-    if several or starts.shape[1] > 1 or not moving.any():
+    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
+    if several or not moving.any():
         return "tempered"
     return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
 

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-import bknn
-from bknn import errors, models
+from bknn import errors
 from bknn.inference.posteriors.sample import population_evidence
-from bknn.inference.posteriors.sampler import which_method
 from bknn.inference.samplers import population, shears
 from bknn.inference.samplers.population import Population
 from bknn.inference.samplers.whitening import Frame, LogWeight
@@ -180,11 +178,3 @@ def test_what_cannot_be_is_refused():
     state = nothing.start(jax.random.PRNGKey(1), np.zeros((1, SIZE)), frame())
     with pytest.raises(errors.ParameterError, match="500 points drawn from the priors"):
         nothing.advance(state, frame())
-
-
-def test_limits_on_quantities_ask_for_populations():
-    model = models.load("aligned-u1")
-    analysis = bknn.Analysis(model, bknn.data.load("unitarity"), free=["m_T", "s_R"])
-    assert which_method(analysis, "auto", {"mass": 2.1}) == "population"
-    assert which_method(analysis, "tempered", {"mass": 2.1}) == "tempered"
-    assert len(shears.terms(1, population.POINTS)) == 5
