@@ -10,7 +10,7 @@ With X at rest, omega and k the energy and the momentum of f, tau = -t, s = m^2 
 and Einstein, g_X = 2, the sum over all spins, colours, f and fbar. It is what one finds from
 <Delta p^2> = 3 gamma m T per time of X at rest: T_X relaxes at the rate gamma, momentum at gamma/2.
 The recoil of X in s and k_cm is no detail: at T = m/20 electrons have 0.43, pions 0.27 of the rate
-that they would have with X infinitely heavy. What the motion of X adds is left out: 15 to 22 % at
+that they would have with X infinitely heavy. What the motion of X adds is left out: 16 to 23 % at
 T = m/20, 6 to 9 % at m/100, from gamma = <(Delta E)^2>/(2 T^2 d<E>/dT) per time.
 
 With pp' = m^2 + tau/2, kk' = m_f^2 + tau/2, S = s - m^2 - m_f^2 = 2 m omega and U = tau - S, a
