@@ -10,15 +10,19 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 # XLA reads this once, when JAX makes its first array; so it stands before every other import.
 # Most of the time goes into compiling: fast rather than well halves it. What is given comes first.
-OPTIONS = {
+OPTIONS: dict[str, int | str] = {
     "force_host_platform_device_count": 2,
     "backend_optimization_level": 0,
     "cpu_parallel_codegen_split_count": 1,
 }
+# These make kernels that are as fast and take XLA a third longer; later versions may not know them.
+if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):
+    OPTIONS["cpu_use_fusion_emitters"] = "false"
 given = os.environ.get("XLA_FLAGS", "")
 os.environ["XLA_FLAGS"] = " ".join(
     [given, *(f"--xla_{name}={x}" for name, x in OPTIONS.items() if f"--xla_{name}" not in given)]

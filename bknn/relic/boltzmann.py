@@ -46,6 +46,10 @@ PLANCK_MASS = 1.220890e19
 #: freedom) over 1.0537e-5 GeV/cm^3, the number of micrOMEGAs. With 2.7255 K it is 0.06 % more.
 TODAY = 2.742e8
 
+#: (M^2 - 4 m^2)/(4 m^2) below which kinetic equilibrium is doubtful. The usual 0.1 is too little:
+#: with small couplings the abundance changes most from 0.1 to 0.4 (docs/relic_kinetic.md).
+LATE_POLE = 0.5
+
 #: Y over Y_eq at which X is said to freeze out, as in micrOMEGAs.
 FROZEN = 2.5
 
@@ -56,7 +60,8 @@ START, SWITCH, END = 1.0, 100.0, 1e9
 _STEP, _FINE, _LATER = 0.4, 60.0, 2.0
 
 #: Panels of the rule in ln x after the steps, and points of each.
-_PANELS, _POINTS = 8, 8
+#: As far as T of the heaviest X passes steps of g_*, panels are narrower.
+_NARROW, _WIDE, _LAST_STEP, _POINTS = 16, 5, 1e5, 8
 
 
 class Relic(eqx.Module):
@@ -110,7 +115,8 @@ def grid(refine: int = 1) -> Grid:
         for j in near:
             others = steps[near[near != j]]
             middle[i, j] = np.prod((x - others) / (steps[j] - others))
-    edges = np.linspace(np.log(SWITCH), np.log(END), 1 + refine * _PANELS)
+    early = np.linspace(np.log(SWITCH), np.log(_LAST_STEP), 1 + refine * _NARROW)
+    edges = np.append(early, np.linspace(early[-1], np.log(END), 1 + refine * _WIDE)[1:])
     t, w = np.polynomial.legendre.leggauss(_POINTS)
     half = np.diff(edges)[:, None] / 2
     late = np.exp((edges[1:] + edges[:-1])[:, None] / 2 + half * t)
@@ -333,11 +339,12 @@ def remarks(found: Relic) -> tuple[str, ...]:
             f"X freezes out at m/T = {x:.3g}, below 15: Boltzmann's statistics, and that it starts "
             f"in equilibrium at {START:g}, make the abundance uncertain by per cents."
         )
-    if -1e-3 < epsilon < 0.1:
+    if -1e-3 < epsilon < LATE_POLE:
         said.append(
-            f"the pole is near the threshold (epsilon = {epsilon:.2g}, below 0.1): X may lose the "
-            "temperature of the plasma while it freezes out, and the abundance be wrong by a "
-            "factor; `bknn.relic.kinetic` solves for the temperature of X too."
+            f"the pole is near the threshold (epsilon = {epsilon:.2g}, below {LATE_POLE:g}): X may "
+            "lose the temperature of the plasma while it annihilates, and the abundance may be off "
+            "by a factor of up to some ten; `bknn.relic.kinetic` solves for the temperature of X "
+            "too."
         )
     if (late := float(found.late)) > 1e-3:
         said.append(

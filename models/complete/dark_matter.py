@@ -19,6 +19,8 @@ from bknn.prediction import DerivedQuantity
 from bknn.relic.annihilation import Annihilation, Resonance, beta_sigma_pairs
 from bknn.relic.boltzmann import abundance
 from bknn.relic.detection import deposited, p_ann
+from bknn.relic.kinetic import abundance_kinetic
+from bknn.relic.scattering import Scattering, standard_model
 from bknn.relic.thermal_average import to_cm3_per_s
 from bknn.vectors.couplings import Couplings
 from bknn.vectors.electroweak import Electroweak
@@ -66,6 +68,23 @@ ABUNDANCE = (
         "f_eff <sigma v>/m_X at recombination, were X all dark matter",
         r"$P_\mathrm{ann}$",
         _POSITIVE,
+    ),
+)
+
+#: The same where the temperature of X is solved for, too: dear, and computed only if asked for.
+KINETIC = (
+    DerivedQuantity(
+        "omega_h2_kinetic",
+        "",
+        "Omega h^2 with a temperature of X of its own",
+        r"$\Omega_X h^2$ (kinetic)",
+        _POSITIVE,
+    ),
+    DerivedQuantity(
+        "kinetic_ratio", "", "that over omega_h2", r"$\Omega^\mathrm{kin}/\Omega$", _POSITIVE
+    ),
+    DerivedQuantity(
+        "x_kinetic", "", "m_X/T at which X scatters once in a Hubble time", bounds=_POSITIVE
     ),
 )
 
@@ -185,6 +204,29 @@ def relic(
         "sigma_v_x20": found.sigma_v_x20,
         "sigma_v_today": found.sigma_v_today,
         "p_ann": p_ann(f, found.sigma_v_today, process.mass),
+    }
+
+
+def kinetic(
+    couplings: Couplings,
+    partial: Widths,
+    params: Mapping[str, ArrayLike],
+    ew: Electroweak,
+) -> dict[str, Array]:
+    """Return {name: value} of `KINETIC`; arguments as of `relic`."""
+    factors = {"hadrons": params["r_hadrons"], "axial": params["axial_hadrons"]}
+    process = annihilation(couplings, partial, params["mass"], ew, **factors)
+    plasma = Scattering(
+        params["mass"],
+        process.g_v,
+        0.0,
+        standard_model(couplings.vector, couplings.axial),
+    )
+    found = abundance_kinetic(process, plasma)
+    return {
+        "omega_h2_kinetic": found.omega_h2,
+        "kinetic_ratio": found.ratio,
+        "x_kinetic": found.x_kinetic,
     }
 
 

@@ -140,6 +140,7 @@ class LightVector(Matching):
             Group(_LOW_ENERGY, self._low_energy),
             Group(dark_matter.SCATTERING, self._scattering),
             Group(dark_matter.ABUNDANCE, self._relic),
+            Group(dark_matter.KINETIC, self._kinetic),
         )
 
     def own_parameters(self) -> tuple[Parameter, ...]:
@@ -227,6 +228,9 @@ class LightVector(Matching):
 
     def _relic(self, params: Params, at: Point) -> dict[str, Array]:
         return dark_matter.relic(at.couplings, at.widths, params, self.electroweak)
+
+    def _kinetic(self, params: Params, at: Point) -> dict[str, Array]:
+        return dark_matter.kinetic(at.couplings, at.widths, params, self.electroweak)
 
 
 #: {derived quantity: decay, as `Widths.branching_fraction` calls it}

@@ -31,11 +31,14 @@ QUANTITIES = (
     "sigma_p", "sigma_n",
 )  # fmt: skip
 
+#: Those where the temperature of X is solved for, too; the first then is what is looked for.
+KINETIC = ("omega_h2_kinetic", "kinetic_ratio", "x_kinetic")
+
 #: Omega h^2 of dark matter (Planck 2018, arXiv:1807.06209, table 2).
 OBSERVED = 0.120
 
-#: Below it, kinetic equilibrium until freeze-out is doubtful (arXiv:1706.07433).
-SAFE_DISTANCE = 0.1
+#: Below it, kinetic equilibrium until freeze-out is doubtful (docs/relic_kinetic.md).
+SAFE_DISTANCE = 0.5
 
 #: Up to it nothing froze out: X never was in equilibrium while non-relativistic.
 FREEZES_OUT = 3.0
@@ -178,6 +181,7 @@ def relic(
     fixed: Mapping[str, float] | None = None,
     find: Mapping[str, ArrayLike] | None = None,
     target: float = OBSERVED,
+    kinetic: bool = False,
     progress: Progress | None = None,
 ) -> Relic:
     """Return how much of a dark fermion is left today, and how it would be seen, over a parameter.
@@ -191,6 +195,8 @@ def relic(
         find: {name: values} of another parameter, increasing: at every point that value is looked
             for with which Omega h^2 is `target`, between those neighbours where it crosses it.
         target: Omega h^2.
+        kinetic: solve for the temperature of X, too (`omega_h2_kinetic`, and what is found has the
+            target in it); data sets are about `omega_h2` all the same. Some 0.1 s a point.
         progress: is called with the number of points that have been done.
 
     Raises:
@@ -211,12 +217,13 @@ def relic(
     (name,) = over
     values = np.asarray(over[name], float)
     own = derived_quantities(model)
-    wanted = tuple(q for q in QUANTITIES if q in own)
+    wanted = tuple(q for q in (*QUANTITIES, *(KINETIC if kinetic else ())) if q in own)
+    counted = KINETIC[0] if kinetic and KINETIC[0] in own else "omega_h2"
     named = (name, *sought)
     base = {k: float(np.asarray(v)) for k, v in point(model, _start(named, values, held)).items()}
     grid, roots = values[:, None], np.ones(len(values), int)
     if sought:
-        omega = _program(model, named, base, ("omega_h2",), progress)
+        omega = _program(model, named, base, (counted,), progress)
         (scan,) = sought.values()
         found, roots = _crossings(lambda x: omega(x)[:, 0], values, scan, target)
         grid = np.column_stack([values, found])
@@ -432,6 +439,7 @@ def _doubts(quantities: Mapping[str, np.ndarray], n: int) -> list[str]:
             said.append(
                 f"At {close} of {n} points 2 m_X lies so close below the pole "
                 f"((M^2 - 4 m^2)/4 m^2 < {SAFE_DISTANCE:g}) that X may leave kinetic equilibrium "
-                "before it freezes out; then the abundance may change by a factor of several."
+                "before it freezes out; its abundance may then change by a factor of up to ten "
+                "(--kinetic, kinetic=True, computes it)."
             )
     return said

@@ -177,7 +177,7 @@ def constant(wave, name):
 @pytest.mark.parametrize("name", relic.TABLES)
 def test_constant(name):
     """<sigma v> of 2.2e-26 cm^3/s, and falling like 1/x. Between 12 and 200 GeV steps of g_* that
-    are later than x = 100 fall between points there: 4e-3 at most."""
+    are later than x = 100 need narrow panels there: 3e-4 is left at most."""
     for wave in "sp":
         rows = [row for row in table("constant") if row["wave"] == wave]
         m = np.array([row["m_X"] for row in rows])
@@ -185,7 +185,7 @@ def test_constant(name):
         found = np.asarray(constant(wave, name)(m))
         light = (m < 12) | (m > 200)
         assert close(found[light], expected[light], 2e-4 if wave == "s" else 0.15)
-        assert close(found, expected, 4e-3 if wave == "s" else 0.15)
+        assert close(found, expected, 5e-4 if wave == "s" else 0.15)
 
 
 def test_thermal_cross_section():

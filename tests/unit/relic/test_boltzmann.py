@@ -270,7 +270,7 @@ def test_remarks():
     assert "does not freeze out above m/T = 3" in said(constant(1e-24))
     assert "below 15" in said(constant(1e-15))
     assert "kinetic" in said(constant(1e-9, poles=[Resonance(2.01, 1e-3)]))
-    assert "kinetic" not in said(constant(1e-9, poles=[Resonance(2.2, 1e-3)]))
+    assert "kinetic" not in said(constant(1e-9, poles=[Resonance(2.5, 1e-3)]))
     assert "still annihilates" in said(model((1.0, 2.0, 1e-12, 1e-4)))
     assert "drees-2015 ends at" in said(constant(1e-9, mass=1e5))
     assert "begins at 2e-05 GeV" in said(constant(1e-9, mass=1e-4))
