@@ -68,6 +68,23 @@ def at(**values):
     return {**{k: x.reshape(shape) for k, x in columns.items()}, **whole}
 
 
+@jax.jit
+@jax.vmap
+def _hot(values):
+    return quantities(model, ("omega_h2_kinetic",), {**STARTS, **values})["omega_h2_kinetic"]
+
+
+def with_kinetic_decoupling(found):
+    """Return Omega h^2 at the same points, the temperature of X solved for."""
+    names = ("m_X", "s_R", "G", "Lambda", "m_T", "r_X")
+    columns = np.stack([found[n].ravel() for n in names], axis=1)
+    some = []
+    for first in range(0, len(columns), _MANY):
+        part = columns[np.minimum(np.arange(first, first + _MANY), len(columns) - 1)]
+        some.append(np.asarray(_hot(dict(zip(names, part.T, strict=True))))[: len(columns) - first])
+    return np.concatenate(some).reshape(found["m_X"].shape)
+
+
 def excess(name, found):
     """Return the largest ratio of what a search limits to its limit, NaN where it says nothing."""
     (table,) = data.load(name).curves
@@ -190,6 +207,10 @@ def planes():
             omega = np.log10(found["omega_h2"] / OBSERVED).T
             ax.contourf(m_X, s_R, omega, levels=[0.0, 99.0], colors=[tint(GREY, 0.35)])
             ax.contour(m_X, s_R, omega, levels=[0.0], colors=[BLACK], linewidths=1.2)
+            coarse = band(np.linspace(0.8, 1.047, 16), np.geomspace(0.033, 0.95, 24), scale)
+            hot = np.log10(with_kinetic_decoupling(coarse) / OBSERVED)
+            ax.contour(coarse["m_X"], coarse["s_R"], hot, levels=[0.0], colors=[BLACK],
+                       linewidths=1.0, linestyles="dashed")  # fmt: skip
             ax.contour(m_X, s_R, omega, levels=[-2.0, 2.0], colors=[GREY], linewidths=0.6,
                        linestyles="dotted")  # fmt: skip
             looks = {
