@@ -21,7 +21,6 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from bknn import errors
 from bknn.relic import energy_deposition
@@ -50,6 +49,8 @@ class _Table(NamedTuple):
 
 @cache
 def _table() -> _Table:
+    from scipy.interpolate import CubicSpline  # not for whom has no dark matter
+
     least = np.array([max(energy_deposition.threshold(c) / 2.0, 1e-5) for c in CHANNELS])
     start, step = np.log(least), np.log(HIGHEST / least) / (_POINTS - 1)
     powers = []

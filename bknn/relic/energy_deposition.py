@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline, PchipInterpolator
 
 Floats = NDArray[np.float64]
 
@@ -109,6 +108,8 @@ def read(name: str) -> tuple[Floats, Floats]:
 @cache
 def deposit(particle: str) -> Deposit:
     """Return the energy that a particle deposits, as a function of its energy (GeV)."""
+    from scipy.interpolate import CubicSpline, PchipInterpolator  # not for whom has no dark matter
+
     if particle == "nu":
         return np.zeros_like
     if particle in ("e", "gamma"):

@@ -31,7 +31,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
-from scipy.special import expit
 
 from bknn.relic import degrees as tables
 from bknn.relic.bessel import reduced
@@ -94,6 +93,8 @@ def grid(steps: int) -> Any:
     >>> int(np.exp(ends[-1]) + 0.5), bool(np.all(np.diff(ends) > 0))
     (1000000000, True)
     """
+    from scipy.special import expit
+
     at = np.linspace(np.log(START), np.log(END), 4001)
     density = 0.12 + expit(4.0 * (at - np.log(8.0))) * expit(2.0 * (np.log(100.0) - at))
     counted = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
