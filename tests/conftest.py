@@ -42,6 +42,12 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# `pytest.approx` also accepts what is off by 1e-12, so that every cross section in cm^2 would equal
+# every other one: of small numbers only the relative tolerance counts.
+type(pytest.approx(1.0)).DEFAULT_ABSOLUTE_TOLERANCE = property(
+    lambda self: 0.0 if 0.0 < abs(self.expected) < 1e-6 else 1e-12
+)
+
 # The same examples in every run, on every machine; `make nightly` draws new ones.
 # Compilation makes the first example slow, so time says nothing.
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
