@@ -25,6 +25,7 @@ from bknn.run.folder import HAS_BEGUN, IS_DONE, begin, logging
 from bknn.run.plans import Clock, plans, told
 from bknn.storage import sealed
 from bknn.storage.checkpoints import Checkpoints, refused, write
+from bknn.storage.files import clear
 from bknn.storage.lock import Lock
 
 
@@ -121,6 +122,7 @@ def _answers(
         if name in codes:
             continue
         own = work.within(name)
+        clear(folder / name)
         text = clock.begins(name)
         print(f"{name:<16} {text}; begins {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         try:

@@ -51,6 +51,21 @@ def _made(path: Path) -> Path:
     return temporary
 
 
+def clear(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder, for who is alone there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     left = Path(name) / ".bknn-0123456789abcdef.part"
+    ...     left.touch()
+    ...     clear(Path(name))
+    ...     left.exists()
+    False
+    """
+    for path in folder.glob(_PART.format("*")):
+        path.unlink(missing_ok=True)
+
+
 def reserve(path: Path, size: int) -> None:
     """Look whether there is room for a file, which is left empty.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bknn import errors
 from bknn.answers.schema import FORMAT
 from bknn.storage import sealed
-from bknn.storage.files import replacing
+from bknn.storage.files import clear, replacing
 from bknn.storage.lock import Lock
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ def alone(path: str | None, replaced: str | None = "result.json") -> Iterator[No
     made = [x for x in (Path(path), *Path(path).parents) if not x.exists()]
     try:
         with Lock(directory(path)):
+            clear(Path(path))
             if replaced and (Path(path) / replaced).is_file():
                 print(f"bknn: {Path(path) / replaced} will be replaced.", file=sys.stderr)
             yield

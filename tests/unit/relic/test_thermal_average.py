@@ -57,10 +57,12 @@ def test_against_quadrature(M, width):
             return float(sigma(s)) * (s - 4) * w * bessel * x / 8 * 2 * w / x
 
         scale = sorted({0.0, 0.01, 0.3, 2.0, 10.0, 60.0} | {float(np.clip((M - 2) * x, 0, 60))})
-        return sum(quad(integrand, a, b, epsrel=1e-7)[0] for a, b in itertools.pairwise(scale))
+        return sum(
+            quad(integrand, a, b, epsabs=0, epsrel=1e-7)[0] for a, b in itertools.pairwise(scale)
+        )
 
     for x in (2.0, 30.0):
-        assert float(sigma_v(through(M, width), x)) == pytest.approx(integral(x), rel=1e-6)
+        assert float(sigma_v(through(M, width), x)) == pytest.approx(integral(x), rel=5e-6)
 
 
 SHAPES = [
