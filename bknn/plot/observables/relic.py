@@ -22,7 +22,8 @@ from bknn.plot.drawing.style import (
     style,
     tint,
 )
-from bknn.studies.constraints.relic import SAFE_DISTANCE, Relic
+from bknn.relic.boltzmann import LATE_POLE
+from bknn.studies.constraints.relic import Relic
 
 _SYMBOLS = {"m_X": "$m_X$", "epsilon": r"$\epsilon$", "g_X": "$g_X$", "r_X": "$r_X$", "G": "$G$"}
 
@@ -184,7 +185,7 @@ def _marks(ax: Any, found: Relic) -> None:
 def _doubtful(found: Relic) -> np.ndarray:
     if (distance := found.quantities.get("pole_distance")) is None:
         return np.zeros(len(found.values), bool)
-    return (distance > 0) & (distance < SAFE_DISTANCE)
+    return (distance > 0) & (distance < LATE_POLE)
 
 
 def _words(found: Relic, rows: list[str]) -> str:

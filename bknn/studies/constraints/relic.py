@@ -23,6 +23,7 @@ from bknn.inference.pieces import Progress
 from bknn.parameters import Parameter, point
 from bknn.prediction.checks import check_point
 from bknn.prediction.derived import check_quantity, derived_quantities, quantities
+from bknn.relic.boltzmann import LATE_POLE
 from bknn.studies.constraints.at_points import Points
 
 #: The quantities of a model that are shown, those that it has; the first it must have.
@@ -36,9 +37,6 @@ KINETIC = ("omega_h2_kinetic", "kinetic_ratio", "x_kinetic")
 
 #: Omega h^2 of dark matter (Planck 2018, arXiv:1807.06209, table 2).
 OBSERVED = 0.120
-
-#: Below it, kinetic equilibrium until freeze-out is doubtful (docs/relic_kinetic.md).
-SAFE_DISTANCE = 0.5
 
 #: Up to it nothing froze out: X never was in equilibrium while non-relativistic.
 FREEZES_OUT = 3.0
@@ -434,12 +432,12 @@ def _doubts(quantities: Mapping[str, np.ndarray], n: int) -> list[str]:
                 "the abundance is accurate to some per cent only."
             )
     if (x := quantities.get("pole_distance")) is not None:
-        close = int(((x < SAFE_DISTANCE) & (x > 0.0)).sum())
+        close = int(((x < LATE_POLE) & (x > 0.0)).sum())
         if close:
             said.append(
                 f"At {close} of {n} points 2 m_X lies so close below the pole "
-                f"((M^2 - 4 m^2)/4 m^2 < {SAFE_DISTANCE:g}) that X may leave kinetic equilibrium "
-                "before it freezes out; its abundance may then change by a factor of up to ten "
+                f"((M^2 - 4 m^2)/4 m^2 < {LATE_POLE:g}) that X may leave kinetic equilibrium "
+                "before it freezes out; its abundance may then be ten times as large and more "
                 "(--kinetic, kinetic=True, computes it)."
             )
     return said
