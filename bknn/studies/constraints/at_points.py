@@ -23,9 +23,10 @@ from bknn.prediction.checks import check_point
 from bknn.prediction.derived import quantities
 from bknn.spectrum import Spectrum
 from bknn.studies.constraints import one_line
+from bknn.studies.constraints.sides import at_sides
 
-#: Points that are computed together.
-_CHUNK = 1024
+#: Points that are computed together: few enough for what they need to stay in the cache.
+_CHUNK = 128
 
 #: Stands for a rate of 0 where its logarithm is taken.
 _NO_RATE = 1e-300
@@ -77,10 +78,8 @@ class Points:
         }
         for p in constrained:
             self.values[p.name] = float(p.constraint[0]) if p.constraint else 0.0
-        places = {p.name: i for i, p in enumerate(target.parameters)}
-        self._base = np.array([self.values[p.name] for p in target.parameters])
-        self._axes = np.array([places[name] for name in names])
-        self._moved = np.array([places[name] for name in self.nuisances], int)
+        self._base = {p.name: self.values[p.name] for p in target.parameters}
+        self._steps = dict(zip(self.nuisances, self._widths, strict=True))
         self.sets = {k: v for k, v in _numbers(target.measurements).items() if len(v)}
         self.bounds = {
             m.name: tuple(c for c in m.curves if isinstance(c, LimitTable))
@@ -129,11 +128,10 @@ class Points:
                 progress(len(part))
         return jax.tree.map(lambda *x: np.concatenate(x)[: len(grid)], *found)
 
-    def _point(self) -> Callable[[Array, Array], Told]:
-        target, n = self.target, len(self.nuisances)
+    def _point(self) -> Callable[[dict[str, Array], Array], Told]:
+        target = self.target
         results, model = target.results, target.model
         signal = Signal(model, target.parameters, target.constants, (), results)
-        sides = np.concatenate([np.zeros((1, n)), np.eye(n), -np.eye(n)]) * self._widths
         observed, below, above = (
             jnp.asarray(x) for x in (results.observed, results.below, results.above)
         )
@@ -141,49 +139,45 @@ class Points:
         names = [name for t in self.bounds.values() for b in t for name in b.quantities]
         names += self.wanted
 
-        def look(physics: Array) -> dict[str, Any]:
-            values = signal.values(physics)
+        def look(moving: dict[str, Array]) -> tuple[tuple[Array, Array], dict[str, Any]]:
+            """Return what nuisances move, and what is asked for at their centres alone."""
+            values: dict[str, Any] = {**target.constants, **moving}
             here = at_point(model, values)
             once: Any = _Once(here)
             spectra = signal.spectra(values, here)
             lines = [_line(spectra(decay)) for decay in self.decays]
+            line = jnp.stack(lines) if lines else jnp.zeros((0, 3))
             uses = at_once([(spectra(decay), use) for decay, use in results.uses(model)])
             low = one_line.at_low_energies(here, values) if self.decays else {}
-            return {
-                "expected": results.expected(once, values, uses) if results else jnp.zeros(0),
-                "lines": jnp.stack(lines) if lines else jnp.zeros((0, 3)),
+            expected = results.expected(once, values, uses) if results else jnp.zeros(0)
+            return (expected, jnp.log(jnp.maximum(line[:, 1], _NO_RATE))), {
+                "line": line,
                 "inside": results.inside(once, values, spectra),
                 "named": quantities(once, names, values),
                 "low": {name: jnp.asarray(x, float) for name, x in low.items()},
             }
 
-        def one(base: Array, where: Array) -> Told:
-            centre = base.at[self._axes].set(where)
-            points = jnp.tile(centre, (len(sides), 1)).at[:, self._moved].add(sides)
-            found = jax.vmap(look)(points)
-            inside, known, low = jax.tree.map(
-                lambda x: x[0], (found["inside"], found["named"], found["low"])
-            )
-            expected, lines = found["expected"], found["lines"]
-            there = jnp.ones(len(results), bool).at[curves].set(inside)
-            away = expected[0] - observed
+        def one(base: dict[str, Array], where: Array) -> Told:
+            centre = base | {name: where[i] for i, name in enumerate(self.names)}
+            (expected, _), (changes, slopes), here = at_sides(look, centre, self._steps)
+            there = jnp.ones(len(results), bool).at[curves].set(here["inside"])
+            away = expected - observed
             width = jnp.where(away < 0.0, below, above)
             pulls = jnp.where(there, away / width, 0.0)
-            change = (expected[1 : n + 1] - expected[n + 1 :]).T / (2.0 * width[:, None])
-            change = jnp.where(there[:, None], change, 0.0)
+            change = jnp.where(there[:, None], changes.T / width[:, None], 0.0)
             deltas = [
                 jnp.where(jnp.any(there[i]), _profiled(pulls[i], change[i]), jnp.nan)
                 for i in self.sets.values()
             ]
+            known = here["named"]
             ratios = [_largest_ratio(tables, known) for tables in self.bounds.values()]
-            logs = jnp.log(jnp.maximum(lines[:, :, 1], _NO_RATE))
             return Told(
                 _stacked(deltas),
                 _stacked(ratios),
                 _stacked([known[name] for name in self.wanted]),
-                lines[0],
-                (logs[1 : n + 1] - logs[n + 1 :]) / 2.0,
-                low,
+                here["line"],
+                slopes,
+                here["low"],
             )
 
         return one
