@@ -20,6 +20,7 @@ its mass would be a difference of numbers that are M/Gamma times larger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -29,6 +30,7 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
+from bknn.kinematics import known
 from bknn.precision import require_x64
 from bknn.relic.annihilation import Pole, Resonance, pole
 from bknn.relic.bessel import coefficients, reduced
@@ -46,8 +48,11 @@ _LADDER = np.concatenate([[0.0], HIGHEST * np.exp(-0.8 * np.arange(18.0)[::-1])]
 _CORE = np.array([0.0, 1.0, 2.0, 3.0])
 _OUTER = np.arange(1, 6) / 5.0
 
+#: Energies at a time at which a cross section is computed: widths have many channels.
+_ENERGIES = 32
+
 #: Temperatures at a time: what is in memory is this times the points of the rule.
-_AT_A_TIME = 16
+_AT_A_TIME = 8
 
 
 class CrossSection(Protocol):
@@ -115,7 +120,23 @@ def nodes(annihilation: CrossSection, points: int = POINTS) -> Rule:
     at = (middle[:, None] + half[:, None] * jnp.asarray(t)[None]).ravel()
     rho = first.b * jnp.sinh(at)
     weight = first.b * jnp.cosh(at) * (half[:, None] * jnp.asarray(w)[None]).ravel()
-    return Rule((rho + first.a) ** 2, weight, annihilation.beta_sigma(rho))
+    return Rule((rho + first.a) ** 2, weight, _in_pieces(annihilation.beta_sigma, rho))
+
+
+def _in_pieces(function: Callable[[Array], Array], x: Array) -> Array:
+    """Return a function of numbers (n,), each for itself, some at a time. For derivatives what was
+    computed on the way is computed anew: kept for all points of a batch it is most of the memory.
+
+    >>> jax.jit(lambda x: _in_pieces(jnp.square, x))(jnp.arange(100.0))[-2:].tolist()
+    [9604.0, 9801.0]
+    """
+    n = len(x)
+    if known(x):  # one point, not compiled: a loop would be compiled at each call
+        return function(x)
+    pieces = -(-n // _ENERGIES)
+    padded = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (-n % pieces,))])
+    some = jax.checkpoint(lambda x: function(x))  # bound methods of modules have no hash
+    return jax.lax.map(some, padded.reshape(pieces, -1)).ravel()[:n]
 
 
 def _kernel(above: Array, x: Array) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import kve
 
+from bknn.relic import thermal_average
 from bknn.relic.annihilation import Annihilation, Resonance, from_function
 from bknn.relic.thermal_average import sigma_v, to_cm3_per_s
 
@@ -167,3 +168,39 @@ def test_a_step_and_two_poles():
 
 def test_units():
     assert float(to_cm3_per_s(1.0)) == pytest.approx(1.97327e-14**2 * 2.99792e10, rel=1e-5)
+
+
+def parts(p):
+    """<sigma v> of p = (M, width, m, g): with a cross section of many parts at each energy."""
+
+    def visible(w):
+        return jnp.sum(1e-9 * w[:, None] / (1.0 + jnp.outer(w, np.arange(40.0))), axis=1)
+
+    return sigma_v(Annihilation(p[2], p[3], 0.0, Resonance(p[0], p[1]), visible), X)
+
+
+@pytest.mark.parametrize(("energies", "temperatures"), [(7, 3), (10_000, 10_000)])
+def test_however_many_at_a_time(energies, temperatures, monkeypatch):
+    points = np.random.default_rng(1).uniform(0.9, 1.1, (3, 4)) * [2.1, 1e-3, 1.0, 0.1]
+    points[0, 0] = 1.5  # a pole below the threshold
+
+    def both(points):
+        def one(p):
+            value, pull = jax.vjp(parts, p)
+            return value, pull(1.0 / value)[0]
+
+        return jax.jit(jax.vmap(one))(points)
+
+    usual = both(points)
+    monkeypatch.setattr(thermal_average, "_ENERGIES", energies)
+    monkeypatch.setattr(thermal_average, "_AT_A_TIME", temperatures)
+    for mine, other in zip(usual, both(points), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-10)
+
+
+def test_what_a_batch_with_derivatives_needs():
+    """What is computed at each energy is not kept for derivatives: 0.1 MB a point, not 0.4."""
+    points = np.tile([2.1, 1e-3, 1.0, 0.1], (64, 1))
+    program = jax.jit(jax.vmap(jax.grad(lambda p: jnp.sum(jnp.log(parts(p))))))
+    memory = program.lower(points).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 64 * 0.15e6
