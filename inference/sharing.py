@@ -51,6 +51,34 @@ class Shared:
         return self._fast if n == 1 and next(self._calls) < _OFTEN else self._well
 
 
+class OneByOne:
+    """A compiled function of rows, called for one row after the other, and once for rows that are
+    the same: for what takes so long that rows side by side gain nothing.
+
+    Args:
+        function: of what is known of the rows and of vectors (n, size), a tree of arrays (n, ...).
+        known: of as many rows as there will be; the vectors alone tell rows apart.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], known: Any) -> None:
+        self._function, self._known = function, known
+        self._found: dict[bytes, Any] = {}
+
+    def __call__(self, vectors: Any) -> Any:
+        vectors = np.asarray(vectors)
+        keys = [row.tobytes() for row in vectors]
+        found: dict[bytes, Any] = {}
+        for i, key in enumerate(keys):
+            if key not in found:
+                found[key] = self._found[key] if key in self._found else self._row(i, vectors)
+        self._found = found
+        return jax.tree.map(lambda *x: np.concatenate(x), *(found[key] for key in keys))
+
+    def _row(self, i: int, vectors: np.ndarray) -> Any:
+        known = jax.tree.map(lambda x: x[i : i + 1], self._known)
+        return jax.device_get(self._function(known, vectors[i : i + 1]))
+
+
 def placed(tree: Any, fits: int) -> Any:
     """Put arrays on the devices there are: what has so many fits as leading axis in equal shares,
     the rest whole; all on one device where a share would be small."""

@@ -23,12 +23,12 @@ from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import newton
 from bknn.inference.minimiser.differences import by_differences
 from bknn.inference.minimiser.flat_edges import FlatEdge, onward, settled
-from bknn.inference.minimiser.lanes import Rivals, run, taken
+from bknn.inference.minimiser.lanes import InValleys, Rivals, UnderWay, run, taken
 from bknn.inference.minimiser.logarithms import DAMPING, Logarithms
-from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, STALLED, Minimum, Problem, State
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, STALLED, Minimum, Problem
 from bknn.inference.minimiser.solver import solver_of
 from bknn.inference.minimiser.tangent import Local, local
-from bknn.inference.sharing import Shared, placed
+from bknn.inference.sharing import OneByOne, Shared, placed
 from bknn.likelihood.terms import auxiliary_norm, normal_norm
 from bknn.parameters import Parameter
 from bknn.programs import Program
@@ -36,6 +36,9 @@ from bknn.programs import Program
 #: So many fits, one at a time, are worth a program of their own: most of a step's time goes into
 #: calling it.
 _OFTEN = 100
+
+#: So many fits go in step where each has its signal computed by itself.
+_FEW = 8
 
 #: How far inside of a flat edge a fit is looked at, in units of where it starts.
 _INSIDE = 0.01
@@ -57,6 +60,8 @@ class Fits:
         density: what is fitted.
         programs: the home of those of the model.
         solver: shared with other analyses of the same measurements.
+        valleys: whether numbers that follow from the parameters are known: -log L has thin valleys
+            then (`valleys`), and the signal takes longer than all else.
     """
 
     def __init__(self, analysis: Analysis) -> None:
@@ -80,6 +85,11 @@ class Fits:
         self._logs = Logarithms(analysis.parameters)
         self._damping = np.zeros(solver.room)
         self._damping[: len(self._logs.which)][self._logs.which] = DAMPING
+        self._unit = np.ones(solver.room)
+        self._unit[: len(self._logs.which)] = self._logs.units
+        self.valleys = bool(analysis.results.quantities)
+        #: Nothing is gained by computing long signals side by side, but on a GPU.
+        self._apart = self.valleys and jax.default_backend() == "cpu"
         #: Fits that were alone, and how many went in step last.
         self._alone, self._lanes = 0, 1
 
@@ -110,7 +120,9 @@ class Fits:
         data, moving = Data(*(np.asarray(x, float) for x in data)), np.asarray(moving)
         begin = idle_at_best(self.density, np.array(starts, float), data, moving)
         held = not moving[:, self._signal.thresholds].any()
-        if lanes == 1 and not self._alone and not self._signal.results.quantities:
+        if self._apart:
+            lanes = min(lanes, _FEW)
+        elif lanes == 1 and not self._alone:
             self.bent.ahead(self._vectors(begin[:1])[0])
         vectors = self._coded(self._vectors(begin))
         problem = self._problem(data, moving, tolerance)
@@ -120,9 +132,10 @@ class Fits:
         def fit(
             starts: np.ndarray, problem: Problem, rivals: Rivals, most: int = max_steps
         ) -> Minimum:
-            if lanes == 1 and self._alone > _OFTEN:
+            if lanes == 1 and self._alone > _OFTEN and not self.valleys:
                 return self._one_by_one(starts, problem, held, most)
-            going = _Going(self, held, lanes)
+            signal = partial(self.signal_from, held=held)
+            going = (InValleys if self.valleys else UnderWay)(self.solver, signal, lanes)
             return run(going, starts, problem, rivals, lanes=lanes, max_steps=most)
 
         which = np.arange(len(starts)) // each
@@ -169,7 +182,7 @@ class Fits:
         one = self._vectors(np.asarray(vector, float)[None])
         own = Data(*(np.asarray(x, float)[None] for x in data))
         there = Data(*(x[0] for x in self._data(own)))
-        signal = self._by_differences if self._signal.results.quantities else self.bent
+        signal = self._by_differences if self.valleys else self.bent
         known = one[0], signal(one[0]), there, self._weight
         found = np.asarray(self.solver.hessian(*known))
         return found[np.ix_(self.place, self.place)]
@@ -285,11 +298,13 @@ class Fits:
         held = held and self._signal.thresholds.size > 0
 
         def program(purpose: str, stage: int) -> Callable[..., Any]:
-            make = lambda: Shared(jax.vmap(self._stages(held)[stage]))  # noqa: E731
+            function = jax.vmap(self._stages(held)[stage])
+            make = lambda: jax.jit(function) if self._apart else Shared(function)  # noqa: E731
             return self.programs.keep(purpose, (self.solver.room, held), make)
 
         before = program("what stays of a signal", 0)(start) if held else ()
-        return partial(program("signal", 1), before)
+        then = program("signal", 1)
+        return OneByOne(then, before) if self._apart else partial(then, before)
 
     def _stages(self, held: bool) -> tuple[Callable[..., Any], Callable[..., Local]]:
         """Return what to compute once at a start (size,) of the solver, and how that and a vector
@@ -355,44 +370,14 @@ class Fits:
         lower, upper = self._coded(np.stack([lower, upper]))
         centre = np.zeros((n, self.solver.room))
         centre[:, self._tied[1]] = data.normal[:, self._tied[0]]
-        return Problem(
-            self._data(data), floats, lower, upper, centre, self._weight, self._damping, tolerance
-        )
+        own = self._weight, self._damping, self._unit
+        return Problem(self._data(data), floats, lower, upper, centre, *own, tolerance)
 
     def _norm(self, data: Data) -> np.ndarray:
         """Return what of -log likelihood no parameter changes, (n,)."""
         observed = np.asarray(self.density.data_distribution.norm(data.counts))
         poisson = np.asarray(auxiliary_norm(data.poisson)).sum(axis=-1)
         return np.asarray(observed + poisson + normal_norm(self.density.normal[2]))
-
-
-class _Going:
-    """Fits of one analysis under way (`lanes.Going`): the signal, the matrices, the step."""
-
-    def __init__(self, fits: Fits, held: bool, lanes: int) -> None:
-        self._fits, self._solver, self._held = fits, fits.solver, held
-        self._state, self._metric = placed(self._solver.empty(lanes), lanes)
-        self._signal: Any = None
-        self._problem: Any = None
-
-    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
-        self._problem = problem
-        self._solver.ahead(problem, self._state, self._metric)
-        self._state = self._solver.begin(self._state, fresh, start, problem)
-        self._signal = self._fits.signal_from(start, self._held)
-
-    def step(self) -> State:
-        there = self._signal(self._state.trial)
-        stale = np.flatnonzero(self._state.stale)
-        # A few at a time: most go on with the matrix they have.
-        lanes = len(self._state.stale)
-        few = max(lanes // 4, 1)
-        for first in range(0, len(stale), few):
-            some = np.resize(stale[first : first + few], few)
-            known = self._problem, there, self._state, self._metric, some
-            self._metric = self._solver.measure(*known)
-        self._state = self._solver.step(self._problem, there, self._metric, self._state)
-        return self._state
 
 
 def idle_at_best(

@@ -6,13 +6,19 @@ for the last of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
-from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, Minimum, Problem, State
+from bknn.inference.minimiser import newton, valleys
+from bknn.inference.minimiser.newton import CONVERGED, EXHAUSTED, Minimum, Problem
+from bknn.inference.minimiser.solver import Solver
+from bknn.inference.minimiser.tangent import Local
 from bknn.inference.sharing import placed
+
+State = newton.State | valleys.State
 
 #: One lane in so many has to be free before others begin: beginning costs a call for all.
 _FREE = 6
@@ -49,6 +55,73 @@ class Going(Protocol):
 
     def step(self) -> State:
         """Go one step further, and return the state."""
+
+
+class UnderWay:
+    """Fits of one analysis under way (`Going`): the signal, the Fisher matrices, the step.
+
+    Args:
+        solver: has the programs of the steps.
+        signal_from: returns, for starts (lanes, size), the function that says what the signal is at
+            vectors (lanes, size).
+        lanes: fits that go in step.
+    """
+
+    def __init__(
+        self,
+        solver: Solver,
+        signal_from: Callable[[Any], Callable[[Any], Local]],
+        lanes: int,
+    ) -> None:
+        self._solver, self._signal_from = solver, signal_from
+        self._state, self._metric = placed(solver.empty(lanes), lanes)
+        self._signal: Any = None
+        self._problem: Any = None
+
+    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
+        self._problem = problem
+        self._solver.ahead(problem, self._state, self._metric)
+        self._state = self._solver.begin(self._state, fresh, start, problem)
+        self._signal = self._signal_from(start)
+
+    def step(self) -> State:
+        there = self._signal(self._state.trial)
+        stale = np.flatnonzero(self._state.stale)
+        # A few at a time: most go on with the matrix they have.
+        lanes = len(self._state.stale)
+        few = max(lanes // 4, 1)
+        for first in range(0, len(stale), few):
+            some = np.resize(stale[first : first + few], few)
+            known = self._problem, there, self._state, self._metric, some
+            self._metric = self._solver.measure(*known)
+        self._state = self._solver.step(self._problem, there, self._metric, self._state)
+        return self._state
+
+
+class InValleys:
+    """The same with the steps of `valleys`; arguments as for `UnderWay`."""
+
+    def __init__(
+        self,
+        solver: Solver,
+        signal_from: Callable[[Any], Callable[[Any], Local]],
+        lanes: int,
+    ) -> None:
+        self._solver, self._signal_from = solver, signal_from
+        self._state = placed(solver.empty_in_valleys(lanes), lanes)
+        self._signal: Any = None
+        self._problem: Any = None
+
+    def begin(self, fresh: Any, start: Any, problem: Problem) -> None:
+        self._problem = problem
+        self._solver.ahead_in_valleys(problem, self._state)
+        self._state = self._solver.begin_in_valleys(self._state, fresh, start, problem)
+        self._signal = self._signal_from(start)
+
+    def step(self) -> State:
+        there = self._signal(self._state.trial)
+        self._state = self._solver.step_in_valleys(self._problem, there, self._state)
+        return self._state
 
 
 def run(

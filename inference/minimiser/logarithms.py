@@ -7,6 +7,7 @@ is a valley that is straight in the logarithms and bent otherwise; steps along i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,10 +40,19 @@ class Logarithms:
     """
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self._parameters = tuple(parameters)
         self.which = np.array([p.logarithmic for p in parameters], bool)
         least = [max(p.bounds[0], _NOTHING * p.init) if p.logarithmic else 1.0 for p in parameters]
         self._least = np.log(least)
         self._lower = np.array([p.bounds[0] if p.logarithmic else 0.0 for p in parameters])
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """Curvature of one unit of each coordinate (n,): of a power of e, or of the start or the
+        bound that says how large a parameter is."""
+        sizes = [abs(p.init) or max(map(abs, p.bounds)) for p in self._parameters]
+        sizes = [x if 1e-100 < x < np.inf else 1.0 for x in sizes]
+        return np.where(self.which, 1.0, np.array(sizes) ** -2.0)
 
     def __bool__(self) -> bool:
         return bool(self.which.any())

@@ -26,9 +26,10 @@ from bknn.analysis.analysis import Data
 from bknn.analysis.log_density import LogDensity
 from bknn.inference.minimiser import fisher
 from bknn.inference.minimiser.barlow_beeston import settler
+from bknn.inference.minimiser.directions import MEMORY, aim, dot, of_two, rest, with_rest
 from bknn.inference.minimiser.fisher import Layout, Metric
 from bknn.inference.minimiser.tangent import Local
-from bknn.likelihood.sparse import take, take_columns
+from bknn.likelihood.sparse import take
 
 #: Outcomes of a minimisation; UNDETERMINED if no rate depends on what was asked for.
 CONVERGED, STALLED, EXHAUSTED, NOT_FINITE, UNDETERMINED = range(5)
@@ -58,6 +59,7 @@ class Problem(NamedTuple):
         centre, weight: constraints of the model's own parameters: measured values (fits, p), and
             one over the squares of their widths (p,), 0 for those that have none.
         damping: curvature that steps take for granted, so that nothing runs away (p,).
+        unit: curvature of one unit of each, of the size it has or of a power of e (p,).
         tolerance: a fit ends when a step promises less than this decrease of -log likelihood.
     """
 
@@ -68,6 +70,7 @@ class Problem(NamedTuple):
     centre: Any
     weight: Any
     damping: Any
+    unit: Any
     tolerance: Any
 
 
@@ -118,25 +121,25 @@ def begin(where: Layout, state: State, fresh: Array, start: Array, problem: Prob
         problem: as for `step`.
     """
     inside = jnp.clip(start, problem.lower[None], problem.upper[None])
-    vector = _with_rest(where, start, _rest(where, jnp.where(problem.moving, inside, start)))
+    vector = with_rest(where, start, rest(where, jnp.where(problem.moving, inside, start)))
     nothing = jax.tree.map(jnp.zeros_like, state)
     at = nothing.at._replace(
         vector=vector, value=nothing.slope + jnp.inf, outcome=nothing.failures + EXHAUSTED
     )
     new = nothing._replace(at=at, trial=vector, length=jnp.ones_like(nothing.length), stale=fresh)
-    return _where(fresh, new, state)
+    return of_two(fresh, new, state)
 
 
 def empty(where: Layout, example: LogDensity, signal: Local, fits: int) -> State:
     """Return room for the state of some fits; none has begun."""
-    n, past = len(where.rest), np.zeros((fits, _MEMORY, len(where.rest)))
-    rest, none = np.zeros((fits, n)), np.zeros(fits, int)
+    n, past = len(where.rest), np.zeros((fits, MEMORY, len(where.rest)))
+    own, none = np.zeros((fits, n)), np.zeros(fits, int)
     one, vector = np.zeros(fits), np.zeros((fits, example.size))
     return State(
         Minimum(vector, one, one, none, none),
         vector,
         jax.tree.map(lambda x: np.zeros((fits, *np.shape(x))), signal),
-        *(rest, rest, one, one, past, past, none, none),
+        *(own, own, one, one, past, past, none, none),
         np.zeros(fits, bool),
     )
 
@@ -161,7 +164,7 @@ def measure(
         metric: of all fits, as it was.
         some: which are computed (k,).
     """
-    known = _where(_fresh(s), signal, s.signal)
+    known = of_two(_fresh(s), signal, s.signal)
     of_some = s.at.vector, problem.data, problem.moving, known
 
     def one(vector: Array, data: Data, moving: Array, signal: Local) -> Metric:
@@ -196,28 +199,28 @@ def step(
         metric: the Fisher matrix, as it was computed last.
         s: the state before.
     """
-    free = _rest(where, problem.moving)
+    free = rest(where, problem.moving)
     lower, upper = problem.lower[None, where.rest], problem.upper[None, where.rest]
     at = s.at
     going = at.outcome == EXHAUSTED
     fresh = _fresh(s)
-    known = _where(fresh, signal, s.signal)
-    new, value, gradient = _evaluate(given, where, problem, signal, s.trial)
-    new_x, x = _rest(where, new), _rest(where, at.vector)
+    known = of_two(fresh, signal, s.signal)
+    new, value, gradient = evaluate(given, where, problem, signal, s.trial)
+    new_x, x = rest(where, new), rest(where, at.vector)
 
     # Where full steps were too long the past misleads; all but the last of it is forgotten.
     full = jnp.where(s.length < 1, 0.0, 1.0)[:, None, None]
     moves = jnp.concatenate([full * s.moves[:, 1:], (new_x - x)[:, None]], axis=1)
     turns = jnp.concatenate([full * s.turns[:, 1:], (gradient - s.gradient)[:, None]], axis=1)
-    direction, slope = _aim(where, metric, new_x, gradient, moves, turns, free, lower, upper)
+    direction, slope = aim(where, metric, new_x, gradient, moves, turns, free, lower, upper)
 
     # What the move itself promises: bounds may have cut it short.
-    promise = -_dot(s.gradient, new_x - x)
+    promise = -dot(s.gradient, new_x - x)
     # Far out that may be far more than there is; a tenth is always progress.
     downhill = value <= at.value - jnp.clip(1e-4 * promise, 0.0, 0.1)
     # Near the minimum differences of the values drown in rounding, gradients do not.
-    near = (s.slope > 0) & (jnp.abs(promise) < _NEAR)
-    closer = near & (slope < 0.5 * s.slope) & (value <= at.value + _NEAR)
+    near = (s.slope > 0) & (jnp.abs(promise) < NEAR)
+    closer = near & (slope < 0.5 * s.slope) & (value <= at.value + NEAR)
     ok = going & (downhill | closer)
     arrived = ok & (slope < 2 * problem.tolerance)
 
@@ -232,17 +235,17 @@ def step(
     outcome = jnp.where(fresh & ~jnp.isfinite(value), NOT_FINITE, outcome)
 
     # Zero where a fit begins anew, which makes the next step one that stays.
-    direction, slope, moves, turns = _where(
+    direction, slope, moves, turns = of_two(
         lost,
         (jnp.zeros_like(direction), jnp.zeros_like(slope), *2 * [jnp.zeros_like(moves)]),
-        _where(ok, (direction, slope, moves, turns), (s.direction, s.slope, s.moves, s.turns)),
+        of_two(ok, (direction, slope, moves, turns), (s.direction, s.slope, s.moves, s.turns)),
     )
     length = jnp.where(lost, 1.0, length)
     decrement = 0.5 * jnp.where(ok, slope, s.slope)
-    vector, value, gradient, known = _where(
+    vector, value, gradient, known = of_two(
         ok, (new, value, gradient, signal), (at.vector, at.value, s.gradient, known)
     )
-    now_x = _rest(where, vector)
+    now_x = rest(where, vector)
     next_x = jnp.clip(now_x + length[:, None] * direction, lower, upper)
     # Computed anew, too, where it misled: a step was too long, or a fit begins once more.
     age = jnp.where(s.stale, 0, s.age) + (ok & ~fresh)
@@ -250,7 +253,7 @@ def step(
     stale = (outcome == EXHAUSTED) & ((age >= _REFRESH) | (misled & (age > 0)))
     return State(
         Minimum(vector, value, decrement, at.steps + (going & (s.slope > 0)), outcome),
-        _with_rest(where, vector, jnp.where(free, next_x, now_x)),
+        with_rest(where, vector, jnp.where(free, next_x, now_x)),
         known,
         gradient,
         direction,
@@ -303,7 +306,7 @@ def minimise(
     return s.at
 
 
-def _evaluate(
+def evaluate(
     given: Given, where: Layout, problem: Problem, signal: Local, vector: Array
 ) -> tuple[Array, Array, Array]:
     """Settle vectors; return them, -log likelihood, and the gradient of the rest."""
@@ -311,8 +314,8 @@ def _evaluate(
     def one(vector: Array, data: Data, moving: Array, signal: Local, centre: Array) -> Any:
         density = given(signal)
         vector = settler(density, (problem.lower, problem.upper))(vector, data, moving)
-        objective = _objective(density, data, centre, problem.weight)
-        value, gradient = jax.value_and_grad(objective)(vector)
+        minus = objective(density, data, centre, problem.weight)
+        value, gradient = jax.value_and_grad(minus)(vector)
         return vector, value, take(gradient, where.rest)
 
     found: tuple[Array, Array, Array] = jax.vmap(one)(
@@ -326,125 +329,25 @@ def gradient(given: Given, problem: Problem, signal: Local, vector: Array) -> Ar
     with respect to all entries (fits, size)."""
 
     def one(vector: Array, data: Data, signal: Local, centre: Array) -> Array:
-        return jax.grad(_objective(given(signal), data, centre, problem.weight))(vector)
+        return jax.grad(objective(given(signal), data, centre, problem.weight))(vector)
 
     return jax.vmap(one)(vector, problem.data, signal, problem.centre)
 
 
-def _objective(
+def objective(
     density: LogDensity, data: Data, centre: Array, weight: Array
 ) -> Callable[[Array], Array]:
     """Return -log likelihood, but for terms without parameters, as a function of a vector."""
 
-    def objective(x: Array) -> Array:
+    def minus(x: Array) -> Array:
         tied = 0.5 * jnp.sum(weight * (x[: len(centre)] - centre) ** 2)
         return tied - density.log_shape(x, data, beyond=True)
 
-    return objective
-
-
-def _aim(
-    where: Layout,
-    metric: Metric,
-    x: Array,
-    gradient: Array,
-    moves: Array,
-    turns: Array,
-    free: Array,
-    lower: Array,
-    upper: Array,
-) -> tuple[Array, Array]:
-    """Return the direction to go, and the decrease it promises per length."""
-    # At a bound, and pushed against it: stays.
-    stuck = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
-    stuck = stuck | ~free
-
-    def solved(stopped: Array) -> tuple[Array, Array]:
-        """Direction and slope when some go no farther than their bounds."""
-        active = ~(stuck | stopped)
-        g = jnp.where(active, gradient, 0.0)
-        solve = fisher.solver(where, metric, active)
-        plain = -solve(g)
-        # Where rates all but vanish the matrix may have lost its digits; its diagonal has not.
-        sane = _dot(plain, g) <= 0
-        plain = jnp.where(sane[:, None], plain, -g / metric.size)
-        direction = jnp.where(active, -_with_memory(solve, g, moves, turns), 0.0)
-        slope, expected = -_dot(direction, g), -_dot(plain, g)
-        # The memory may mislead where the problem is not convex; the Fisher step cannot.
-        trusted = sane & (slope > 0.1 * expected) & (slope < 10 * expected)
-        direction = jnp.where(trusted[:, None], direction, plain)
-        to_bound = jnp.where(gradient > 0, lower, upper) - x
-        direction = jnp.where(stopped, jnp.where(jnp.isfinite(to_bound), to_bound, 0.0), direction)
-        return direction, -_dot(direction, jnp.where(stuck, 0.0, gradient))
-
-    # Who would cross a bound stops there, and the others find their steps without: a coupling
-    # whose square is all that counts would leave by far, and turn their steps uphill.
-    def again(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        stopped, _, _, tries = carry
-        direction, slope = solved(stopped)
-        new = x + direction
-        crossing = ((new < lower) & (gradient > 0)) | ((new > upper) & (gradient < 0))
-        return stopped | crossing, direction, slope, jnp.where(jnp.any(crossing), tries + 1, 9)
-
-    def more(carry: tuple[Array, Array, Array, Array]) -> Array:
-        return carry[3] < 4
-
-    nobody = jnp.zeros_like(stuck)
-    start = (nobody, jnp.zeros_like(x), jnp.zeros(len(x)), jnp.zeros((), int))
-    _, direction, slope, _ = jax.lax.while_loop(more, again, start)
-    return direction, slope
+    return minus
 
 
 #: After how many moves the Fisher matrix is computed anew.
 _REFRESH = 6
 
-#: How many moves the memory holds.
-_MEMORY = 5
-
 #: Below this promised decrease gradients decide whether a step helped, values no longer.
-_NEAR = 1e-8
-
-
-def _rest(where: Layout, vectors: Array) -> Array:
-    """Return the rest of the parameters of vectors (fits, size)."""
-    return take_columns(vectors, where.rest)
-
-
-def _with_rest(where: Layout, vectors: Array, rest: Array) -> Array:
-    """Return vectors (fits, size) with the rest of the parameters in place of what they have."""
-    back = len(where.rest) + np.arange(vectors.shape[1])
-    back[where.rest] = np.arange(len(where.rest))
-    return take_columns(jnp.concatenate([rest, vectors], axis=1), back)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.sum(a * b, axis=1)
-
-
-def _where(condition: Array, one: Any, other: Any) -> Any:
-    """One of two trees of arrays (fits, ...), by fit."""
-
-    def pick(a: Array, b: Array) -> Array:
-        return jnp.where(condition.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(pick, one, other)
-
-
-def _with_memory(
-    solve: Callable[[Array], Array], gradient: Array, moves: Array, turns: Array
-) -> Array:
-    """Return the BFGS direction from the last moves and changes of gradient."""
-    along = jnp.sum(moves * turns, axis=2)
-    size = jnp.sqrt(jnp.sum(moves**2, axis=2) * jnp.sum(turns**2, axis=2))
-    usable = (along > 0) & (along > 1e-10 * size)
-    factors = jnp.where(usable, 1 / jnp.where(usable, along, 1.0), 0.0)
-    weights: list[Array] = []
-    # Written out: a loop would cost more than it computes.
-    for i in reversed(range(_MEMORY)):
-        weights.append(factors[:, i] * _dot(moves[:, i], gradient))
-        gradient = gradient - weights[-1][:, None] * turns[:, i]
-    result = solve(gradient)
-    for i, weight in enumerate(reversed(weights)):
-        correction = weight - factors[:, i] * _dot(turns[:, i], result)
-        result = result + correction[:, None] * moves[:, i]
-    return result
+NEAR = 1e-8

@@ -25,7 +25,7 @@ from bknn.analysis.counts import Part
 from bknn.analysis.log_density import LogDensity
 from bknn.analysis.results import Results
 from bknn.analysis.vector import Vector
-from bknn.inference.minimiser import fisher, newton
+from bknn.inference.minimiser import fisher, newton, valleys
 from bknn.inference.minimiser.fisher import Metric
 from bknn.inference.minimiser.newton import Problem, State
 from bknn.inference.minimiser.tangent import Local, Tangent, extent
@@ -69,8 +69,8 @@ class Solver:
         self.density, self.example, self.room = density, example, room
         self.where = fisher.layout(example)
         self._nothing = nothing
-        #: Numbers of lanes for which steps were compiled.
-        self._begun: set[int] = set()
+        #: Kinds of steps, and numbers of lanes, for which they were compiled.
+        self._begun: set[tuple[type, int]] = set()
         self.programs = Programs()
         self._curved, self._content = curved, content
 
@@ -94,6 +94,21 @@ class Solver:
         """`newton.step`, compiled."""
         return self._shared("step of fits", partial(newton.step, self.density, self.where))
 
+    def empty_in_valleys(self, fits: int) -> valleys.State:
+        """Return room for the state of some fits that take the steps of `valleys`."""
+        return valleys.empty(self.where, self.example, self._nothing, fits)
+
+    @property
+    def begin_in_valleys(self) -> Program:
+        """`valleys.begin`, compiled."""
+        return self._shared("begin fits in valleys", partial(valleys.begin, self.where))
+
+    @property
+    def step_in_valleys(self) -> Program:
+        """`valleys.step`, compiled."""
+        function = partial(valleys.step, self.density, self.where)
+        return self._shared("step of fits in valleys", function)
+
     @property
     def gradient(self) -> Program:
         """`newton.gradient`, compiled."""
@@ -114,14 +129,30 @@ class Solver:
 
     def ahead(self, problem: Problem, state: State, metric: Metric) -> None:
         """Begin to compile steps of so many fits and, if it is one, what its uncertainties need."""
-        lanes = len(state.stale)
-        if lanes in self._begun:
-            return
-        self._begun.add(lanes)
+        if self._begins(state):
+            self.step.ahead(problem, self._signals(state), metric, state)
+            self._hessian_ahead(problem, state)
+
+    def ahead_in_valleys(self, problem: Problem, state: valleys.State) -> None:
+        """The same for the steps of `valleys`."""
+        if self._begins(state):
+            self.step_in_valleys.ahead(problem, self._signals(state), state)
+            self._hessian_ahead(problem, state)
+
+    def _begins(self, state: State | valleys.State) -> bool:
+        """Whether these are the first steps of their kind and number."""
+        which = type(state), len(state.trial)
+        new = which not in self._begun
+        self._begun.add(which)
+        return new
+
+    def _signals(self, state: State | valleys.State) -> Local:
+        lanes = len(state.trial)
+        return jax.tree.map(lambda x: np.zeros((lanes, *x.shape)), self._nothing)
+
+    def _hessian_ahead(self, problem: Problem, state: State | valleys.State) -> None:
         nothing = self._nothing
-        several = jax.tree.map(lambda x: np.zeros((lanes, *x.shape)), nothing)
-        self.step.ahead(problem, several, metric, state)
-        if lanes == 1:
+        if len(state.trial) == 1:
             bent = nothing._replace(bend=np.zeros((*nothing.slope.shape, self.room)))
             vector, data = jax.tree.map(
                 lambda x: np.zeros(x.shape[1:]), (state.trial, problem.data)
