@@ -1,15 +1,20 @@
-"""Relic abundance with its derivatives: one point, a batch and its memory, beside diffrax.
+"""Relic abundance with its derivatives: one point, a batch and its memory, beside diffrax; the log
+posterior of the aligned U(1)' with all terms; and a plane of where each of them excludes it.
 
-python benchmarks/bench_relic.py
+python benchmarks/bench_relic.py [abundance|posterior|plane]
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
+import time
 
-# One core: the claims are for one.
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+# One core: the claims are for one, but for the plane.
+if "plane" not in sys.argv:
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import diffrax
 import jax
@@ -19,6 +24,7 @@ from jax import Array
 from timing import first, machine, seconds
 
 import bknn
+from bknn import data, models, studies
 from bknn.relic.annihilation import Annihilation, Resonance
 from bknn.relic.bessel import k2e
 from bknn.relic.boltzmann import PLANCK_MASS, TODAY, abundance
@@ -83,15 +89,17 @@ def row(name: str, call, *arguments, batch: int = 1, repeat: int = 20) -> None:
     print(f"{name:36}{compiled:>11.1f}{median:>12.2f}{best:>10.2f}")
 
 
-def main() -> None:
-    bknn.enable_x64()
-    print(machine())
-    print(f"{'':36}{'compile s':>11}{'ms a point':>12}{'best':>10}")
+def memory() -> float:
+    """Return the most memory that this process had so far, GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def of_abundance() -> None:
     p = jnp.asarray(POINT)
     row("Omega h^2", jax.jit(omega), p)
     row("with gradient", jax.jit(jax.value_and_grad(omega)), p)
     points = p * np.random.default_rng(0).uniform(0.99, 1.01, (1024, 4))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = memory()
     row(
         "with gradient, 1024 points",
         jax.jit(jax.vmap(jax.value_and_grad(omega))),
@@ -99,8 +107,7 @@ def main() -> None:
         batch=1024,
         repeat=2,
     )
-    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"memory of that: {more / 1e6:.2f} GB")
+    print(f"memory of that: {memory() - before:.2f} GB, compilation included")
     ours, freeze_out = float(omega(p)), float(abundance(dark_photon_and_x(p)).x_freeze_out)
     for solver in (diffrax.Kvaerno5(), diffrax.Kvaerno3()):
         for start in (5.0, freeze_out - 5.0):
@@ -108,6 +115,50 @@ def main() -> None:
             row(f"{type(solver).__name__} from x = {start:.1f}", call, p, repeat=2)
             value, steps = call(p)
             print(f"    {int(steps)} steps, {float(value) / ours - 1:+.1e}")
+
+
+def all_terms() -> tuple[models.Model, list[bknn.Measurement]]:
+    """Return the aligned U(1)' and Belle II's counts, every light vector's limits, dark matter."""
+    model = models.load("aligned-u1")
+    terms = data.load_all(["all-light-vector", "all-dark-matter"], model)
+    return model, [data.load("belle2-2025"), *terms]
+
+
+def of_posterior() -> None:
+    analysis = bknn.Analysis(*all_terms(), free=["s_R", "r_X", "m_X"])
+    both = jax.value_and_grad(analysis.log_density)
+    x = jnp.asarray(analysis.init_vector)
+    # The batch first: so its memory is that of a process which does nothing else.
+    points = x * jnp.asarray(np.random.default_rng(0).uniform(0.99, 1.01, (1024, len(x))))
+    row("posterior, gradient, 1024 points", jax.jit(jax.vmap(both)), points, batch=1024, repeat=2)
+    print(f"memory of all that: {memory():.2f} GB, Python and compilation included")
+    row("posterior, gradient", jax.jit(both), x)
+
+
+def of_plane() -> None:
+    model, terms = all_terms()
+    over = {"s_R": np.geomspace(0.01, 0.95, 100), "G": np.geomspace(1e-5, 1e-2, 100)}
+    fixed = {"mass": 2.1, "m_T": 3000.0, "r_X": 12.0}
+    for again in ("compilation included", "again, compiled anew but for fits"):
+        wall, processor = time.perf_counter(), time.process_time()
+        studies.exclusions(model, terms, over, fixed=fixed)
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        print(f"plane of 100 x 100 points, {again}: {wall:.0f} s, of processors {processor:.0f} s")
+    print(f"memory of that: {memory():.2f} GB")
+
+
+PARTS = {"abundance": of_abundance, "posterior": of_posterior, "plane": of_plane}
+
+
+def main() -> None:
+    if len(sys.argv) < 2:  # each in a process of its own, for its memory
+        for name in PARTS:
+            subprocess.run([sys.executable, __file__, name], check=True)
+        return
+    bknn.enable_x64()
+    print(machine())
+    print(f"{'':36}{'compile s':>11}{'ms a point':>12}{'best':>10}")
+    PARTS[sys.argv[1]]()
 
 
 if __name__ == "__main__":
