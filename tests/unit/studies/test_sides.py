@@ -16,6 +16,7 @@ import bknn
 from bknn.studies.constraints.sides import at_sides
 
 bknn.enable_x64()
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 NAMES = ("a", "b", "c", "d", "x")
 TABLE = np.linspace(-1.0, 2.0, 7)
@@ -56,34 +57,33 @@ def made(program: Any, values: Any) -> list[Any]:
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     program=programs,
     values=st.tuples(*(numbers for _ in NAMES)),
     steps=st.lists(st.floats(0.1, 1.0), min_size=0, max_size=4),
 )
 def test_as_the_function_at_each_side(program, values, steps):
-    centre = {name: jnp.asarray(x, float) for name, x in zip(NAMES, values, strict=True)}
+    centre = dict(zip(NAMES, np.array(values, float), strict=True))
     moved = dict(zip(NAMES, steps, strict=False))
 
     def function(v: Any) -> Any:
         found = made(program, v)
         return {"last": found[-1], "all": jnp.stack(found), "none": 1.0}, (found[-1], found[0])
 
-    result = at_sides(function, centre, moved)
-    plain, others = function(centre)
-    for mine, true in zip(
-        jax.tree.leaves((result.moved, result.others)),
-        jax.tree.leaves((plain, others)),
-        strict=True,
-    ):
-        np.testing.assert_allclose(mine, true, rtol=1e-12, atol=1e-13)
-    assert result.changes["last"].shape == (len(moved),)
-    for i, (name, step) in enumerate(moved.items()):
-        up, down = (function(centre | {name: centre[name] + s * step})[0] for s in (1.0, -1.0))
-        for key, change in result.changes.items():
-            true = (jnp.asarray(up[key]) - jnp.asarray(down[key])) / 2.0
-            np.testing.assert_allclose(change[i], true, rtol=1e-12, atol=1e-12)
+    result = jax.jit(lambda v: at_sides(function, v, moved))(centre)
+    points = [centre]
+    for name, step in moved.items():
+        points += [{**centre, name: centre[name] + sign * step} for sign in (1.0, -1.0)]
+    at = {name: np.array([p[name] for p in points]) for name in NAMES}
+    plain, others = jax.jit(jax.vmap(function))(at)
+    for mine, true in zip(result.others, others, strict=True):
+        np.testing.assert_allclose(mine, true[0], rtol=1e-12, atol=1e-13)
+    for key, true in plain.items():
+        np.testing.assert_allclose(result.moved[key], true[0], rtol=1e-12, atol=1e-13)
+        half = (true[1::2] - true[2::2]) / 2.0
+        assert result.changes[key].shape == half.shape
+        np.testing.assert_allclose(result.changes[key], half, rtol=1e-12, atol=1e-12)
 
 
 def repeated(function: Any, values: Any, steps: Any) -> Counter[tuple[str, int]]:
