@@ -55,6 +55,10 @@ _LITTLE = 1e-3
 #: shorter than this part of it.
 _FALLING, _SMALL = 0.5, 0.5
 
+#: Relative error of -log L: where it is huge, as without any annihilation of dark matter, less than
+#: that cannot be had.
+_ROUNDING = 4e-15
+
 #: So many refusals in a row are a verdict.
 _REFUSALS = 30
 
@@ -130,11 +134,12 @@ def step(given: Given, where: Layout, problem: Problem, signal: Local, s: State)
     along = s.slope / jnp.maximum(dot(own * move, move), 1e-300)
 
     # Near the minimum differences of the values drown in rounding, and any step is taken.
-    near = (s.slope > 0) & (s.slope < NEAR)
+    rounding = NEAR + _ROUNDING * jnp.abs(jnp.where(fresh, 0.0, at.value))
+    near = (s.slope > 0) & (s.slope < rounding)
     excess = value - at.value
     gain = -2 * excess / jnp.maximum(s.slope, 1e-300)
     downhill = excess <= -jnp.clip(1e-4 * s.slope, 0.0, 0.1)
-    ok = going & (downhill | (near & (excess <= NEAR)))
+    ok = going & (downhill | (near & (excess <= rounding)))
     less = jnp.where(gain > _GOOD, s.added / _LONGER, jnp.where(gain < _BAD, 2.0, 1.0) * s.added)
     less = jnp.where(less < _LITTLE * along, 0.0, less)
     more = s.added + (_SHORTER - 1.0) * along
@@ -170,7 +175,7 @@ def step(given: Given, where: Layout, problem: Problem, signal: Local, s: State)
     halting = near & (slope > 0.5 * s.slope)
     failures = jnp.where(ok & ~halting, 0, s.failures + (going & ~fresh))
     lost = going & ((failures > _REFUSALS) | (near & (failures > 2)))
-    outcome = jnp.where(lost, jnp.where(promise < 1e-6, CONVERGED, STALLED), at.outcome)
+    outcome = jnp.where(lost, jnp.where(promise < 1e-6 + rounding, CONVERGED, STALLED), at.outcome)
     outcome = jnp.where(going & arrived, CONVERGED, outcome)
     outcome = jnp.where(fresh & ~jnp.isfinite(value), NOT_FINITE, outcome)
     next_x = jnp.where(free, jnp.clip(x + direction, lower, upper), x)
