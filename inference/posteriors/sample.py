@@ -2,7 +2,7 @@
 
 `sample` finds the modes, whitens (`whitening`), and runs chains in groups: by the no-U-turn sampler
 (`nuts`), where there are several modes by a tempered ladder (`tempering`), and for thin shells,
-walls and steps, if asked to, by populations (`population`). A group of chains is a function of the
+walls and steps by populations (`population`). A group of chains is a function of the
 analysis and a few numbers, whoever computes it and whenever.
 """
 
@@ -78,8 +78,9 @@ def sample(
         method: "nuts" (the no-U-turn sampler), "tempered" (a ladder of tempered densities, which
             crosses between modes and gives the evidence as well), "population" (each chain a
             population led from the prior to the posterior, for posteriors that are thin, stepped,
-            or dear), or "auto": tempered for more than one parameter of the model, whose posterior
-            may be bent, for one with several starts, and where several modes are found.
+            or dear), or "auto": for more than one parameter of the model, whose posterior may be
+            bent, population if the data limit derived quantities, and tempered if not; tempered,
+            too, for a parameter with several starts, and where several modes are found.
         target_ess: go on until every parameter has this many effective draws in bulk and tails and
             R-hat is at most 1.01, or until 20 times `draws` are done; 400 unless `draws` is given.
         minutes: no more rounds of draws are begun that would end later; the status says so.
@@ -169,7 +170,9 @@ def _enough(posterior: Posterior, target: float) -> bool:
 
 
 def _known(analysis: Analysis, plan: Plan, data: Data | None) -> tuple[Mode, ...]:
-    """Return the modes that were looked for before."""
+    """Return the modes that were looked for before; for populations none are."""
+    if plan.method == "population":
+        return ()
     found = modes(analysis, plan.fixed, data)
     _, moving = start(analysis, plan.fixed)
     own = own_entries(analysis, moving)

@@ -37,6 +37,12 @@ _WARMUP = 300
 _RUNGS, _MANY_RUNGS, _DEEP = 8, 16, 1e4
 
 
+#: Where the climb to a mode begins: in widths of the prior, at most, from its middle.
+_NEAR = 3.0
+
+#: Of more parameters of the model 500 points do not see the posterior.
+_FEW = 9
+
 #: How often a place is drawn from the prior where the likelihood does not vanish.
 _TRIES = 20
 
@@ -117,17 +123,19 @@ class Sampler:
                 "every parameter is kept, so there is nothing to sample; let one float."
             )
         frame = Coordinates(analysis, moving, vector, data, straight=True)
-        found = modes(analysis, plan.fixed, data)
         self.own = np.flatnonzero(np.isin(frame.index, own_entries(analysis, moving)))
+        # Populations see for themselves where the modes are.
+        found = None if plan.method == "population" else modes(analysis, plan.fixed, data)
+        near = frame.standard(vector, _NEAR) if found is None else found.z[0]
         loose = None if plan.method == "nuts" else self.own
-        self.target = Target(frame, found.z[0], data=data, loose=loose)
+        self.target = Target(frame, near, data=data, loose=loose)
         self.key = _digest(asdict(plan), identity(analysis), VERSION, data)
 
         self.sampler: Nuts | Ladder | Population
-        if plan.method == "nuts":
-            self.sampler = Nuts(self.target.weight, warmup=plan.warmup)
-        elif plan.method == "population":
+        if found is None:
             self.sampler = Population(self.target.weight, self.target.size, self.own)
+        elif plan.method == "nuts":
+            self.sampler = Nuts(self.target.weight, warmup=plan.warmup)
         else:
             self.sampler = Ladder(
                 self.target.weight,
@@ -138,7 +146,7 @@ class Sampler:
             )
         random = np.random.default_rng(plan.seed)
         self.begin = random.standard_normal((plan.chains, self.target.size))
-        if plan.method == "nuts":
+        if found is not None and plan.method == "nuts":
             self.begin += self.target.whitened(self._centres(found.z, random))
         # Here, so that its time counts as compilation.
         state = self.state(0)
@@ -202,7 +210,11 @@ def which_method(
     if method != "auto":
         return method
     starts, moving, _ = starting_points(analysis, fixed, {})
-    several = len(own_entries(analysis, moving)) > 1 or starts.shape[1] > 1
+    parameters = len(own_entries(analysis, moving))
+    # Limits and abundances leave thin shells, steps and walls.
+    if 1 < parameters <= _FEW and analysis.results.quantities:
+        return "population"
+    several = parameters > 1 or starts.shape[1] > 1
     if several or not moving.any():
         return "tempered"
     return "tempered" if len(modes(analysis, fixed, data).z) > 1 else "nuts"
