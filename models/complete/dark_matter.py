@@ -79,12 +79,22 @@ KINETIC = (
         "Omega h^2 with a temperature of X of its own",
         r"$\Omega_X h^2$ (kinetic)",
         _POSITIVE,
+        dear=True,
     ),
     DerivedQuantity(
-        "kinetic_ratio", "", "that over omega_h2", r"$\Omega^\mathrm{kin}/\Omega$", _POSITIVE
+        "kinetic_ratio",
+        "",
+        "that over omega_h2",
+        r"$\Omega^\mathrm{kin}/\Omega$",
+        _POSITIVE,
+        dear=True,
     ),
     DerivedQuantity(
-        "x_kinetic", "", "m_X/T at which X scatters once in a Hubble time", bounds=_POSITIVE
+        "x_kinetic",
+        "",
+        "m_X/T at which X scatters once in a Hubble time",
+        bounds=_POSITIVE,
+        dear=True,
     ),
 )
 

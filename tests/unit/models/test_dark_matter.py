@@ -157,3 +157,12 @@ def test_a_temperature_of_its_own_leaves_more_of_it():
     assert found["omega_h2_kinetic"] == pytest.approx(found["kinetic_ratio"] * found["omega_h2"])
     assert 1.3 < found["kinetic_ratio"] < 1.75
     assert 20.0 < found["x_kinetic"] < 200.0
+
+
+def test_dear_quantities_are_not_in_tables_of_fits():
+    """The temperature of X takes longer than all else, for thousands of draws far longer."""
+    from bknn.studies.observables import propagation
+
+    in_tables = propagation._in_tables(models.load("dark-photon"))
+    assert {"omega_h2", "p_ann"} <= set(in_tables)
+    assert not {"omega_h2_kinetic", "kinetic_ratio", "x_kinetic"} & set(in_tables)
