@@ -14,7 +14,7 @@ signal takes its nuisances along, and what is left of the density,
     l'(u) = l(w) + u^2/2 - w^2/2,
 
 hardly knows of them: close to the posterior of the own parameters, nuisances integrated out by
-Laplace's method, but exact. (A transport as in arXiv:1702.08061, which learns no more than that.)
+Laplace's method, but exact.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from bknn.programs import Programs
 
 
 class Stages(NamedTuple):
-    """A log density in two stages, for moves of some coordinates alone.
+    """A log density in two stages, for steps of some coordinates alone.
 
     Attributes:
         first: (w (n,), *frame) -> what does not depend on these coordinates z.
