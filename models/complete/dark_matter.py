@@ -188,6 +188,13 @@ def annihilation(
     )
 
 
+def _process(
+    couplings: Couplings, partial: Widths, params: Mapping[str, ArrayLike], ew: Electroweak
+) -> Annihilation:
+    factors = {"hadrons": params["r_hadrons"], "axial": params["axial_hadrons"]}
+    return annihilation(couplings, partial, params["mass"], ew, **factors)
+
+
 def relic(
     couplings: Couplings,
     partial: Widths,
@@ -201,8 +208,7 @@ def relic(
         params: with `mass`, `r_hadrons`, `axial_hadrons`, `thermal`.
         ew: masses and couplings of the standard model.
     """
-    factors = {"hadrons": params["r_hadrons"], "axial": params["axial_hadrons"]}
-    process = annihilation(couplings, partial, params["mass"], ew, **factors)
+    process = _process(couplings, partial, params, ew)
     found = abundance(process)
     omega, thermal = found.omega_h2, jnp.asarray(params["thermal"])
     f = _deposited(couplings, partial, process, params, ew, found.sigma_v_today)
@@ -224,8 +230,7 @@ def kinetic(
     ew: Electroweak,
 ) -> dict[str, Array]:
     """Return {name: value} of `KINETIC`; arguments as of `relic`."""
-    factors = {"hadrons": params["r_hadrons"], "axial": params["axial_hadrons"]}
-    process = annihilation(couplings, partial, params["mass"], ew, **factors)
+    process = _process(couplings, partial, params, ew)
     plasma = Scattering(
         params["mass"],
         process.g_v,
