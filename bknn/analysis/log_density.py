@@ -12,9 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from bknn.analysis.counts import Part
-from bknn.analysis.results import Results
-from bknn.analysis.signal import Expectations, Signal, SignalLike
+from bknn.analysis.signal import Expectations, HeldSignal, Signal, SignalLike
 from bknn.analysis.vector import Vector
 from bknn.likelihood.data_distribution import DataDistribution
 from bknn.likelihood.derivatives import Derivatives
@@ -72,7 +70,7 @@ class LogDensity:
         """Return this density at vectors with one signal, of which `expectations` is
         `signal(physics(vector))`: the rest costs a few multiplications. To be used within one
         program, for moves of what is no parameter of the model."""
-        return replace(self, signal=_Held(self.signal, expectations))
+        return replace(self, signal=HeldSignal(self.signal, lambda _: expectations))
 
     @property
     def size(self) -> int:
@@ -249,34 +247,6 @@ class LogDensity:
         """Return those terms: log Gamma functions of the counts, widths of the constraints."""
         observed, poisson = self.data_distribution.norm(data.counts), auxiliary_norm(data.poisson)
         return observed + poisson.sum() + normal_norm(self.normal[2])
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A signal whose expectations are known, whatever the parameters."""
-
-    signal: SignalLike
-    expectations: Expectations
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return self.signal.parts
-
-    @property
-    def results(self) -> Results:
-        return self.signal.results
-
-    def __call__(self, physics: Array) -> Expectations:
-        return self.expectations
-
-    def slopes(self, physics: Array) -> Expectations:
-        return jax.tree.map(jnp.zeros_like, self.signal.slopes(physics))
-
-    def with_slopes(self, physics: Array) -> tuple[Expectations, Expectations]:
-        return self.expectations, self.slopes(physics)
-
-    def strength(self, physics: Array) -> Array:
-        return self.signal.strength(physics)
 
 
 def _rates_and_local(of_parts: list[Derivatives], expected: Array) -> tuple[Array, Array]:

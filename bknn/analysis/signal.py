@@ -168,15 +168,14 @@ class Signal:
 
 @dataclass(frozen=True, eq=False)
 class HeldSignal:
-    """A signal whose thresholds do not move, their continua folded already.
+    """A signal of which something is held: thresholds, with continua folded already, or all of it.
 
     Attributes:
         signal: the signal itself.
-        expectations: as `signal` at parameters (n,) with those thresholds, in a few
-            multiplications.
+        expectations: as `signal` at parameters (n,) with what is held, in a few multiplications.
     """
 
-    signal: Signal
+    signal: SignalLike
     expectations: Callable[[Array], Expectations]
 
     @property
