@@ -70,7 +70,8 @@ def values_of(name, size):
             continue  # entries of flavour matrices
         small = min(abs(b) for b in p.bounds if b) / 1e3
         special = p.name in ("mass", "mass_N", "width", "Lambda", "sm_normalisation")
-        values[p.name] = p.init if special else size * small * random.normal()
+        value = p.init if special else size * small * random.normal()
+        values[p.name] = float(np.clip(value, *p.bounds))  # m_T = 0 has no meaning
     return values
 
 
