@@ -143,7 +143,8 @@ def load(name: str, **options: Any) -> Model:
         name: one of `available()`.
         options: what the model takes: `form_factors` (names of sets), `inputs`, `long_distance`
             for the models with form factors, `basis` ("parity" or "chiral") for those with light
-            particles, `wilson_coefficients` for the effective theories.
+            particles, `wilson_coefficients` for the effective theories, `kinetic` for those with
+            dark matter.
 
     Raises:
         UnknownNameError: no such model, or no such set or basis; close matches are named.

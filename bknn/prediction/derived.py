@@ -32,8 +32,6 @@ class DerivedQuantity:
         symbol: how figures write it, with formulas between dollar signs; the name by default.
         bounds: between which it lies whatever the parameters; profile intervals end there.
         channels: decays whose form factors it depends on.
-        dear: takes so long that tables of fits and posteriors leave it out: it is computed only if
-            asked for by its name.
 
     Raises:
         ParameterError: a name that is not a Python identifier.
@@ -48,7 +46,6 @@ class DerivedQuantity:
     symbol: str = ""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     channels: tuple[str, ...] = ()
-    dear: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -14,7 +14,7 @@ from aligned_u1 import HERE, SCALES, STARTS, WANTED, model, on_the_band
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from bknn import data
+from bknn import data, models
 from bknn.analysis.quantity_limits import limit
 from bknn.models.aligned_u1.parameters import LARGEST_YUKAWA
 from bknn.plot.drawing.style import (
@@ -46,6 +46,9 @@ SEARCHES = {
 }
 _MANY = 32
 
+#: The model in which X has a temperature of its own.
+hot = models.load(model.name, kinetic=True)
+
 
 @jax.jit
 @jax.vmap
@@ -71,7 +74,7 @@ def at(**values):
 @jax.jit
 @jax.vmap
 def _hot(values):
-    return quantities(model, ("omega_h2_kinetic",), {**STARTS, **values})["omega_h2_kinetic"]
+    return quantities(hot, ("omega_h2",), {**STARTS, **values})["omega_h2"]
 
 
 def with_kinetic_decoupling(found):
@@ -208,8 +211,8 @@ def planes():
             ax.contourf(m_X, s_R, omega, levels=[0.0, 99.0], colors=[tint(GREY, 0.35)])
             ax.contour(m_X, s_R, omega, levels=[0.0], colors=[BLACK], linewidths=1.2)
             coarse = band(np.linspace(0.8, 1.047, 16), np.geomspace(0.033, 0.95, 24), scale)
-            hot = np.log10(with_kinetic_decoupling(coarse) / OBSERVED)
-            ax.contour(coarse["m_X"], coarse["s_R"], hot, levels=[0.0], colors=[BLACK],
+            left = np.log10(with_kinetic_decoupling(coarse) / OBSERVED)
+            ax.contour(coarse["m_X"], coarse["s_R"], left, levels=[0.0], colors=[BLACK],
                        linewidths=1.0, linestyles="dashed")  # fmt: skip
             ax.contour(m_X, s_R, omega, levels=[-2.0, 2.0], colors=[GREY], linewidths=0.6,
                        linestyles="dotted")  # fmt: skip

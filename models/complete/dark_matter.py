@@ -71,30 +71,20 @@ ABUNDANCE = (
     ),
 )
 
-#: The same where the temperature of X is solved for, too: dear, and computed only if asked for.
+#: And where X has a temperature of its own.
 KINETIC = (
-    DerivedQuantity(
-        "omega_h2_kinetic",
-        "",
-        "Omega h^2 with a temperature of X of its own",
-        r"$\Omega_X h^2$ (kinetic)",
-        _POSITIVE,
-        dear=True,
-    ),
     DerivedQuantity(
         "kinetic_ratio",
         "",
-        "that over omega_h2",
+        "omega_h2 over that of X at the temperature of the plasma",
         r"$\Omega^\mathrm{kin}/\Omega$",
         _POSITIVE,
-        dear=True,
     ),
     DerivedQuantity(
         "x_kinetic",
         "",
         "m_X/T at which X scatters once in a Hubble time",
         bounds=_POSITIVE,
-        dear=True,
     ),
 )
 
@@ -132,18 +122,19 @@ def parameters() -> tuple[Parameter, ...]:
     )
 
 
-def remarks(m_X: float, mass: float) -> tuple[str, ...]:
+def remarks(m_X: float, mass: float, kinetic: bool = False) -> tuple[str, ...]:
     """Return what must be known of dark matter of mass m_X that annihilates through a vector of a
-    mass (GeV both), a sentence each."""
+    mass (GeV both), a sentence each; `kinetic` as of `relic`."""
     if not m_X > 0.0:
         return ()
     said = []
     distance = (mass**2 - 4.0 * m_X**2) / (4.0 * m_X**2)
-    if 0.0 < distance < SAFE_DISTANCE:
+    if 0.0 < distance < SAFE_DISTANCE and not kinetic:
         said.append(
             f"2 m_X = {2 * m_X:.4g} GeV lies close below the Z' ((M^2 - 4 m_X^2)/(4 m_X^2) = "
             f"{distance:.2g}, below {SAFE_DISTANCE:g}): X may leave kinetic equilibrium before it "
-            "freezes out, and its abundance may change by a factor of several."
+            "freezes out, and its abundance may change by a factor of several (kinetic=True, "
+            "--kinetic, solves for its temperature)."
         )
     if not LIGHTEST <= m_X <= HEAVIEST:
         said.append(
@@ -200,17 +191,26 @@ def relic(
     partial: Widths,
     params: Mapping[str, ArrayLike],
     ew: Electroweak,
+    kinetic: bool = False,
 ) -> dict[str, Array]:
-    """Return {name: value} of `ABUNDANCE`.
+    """Return {name: value} of `ABUNDANCE`, and of `KINETIC` where that is asked for.
 
     Args:
         couplings, partial: of the vector.
         params: with `mass`, `r_hadrons`, `axial_hadrons`, `thermal`.
         ew: masses and couplings of the standard model.
+        kinetic: solve for the temperature of X, too (`bknn.relic.kinetic`); freeze-out (`x_f`) and
+            averages at x = 20 remain those of X at the temperature of the plasma.
     """
     process = _process(couplings, partial, params, ew)
     found = abundance(process)
     omega, thermal = found.omega_h2, jnp.asarray(params["thermal"])
+    of_temperature: dict[str, Array] = {}
+    if kinetic:
+        partners = standard_model(couplings.vector, couplings.axial)
+        own = abundance_kinetic(process, Scattering(params["mass"], process.g_v, 0.0, partners))
+        omega = own.omega_h2
+        of_temperature = {"kinetic_ratio": omega / found.omega_h2, "x_kinetic": own.x_kinetic}
     f = _deposited(couplings, partial, process, params, ew, found.sigma_v_today)
     return {
         "omega_h2": omega,
@@ -220,28 +220,7 @@ def relic(
         "sigma_v_x20": found.sigma_v_x20,
         "sigma_v_today": found.sigma_v_today,
         "p_ann": p_ann(f, found.sigma_v_today, process.mass),
-    }
-
-
-def kinetic(
-    couplings: Couplings,
-    partial: Widths,
-    params: Mapping[str, ArrayLike],
-    ew: Electroweak,
-) -> dict[str, Array]:
-    """Return {name: value} of `KINETIC`; arguments as of `relic`."""
-    process = _process(couplings, partial, params, ew)
-    plasma = Scattering(
-        params["mass"],
-        process.g_v,
-        0.0,
-        standard_model(couplings.vector, couplings.axial),
-    )
-    found = abundance_kinetic(process, plasma)
-    return {
-        "omega_h2_kinetic": found.omega_h2,
-        "kinetic_ratio": found.ratio,
-        "x_kinetic": found.x_kinetic,
+        **of_temperature,
     }
 
 

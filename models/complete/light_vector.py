@@ -102,6 +102,11 @@ class LightVector(Matching):
     A model gives, beside what a `Matching` has, `vector_couplings` and `b_to_s`, and may add
     derived quantities by further `groups`. What all of these need is computed once, by `point`.
 
+    Args:
+        kinetic: solve for the temperature of dark matter when its abundance is computed
+            (`bknn.relic.abundance_kinetic`); by default it is that of the plasma.
+        others: options of `Theory`.
+
     Attributes:
         electroweak: masses and couplings of the standard model at tree level.
     """
@@ -109,6 +114,10 @@ class LightVector(Matching):
     effective = Vector
     effective_options: ClassVar[Mapping[str, Any]] = {"basis": "chiral"}
     electroweak: ClassVar[Electroweak] = STANDARD
+
+    def __init__(self, *, kinetic: bool = False, **others: Any) -> None:
+        self.kinetic = kinetic
+        super().__init__(**others)
 
     def point(self, params: Params) -> Any:
         """Return what the methods below need of the parameters, a pure JAX function."""
@@ -139,8 +148,7 @@ class LightVector(Matching):
             Group(_SEARCHES, self._searches),
             Group(_LOW_ENERGY, self._low_energy),
             Group(dark_matter.SCATTERING, self._scattering),
-            Group(dark_matter.ABUNDANCE, self._relic),
-            Group(dark_matter.KINETIC, self._kinetic),
+            Group(dark_matter.ABUNDANCE + dark_matter.KINETIC * self.kinetic, self._relic),
         )
 
     def own_parameters(self) -> tuple[Parameter, ...]:
@@ -162,7 +170,9 @@ class LightVector(Matching):
 
     def remarks(self, values: Mapping[str, float]) -> tuple[str, ...]:
         """Return what must be known of a point: where the abundance of X is doubtful."""
-        return dark_matter.remarks(values["m_X"], values["mass"]) if "m_X" in values else ()
+        if "m_X" not in values:
+            return ()
+        return dark_matter.remarks(values["m_X"], values["mass"], self.kinetic)
 
     def match(self, params: Params) -> Matched:
         own = self.point(params)
@@ -227,10 +237,7 @@ class LightVector(Matching):
         return dark_matter.scattering(at.couplings, params["mass"])
 
     def _relic(self, params: Params, at: Point) -> dict[str, Array]:
-        return dark_matter.relic(at.couplings, at.widths, params, self.electroweak)
-
-    def _kinetic(self, params: Params, at: Point) -> dict[str, Array]:
-        return dark_matter.kinetic(at.couplings, at.widths, params, self.electroweak)
+        return dark_matter.relic(at.couplings, at.widths, params, self.electroweak, self.kinetic)
 
 
 #: {derived quantity: decay, as `Widths.branching_fraction` calls it}

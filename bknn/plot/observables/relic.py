@@ -183,7 +183,8 @@ def _marks(ax: Any, found: Relic) -> None:
 
 
 def _doubtful(found: Relic) -> np.ndarray:
-    if (distance := found.quantities.get("pole_distance")) is None:
+    distance = found.quantities.get("pole_distance")
+    if distance is None or "kinetic_ratio" in found.quantities:  # it was solved for
         return np.zeros(len(found.values), bool)
     return (distance > 0) & (distance < LATE_POLE)
 

@@ -59,7 +59,6 @@ bknn relic dark-photon --fix mass=2.1 g_X=0.05 --over m_X=0.5:1.04:50 \\
         {},
     )
     target: float = option("Omega h^2 that --find looks for", 0.120)
-    kinetic: bool = option("solve for the temperature of dark matter, too (slower)", False)
 
     def plan(self, desk: Desk) -> Plan:
         over, find = values.grids_of(self.over), values.grids_of(self.find)
@@ -93,7 +92,6 @@ bknn relic dark-photon --fix mass=2.1 g_X=0.05 --over m_X=0.5:1.04:50 \\
                 fixed=self.fix,
                 find=find,
                 target=self.target,
-                kinetic=self.kinetic,
                 progress=done,
             )
         print(found)

@@ -61,8 +61,7 @@ def model(asked: OfModel) -> Model:
     """Load the model."""
     from bknn import models
 
-    given = {"basis": asked.basis, "wilson_coefficients": asked.wilson_coefficients}
-    found = models.load(asked.model, **asked.theory, **{k: v for k, v in given.items() if v})
+    found = models.load(asked.model, **asked.theory)
     for note in getattr(found, "notes", ()):
         print(f"bknn: note: {note}", file=sys.stderr)
     return found
@@ -120,7 +119,7 @@ def analysis(asked: OfAnalysis, desk: Desk, named: Iterable[str] = ()) -> Analys
     # The questions of a run share what one of them has compiled.
     key = (
         asked.model,
-        *(str(x) for x in (asked.theory, asked.basis, asked.wilson_coefficients, asked.response)),
+        *(str(x) for x in (asked.theory, asked.response)),
         *sorted(free),
         *sorted(given.items()),
         *sorted(asked.bounds.items()),

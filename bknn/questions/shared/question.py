@@ -299,9 +299,22 @@ class OfModel(OfTheory):
         files="file",
         keyword="",
     )
+    kinetic: bool = option(
+        "solve for the temperature of dark matter, too, which near a pole is not that of the "
+        "plasma (docs/relic_kinetic.md); slower",
+        False,
+        section="model",
+        keyword="",
+    )
     free: Texts = option(
         "let parameters float that are fixed by default", (), section="model", keyword=""
     )
+
+    @property
+    def theory(self) -> dict[str, Any]:
+        """What of form factors, inputs and the model's options was given."""
+        names = ("basis", "wilson_coefficients", "kinetic")
+        return {**super().theory, **{n: x for n in names if (x := getattr(self, n))}}
 
 
 @dataclass(frozen=True, kw_only=True)

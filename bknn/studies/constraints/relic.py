@@ -29,11 +29,8 @@ from bknn.studies.constraints.at_points import Points
 #: The quantities of a model that are shown, those that it has; the first it must have.
 QUANTITIES = (
     "omega_h2", "x_freeze_out", "pole_distance", "sigma_v_x20", "sigma_v_today", "p_ann",
-    "sigma_p", "sigma_n",
+    "sigma_p", "sigma_n", "kinetic_ratio", "x_kinetic",
 )  # fmt: skip
-
-#: Those where the temperature of X is solved for, too; the first then is what is looked for.
-KINETIC = ("omega_h2_kinetic", "kinetic_ratio", "x_kinetic")
 
 #: Omega h^2 of dark matter (Planck 2018, arXiv:1807.06209, table 2).
 OBSERVED = 0.120
@@ -179,7 +176,6 @@ def relic(
     fixed: Mapping[str, float] | None = None,
     find: Mapping[str, ArrayLike] | None = None,
     target: float = OBSERVED,
-    kinetic: bool = False,
     progress: Progress | None = None,
 ) -> Relic:
     """Return how much of a dark fermion is left today, and how it would be seen, over a parameter.
@@ -193,8 +189,6 @@ def relic(
         find: {name: values} of another parameter, increasing: at every point that value is looked
             for with which Omega h^2 is `target`, between those neighbours where it crosses it.
         target: Omega h^2.
-        kinetic: solve for the temperature of X, too (`omega_h2_kinetic`, and what is found has the
-            target in it); data sets are about `omega_h2` all the same. Some 0.1 s a point.
         progress: is called with the number of points that have been done.
 
     Raises:
@@ -215,13 +209,12 @@ def relic(
     (name,) = over
     values = np.asarray(over[name], float)
     own = derived_quantities(model)
-    wanted = tuple(q for q in (*QUANTITIES, *(KINETIC if kinetic else ())) if q in own)
-    counted = KINETIC[0] if kinetic and KINETIC[0] in own else "omega_h2"
+    wanted = tuple(q for q in QUANTITIES if q in own)
     named = (name, *sought)
     base = {k: float(np.asarray(v)) for k, v in point(model, _start(named, values, held)).items()}
     grid, roots = values[:, None], np.ones(len(values), int)
     if sought:
-        omega = _program(model, named, base, (counted,), progress)
+        omega = _program(model, named, base, ("omega_h2",), progress)
         (scan,) = sought.values()
         found, roots = _crossings(lambda x: omega(x)[:, 0], values, scan, target)
         grid = np.column_stack([values, found])
@@ -431,13 +424,13 @@ def _doubts(quantities: Mapping[str, np.ndarray], n: int) -> list[str]:
                 f"At {early} of {n} points it freezes out before x = m/T = {SAFE_FREEZE_OUT:g}: "
                 "the abundance is accurate to some per cent only."
             )
-    if (x := quantities.get("pole_distance")) is not None:
+    if "kinetic_ratio" not in quantities and (x := quantities.get("pole_distance")) is not None:
         close = int(((x < LATE_POLE) & (x > 0.0)).sum())
         if close:
             said.append(
                 f"At {close} of {n} points 2 m_X lies so close below the pole "
                 f"((M^2 - 4 m^2)/4 m^2 < {LATE_POLE:g}) that X may leave kinetic equilibrium "
                 "before it freezes out; its abundance may then be ten times as large and more "
-                "(--kinetic, kinetic=True, computes it)."
+                "(with the model's option kinetic=True, --kinetic, it is computed)."
             )
     return said

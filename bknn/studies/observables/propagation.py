@@ -122,14 +122,10 @@ def push(analysis: Analysis, quantities: Sequence[Quantity]) -> Push:
     return Push(analysis, channels, function, tuple(quantities))
 
 
-def _in_tables(model: Any) -> list[str]:
-    return [name for name, q in derived_quantities(model).items() if not q.dear]
-
-
 def derived_of_fit(result: FitResult) -> dict[str, tuple[float, float]]:
-    """Return {name: (value, uncertainty)} of the derived quantities of a model but for dear ones,
-    from the covariance of a fit; found once."""
-    names = _in_tables(result.target.model)
+    """Return {name: (value, uncertainty)} of the derived quantities of a model, from the
+    covariance of a fit; found once."""
+    names = list(derived_quantities(result.target.model))
     if not names:
         return {}
     cache: dict[str, Any] = result.__dict__.setdefault("_derived", {})
@@ -141,8 +137,8 @@ def derived_of_fit(result: FitResult) -> dict[str, tuple[float, float]]:
 
 
 def derived_of_draws(posterior: Posterior) -> dict[str, np.ndarray]:
-    """Return {name: draws (n,)} of the derived quantities of a model but for dear ones."""
-    names = _in_tables(posterior.analysis.model)
+    """Return {name: draws (n,)} of the derived quantities of a model."""
+    names = list(derived_quantities(posterior.analysis.model))
     if not names:
         return {}
     draws = push(posterior.analysis, [Quantity(name) for name in names]).of_draws(posterior, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import bknn
 from bknn import data, models
 from bknn.parameters import point
-from bknn.prediction.derived import quantities
+from bknn.prediction.derived import derived_quantities, quantities
 
 bknn.enable_x64()
 
@@ -149,20 +151,20 @@ def test_all_data_on_dark_matter_meet_both_models():
 def test_a_temperature_of_its_own_leaves_more_of_it():
     """The abundance of a narrow resonance grows (arXiv:1706.07433); 1.57 with the exact rate of
     scattering, 1.22 with that of slow X, in independent code for a neighbouring point."""
-    model = models.load("dark-photon")
-    names = ("omega_h2_kinetic", "omega_h2", "kinetic_ratio", "x_kinetic")
-    program = jax.jit(lambda values: quantities(model, names, values))
+    usual, model = models.load("dark-photon"), models.load("dark-photon", kinetic=True)
+    names = ("omega_h2", "dark_matter_fraction", "kinetic_ratio", "x_kinetic", "p_ann")
     given = point(model, {"mass": 2.1, "epsilon": 5e-4, "g_X": 0.05, "m_X": 0.9})
-    found = {k: float(x) for k, x in program(given).items()}
-    assert found["omega_h2_kinetic"] == pytest.approx(found["kinetic_ratio"] * found["omega_h2"])
+    found = jax.jit(lambda values: quantities(model, names, values))(given)
+    before = jax.jit(lambda values: quantities(usual, ("omega_h2", "p_ann"), values))(given)
     assert 1.3 < found["kinetic_ratio"] < 1.75
     assert 20.0 < found["x_kinetic"] < 200.0
+    assert found["omega_h2"] == pytest.approx(found["kinetic_ratio"] * before["omega_h2"])
+    assert found["p_ann"] == pytest.approx(before["p_ann"])
+    assert found["dark_matter_fraction"] == pytest.approx(min(1.0, found["omega_h2"] / 0.12))
+    assert "kinetic_ratio" not in derived_quantities(usual)
 
 
-def test_dear_quantities_are_not_in_tables_of_fits():
-    """The temperature of X takes longer than all else, for thousands of draws far longer."""
-    from bknn.studies.observables import propagation
-
-    in_tables = propagation._in_tables(models.load("dark-photon"))
-    assert {"omega_h2", "p_ann"} <= set(in_tables)
-    assert not {"omega_h2_kinetic", "kinetic_ratio", "x_kinetic"} & set(in_tables)
+def test_what_is_solved_for_is_not_doubted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bknn.predict(models.load("dark-photon", kinetic=True), "omega_h2", params={"m_X": 1.02})

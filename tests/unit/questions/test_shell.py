@@ -171,7 +171,7 @@ def test_numbers_of_the_result(content):
 #: Options of the model that were not given.
 NO_SETTINGS = {
     "form_factors": [], "inputs": None, "basis": None, "long_distance": False,
-    "wilson_coefficients": None, "free": [], "bounds": {},
+    "wilson_coefficients": None, "kinetic": False, "free": [], "bounds": {},
 }  # fmt: skip
 
 
