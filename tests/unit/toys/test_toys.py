@@ -284,7 +284,7 @@ def test_toys_of_different_things_do_not_merge(one, thrown):
     other_truth = toys(one, {"mu": 2.1}, 2, first=5000, **arguments)
     other_hypothesis = dataclasses.replace(more, hypotheses={"truth": {"mu": 2.5}})
     for other, what in (
-        (elsewhere, "the data"),
+        (elsewhere, "data one-bin"),
         (other_truth, "the truth: mu is 2 in one, 2.1"),
         (other_hypothesis, "the hypotheses"),
         (dataclasses.replace(more, uncertainties={}), "the uncertainties"),
