@@ -80,7 +80,8 @@ def test_two_hundred_masses_compile_as_much_as_one(analysis, name):
     with counted() as compiled:
         for mass in np.linspace(0.5, 2.5, 200):
             WORK[name](analysis, float(mass))
-    assert len(compiled) == 0
+    # Fits that come often one at a time get a program for that.
+    assert len(compiled) <= (name == "fit")
     maps, _ = held()
     assert maps < 20_000
 
