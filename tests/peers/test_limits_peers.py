@@ -108,7 +108,7 @@ def test_q_of_toys(analysis: bknn.Analysis) -> None:
     values = np.array([0.7, 1.8])
     vectors = np.stack([inference.fit(analysis, fixed={"mu": v}).vector for v in values])
     (found,) = fits.toys([Ensemble(0, null.vector, 20, 5, values, vectors)])
-    assert found.converged.all()
+    assert found.ok.all()
     settings = (model.config.suggested_init(), model.config.suggested_bounds())
     fixed = model.config.suggested_fixed()
     for j, mu in enumerate(values):

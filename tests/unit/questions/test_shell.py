@@ -787,13 +787,13 @@ def test_options_of_predictions(coefficients, tmp_path):
 @pytest.mark.slow
 def test_a_particle_that_is_too_heavy(tmp_path):
     """Zero, not NaN, with its uncertainty; and F_L of nothing."""
-    words = ("--channel", "B+ -> K*+", "--out", tmp_path, "--no-figures", "--observable")
-    observables = ("branching_ratio", "f_l")
-    run("predict", "sm", *words, *observables)
-    sm = strict_json(tmp_path / "result.json")["predictions"]
-    done = run("predict", "scalar", "--set", "mass=4.9", *words, *observables)
+    words = ("--channel", "B+ -> K*+", "--no-figures", "--observable", "branching_ratio", "f_l")
+    run("predict", "sm", *words, "--out", tmp_path / "sm")
+    sm = strict_json(tmp_path / "sm" / "result.json")["predictions"]
+    done = run("predict", "scalar", "--set", "mass=4.9", *words, "--out", tmp_path / "heavy")
     assert (done.code, done.err) == (0, "")
-    for row, other in zip(strict_json(tmp_path / "result.json")["predictions"], sm, strict=True):
+    heavy = strict_json(tmp_path / "heavy" / "result.json")["predictions"]
+    for row, other in zip(heavy, sm, strict=True):
         assert row["value"] == pytest.approx(other["value"], rel=1e-9)
         assert row["uncertainty"] == pytest.approx(other["uncertainty"], rel=1e-6)
 
