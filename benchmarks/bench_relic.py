@@ -29,6 +29,8 @@ from bknn.relic.annihilation import Annihilation, Resonance
 from bknn.relic.bessel import k2e
 from bknn.relic.boltzmann import PLANCK_MASS, TODAY, abundance
 from bknn.relic.degrees import degrees
+from bknn.relic.kinetic import abundance_kinetic
+from bknn.relic.scattering import Scattering, standard_model
 from bknn.relic.thermal_average import average, nodes
 from bknn.vectors.couplings import dark_photon
 from bknn.vectors.hadrons import STRUCTURES
@@ -54,6 +56,13 @@ def dark_photon_and_x(p: Array) -> Annihilation:
 def omega(p: Array) -> Array:
     """Return Omega h^2."""
     return abundance(dark_photon_and_x(p)).omega_h2
+
+
+def omega_kinetic(p: Array) -> Array:
+    """Return Omega h^2 with a temperature of X of its own."""
+    couplings = dark_photon(p[2])
+    plasma = Scattering(p[1], p[3], 0.0, standard_model(couplings.vector, couplings.axial))
+    return abundance_kinetic(dark_photon_and_x(p), plasma).omega_h2
 
 
 def by_diffrax(p: Array, start: float, solver: diffrax.AbstractSolver) -> tuple[Array, Array]:
@@ -108,6 +117,11 @@ def of_abundance() -> None:
         repeat=2,
     )
     print(f"memory of that: {memory() - before:.2f} GB, compilation included")
+    few, both = points[:64], jax.value_and_grad(omega_kinetic)
+    row("with a temperature of its own", jax.jit(omega_kinetic), p)
+    row("the same, gradient", jax.jit(both), p)
+    row("the same, 64 points", jax.jit(jax.vmap(omega_kinetic)), few, batch=64, repeat=5)
+    row("the same, gradient, 64 points", jax.jit(jax.vmap(both)), few, batch=64, repeat=5)
     ours, freeze_out = float(omega(p)), float(abundance(dark_photon_and_x(p)).x_freeze_out)
     for solver in (diffrax.Kvaerno5(), diffrax.Kvaerno3()):
         for start in (5.0, freeze_out - 5.0):

@@ -6,6 +6,7 @@
     thermal_average    <sigma v>, poles resolved at any width
     boltzmann          the abundance, and the freeze-out approximation
     kinetic            the abundance of X with a temperature of its own
+    implicit           two stiff equations, with derivatives
     scattering         how fast that follows the plasma
     moments            what it needs besides <sigma v>
     detection          annihilation today and at recombination

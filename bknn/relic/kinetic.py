@@ -17,8 +17,7 @@ elastic scattering (`scattering`). X is taken to be a gas of Maxwell and Boltzma
 scattering of X on Xbar through the pole sees to where Z' decays to X Xbar; the full distribution is
 not solved for.
 
-Steps in ln x are those of Alexander's implicit rule of third order (SIAM J. Numer. Anal. 14, 1006
-(1977)), stable at any stiffness, in ln Y and theta; stages are solved by Newton's method.
+The equations are solved in ln Y and theta by implicit steps in ln x (`implicit`).
 """
 
 from __future__ import annotations
@@ -26,17 +25,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from bknn.kinematics import known
 from bknn.relic import degrees as tables
 from bknn.relic.bessel import reduced
 from bknn.relic.boltzmann import PLANCK_MASS, TODAY, abundance
 from bknn.relic.degrees import Degrees
+from bknn.relic.implicit import FRACTIONS, Pair, solve
 from bknn.relic.moments import averages, relativistic
+from bknn.relic.scattering import SPACING, Scattering
 from bknn.relic.thermal_average import CrossSection, nodes
 
 #: x where X is in equilibrium, and where the integration ends.
@@ -47,17 +48,12 @@ HOTTEST, COLDEST = 1.25, 1e12
 
 _LEAST = 1e-250
 
-#: Alexander's rule.
-_G = 0.43586652150845899942
-_B1, _B2 = -(6 * _G**2 - 16 * _G + 1) / 4, (6 * _G**2 - 20 * _G + 5) / 4
-_FRACTIONS = np.array([_G, (1 + _G) / 2, 1.0])
-_LOWER = np.array([[0.0, 0.0, 0.0], [(1 - _G) / 2, 0.0, 0.0], [_B1, _B2, 0.0]])
-
-_ITERATIONS, _TOLERANCE = 40, 1e-9
-
 
 class Elastic(Protocol):
-    """What keeps X at the temperature of the plasma: `scattering.Scattering`."""
+    """What keeps X at the temperature of the plasma: `scattering.Scattering`, or one's own.
+
+    `rate` is gamma in GeV at temperatures in GeV, (n,), of X of a mass in GeV.
+    """
 
     def rate(self, temperature: Array, mass: ArrayLike) -> Array: ...
 
@@ -104,7 +100,7 @@ def grid(steps: int) -> Any:
 class _Cubics(NamedTuple):
     """Functions of ln x as cubics between even points.
 
-    Values and slopes, (points, 2, functions).
+    Coefficients, constant first, (intervals, 4, functions).
     """
 
     rows: Array
@@ -113,13 +109,10 @@ class _Cubics(NamedTuple):
 
     def __call__(self, ln_x: Array) -> Array:
         """Return them at ln x, any shape, (..., functions); outside, the values of the ends."""
-        at = jnp.clip((ln_x - self.first) / self.spacing, 0.0, len(self.rows) - 1.0)
-        i = jnp.clip(jnp.floor(at).astype(int), 0, len(self.rows) - 2)
-        u = (at - i)[..., None]
-        left, right = self.rows[i], self.rows[i + 1]
-        f0, d0, d1 = left[..., 0, :], left[..., 1, :], right[..., 1, :]
-        rise = right[..., 0, :] - f0
-        return f0 + u * (d0 + u * (3 * rise - 2 * d0 - d1 + u * (d0 + d1 - 2 * rise)))
+        at = jnp.clip((ln_x - self.first) / self.spacing, 0.0, float(len(self.rows)))
+        i = jnp.clip(jnp.floor(at).astype(int), 0, len(self.rows) - 1)
+        u, c = (at - i)[..., None], self.rows[i]
+        return c[..., 0, :] + u * (c[..., 1, :] + u * (c[..., 2, :] + u * c[..., 3, :]))
 
 
 def _even(first: float, last: float, spacing: float) -> Any:
@@ -131,17 +124,41 @@ def _cubics(values: Array, points: Any) -> _Cubics:
     """Return cubics through values (n, functions) at even points (n,), slopes of fourth order."""
     rise = values[1:] - values[:-1]
     slope = (7.0 * (rise[2:-1] + rise[1:-2]) - rise[3:] - rise[:-3]) / 12.0
-    rows = jnp.stack([values[2:-2], slope], axis=1)
-    return _Cubics(rows, float(points[2]), float(points[1] - points[0]))
+    rise, left, right = rise[2:-2], slope[:-1], slope[1:]
+    rows = values[2:-3], left, 3.0 * rise - 2.0 * left - right, left + right - 2.0 * rise
+    return _Cubics(jnp.stack(rows, axis=1), float(points[2]), float(points[1] - points[0]))
+
+
+def _dense(ln_x: Any) -> Any:
+    """Return that in which averages are tabulated in even steps: these are x^0.1 steps in ln x.
+
+    Near x = 20 averages over a pole fall to those beside it within a few per cent of x.
+    """
+    return -10.0 * np.exp(-0.1 * ln_x) if known(ln_x) else -10.0 * jnp.exp(-0.1 * ln_x)
 
 
 def _gas(annihilation: CrossSection) -> _Cubics:
-    """Return ln <sigma v>, ln <sigma v>_2/<sigma v> and R."""
-    ln_x = _even(np.log(HOTTEST), np.log(COLDEST), 0.1)
-    x = np.exp(ln_x)
+    """Return ln <sigma v>, ln <sigma v>_2/<sigma v> and R, of `_dense`."""
+    points = _even(_dense(np.log(HOTTEST)), _dense(np.log(COLDEST)), 0.05)
+    x = (-points / 10.0) ** -10.0
     found = jnp.log(jnp.maximum(averages(nodes(annihilation), jnp.asarray(x)), _LEAST))
     values = [found[:, 0], found[:, 1] - found[:, 0], relativistic(x)]
-    return _cubics(jnp.stack(values, axis=1), ln_x)
+    return _cubics(jnp.stack(values, axis=1), points)
+
+
+def _gamma(scattering: Elastic, m: Array, ln_x: Array) -> Array:
+    """Return the rate of scattering, GeV, from a table of it; one's own may have narrow steps."""
+
+    def between(rates: Array, points: Any) -> Array:
+        return jnp.exp(_cubics(jnp.log(jnp.maximum(rates, _LEAST)), points)(ln_x))
+
+    coldest = np.log(1e7)
+    if isinstance(scattering, Scattering) and type(scattering).rate is Scattering.rate:
+        points = _even(np.log(START), coldest, SPACING)
+        parts = scattering.parts(m * np.exp(-points[0]), m, len(points))
+        return jnp.sum(between(parts, points) * scattering.there(m * jnp.exp(-ln_x)), axis=-1)
+    points = _even(np.log(START), coldest, 0.05)
+    return between(scattering.rate(m * np.exp(-points), m)[:, None], points)[..., 0]
 
 
 class _Plasma(NamedTuple):
@@ -153,7 +170,13 @@ class _Plasma(NamedTuple):
     rho: Array  #: <sigma v>_2/<sigma v> at T
     j: Array
     elastic: Array  #: gamma/H'
-    ln_yield: Array  #: ln Y_eq
+
+
+def _ln_equilibrium(ln_x: Array, entropy: Array, majorana: bool) -> Array:
+    """Return ln Y_eq."""
+    states, x = 2.0 if majorana else 4.0, jnp.exp(ln_x)
+    light = 45.0 * states / (4.0 * np.pi**4) * np.sqrt(np.pi / 2.0)
+    return jnp.log(light * x**1.5 * reduced(2, 1.0 / x) / entropy) - x
 
 
 def _plasma(
@@ -168,60 +191,23 @@ def _plasma(
     hubble = np.sqrt(8.0 * np.pi**3 / 90.0) * jnp.sqrt(numbers.energy) * T**2 / PLANCK_MASS
     speed = np.sqrt(np.pi / 45.0) * PLANCK_MASS * m * numbers.sqrt_g / x
     ln_lambda = jnp.log(speed if majorana else speed / 2.0)
-    states = 2.0 if majorana else 4.0
-    light = 45.0 * states / (4.0 * np.pi**4) * np.sqrt(np.pi / 2.0)
-    ln_yield = jnp.log(light * x**1.5 * reduced(2, 1.0 / x) / numbers.entropy) - x
-    ln_sigma, ln_rho, _ = jnp.moveaxis(at(ln_x), -1, 0)
-    points = _even(np.log(START), np.log(1e7), 0.05)
-    rates = scattering.rate(m * np.exp(-points), m)
-    gamma = jnp.exp(_cubics(jnp.log(jnp.maximum(rates, _LEAST))[:, None], points)(ln_x)[..., 0])
-    elastic = gamma / hubble * j
+    ln_yield = _ln_equilibrium(ln_x, numbers.entropy, majorana)
+    ln_sigma, ln_rho, _ = jnp.moveaxis(at(_dense(ln_x)), -1, 0)
+    elastic = _gamma(scattering, m, ln_x) / hubble * j
     ln_made = ln_lambda + 2.0 * ln_yield + ln_sigma
-    return _Plasma(ln_x, ln_lambda, ln_made, jnp.exp(ln_rho), j, elastic, ln_yield)
+    return _Plasma(ln_x, ln_lambda, ln_made, jnp.exp(ln_rho), j, elastic)
 
 
-def _slopes(z: Array, here: _Plasma, at: _Cubics) -> Array:
+def _slopes(z: Pair, here: _Plasma, at: _Cubics) -> Pair:
     """Return the derivatives of ln Y and theta with respect to ln x."""
     w, theta = z
-    ln_sigma, ln_rho, R = at(here.ln_x - theta)
+    ln_sigma, ln_rho, R = jnp.moveaxis(at(_dense(here.ln_x - theta)), -1, 0)
     lost = jnp.exp(here.ln_lambda + ln_sigma + w)
     made = jnp.exp(here.ln_made - w)
     colder = jnp.exp(-theta)
     heating = 1.0 - here.j * (2.0 - R) + here.elastic * (colder - 1.0)
     heating += lost * (1.0 - jnp.exp(ln_rho)) + made * (colder * here.rho - 1.0)
-    return jnp.stack([made - lost, heating])
-
-
-def _solve(jacobian: Array, right: Array) -> Array:
-    (a, b), (c, d) = jacobian
-    return jnp.stack([d * right[0] - b * right[1], a * right[1] - c * right[0]]) / (a * d - b * c)
-
-
-def _stage(base: Array, guess: Array, h: Array, here: _Plasma, at: _Cubics) -> tuple[Array, Any]:
-    """Return z with z = base + h slopes(z), and the size of the last step of the search for it.
-
-    The search is not differentiated; a last step of it with the parameters free is, which is the
-    implicit function theorem.
-    """
-
-    def residual(z: Array, base: Array, here: _Plasma, at: _Cubics) -> Array:
-        return z - base - h * _slopes(z, here, at)
-
-    fixed = jax.lax.stop_gradient((base, here, at))
-
-    def go_on(state: tuple[Array, Array, Array]) -> Array:
-        return (state[1] > _TOLERANCE) & (state[2] < _ITERATIONS)
-
-    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        z, _, count = state
-        move = _solve(jax.jacfwd(residual)(z, *fixed), residual(z, *fixed))
-        move = jnp.clip(move, -1.5, 1.5)
-        return z - move, jnp.max(jnp.abs(move)), count + 1
-
-    start = (jax.lax.stop_gradient(guess), jnp.array(jnp.inf), jnp.array(0))
-    z, size, _ = jax.lax.while_loop(go_on, step, start)
-    jacobian = jax.jacfwd(residual)(z, *fixed)
-    return z - _solve(jacobian, residual(z, base, here, at)), size
+    return made - lost, heating
 
 
 def abundance_kinetic(
@@ -232,6 +218,9 @@ def abundance_kinetic(
     steps: int = 400,
 ) -> Kinetic:
     """Return the abundance of X, whose temperature is solved for.
+
+    First derivatives of all but `x_kinetic` and `x_departure`, forward and reverse, are those of
+    the solution; second ones are not.
 
     Args:
         annihilation: the cross section of X Xbar (`annihilation.Annihilation`, `from_function`).
@@ -256,41 +245,25 @@ def abundance_kinetic(
     at = _gas(annihilation)
     ends = grid(steps)
     h = np.diff(ends)
-    inside = _plasma(
-        annihilation, scattering, star, at, ends[:-1, None] + h[:, None] * _FRACTIONS[None]
-    )
-    first = _plasma(annihilation, scattering, star, at, ends[:1])
-
-    def advance(state: tuple[Array, Array], given: tuple[Array, _Plasma]) -> Any:
-        z, slope = state
-        h, here = given
-
-        def stage(state: tuple[Array, Array, Array], given: Any) -> Any:
-            _, slope, slopes = state
-            i, lower, now = given
-            base = z + h * (lower @ slopes)
-            found, size = _stage(base, base + h * _G * slope, h * _G, now, at)
-            slope = (found - base) / (h * _G)
-            return (found, slope, slopes.at[i].set(slope)), size
-
-        stages = np.arange(3), jnp.asarray(_LOWER), here
-        (z, slope, _), sizes = jax.lax.scan(stage, (z, slope, jnp.zeros((3, 2))), stages)
-        return (z, slope), (z, jnp.max(sizes))
-
-    z0 = jnp.stack([first.ln_yield[0], jnp.zeros(())])
-    (z, _), (path, sizes) = jax.lax.scan(advance, (z0, jnp.zeros(2)), (jnp.asarray(h), inside))
+    stages = ends[:-1, None] + h[:, None] * FRACTIONS[None]
+    inside = _plasma(annihilation, scattering, star, at, stages)
+    m = jnp.asarray(annihilation.mass, dtype=float)
+    entropy = star.held(m / START).entropy
+    start = _ln_equilibrium(jnp.log(START), entropy, annihilation.majorana), jnp.zeros(())
+    (ln_Y, theta), converged = solve(_slopes, start, jnp.asarray(h), inside, at)
+    ln_Y, theta = ln_Y[:, -1], theta[:, -1]
     x = jnp.asarray(np.exp(ends[1:]))
     rate = inside.elastic[:, -1] / inside.j[:, -1]
-    Y = jnp.exp(z[0])
-    omega_h2 = TODAY * jnp.asarray(annihilation.mass) * Y
+    Y = jnp.exp(ln_Y[-1])
+    omega_h2 = TODAY * m * Y
     return Kinetic(
         omega_h2=omega_h2,
         ratio=omega_h2 / standard,
         yield_today=Y,
         x_kinetic=jnp.max(jnp.where(rate > 1.0, x, 0.0)),
-        x_departure=jnp.min(jnp.where(jnp.abs(jnp.expm1(path[:, 1])) > 0.1, x, END)),
-        converged=jnp.all(sizes < 1e-6),
+        x_departure=jnp.min(jnp.where(jnp.abs(jnp.expm1(theta)) > 0.1, x, END)),
+        converged=converged,
         x=x,
-        Y=jnp.exp(path[:, 0]),
-        temperature=jnp.exp(path[:, 1]),
+        Y=jnp.exp(ln_Y),
+        temperature=jnp.exp(theta),
     )

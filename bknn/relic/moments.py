@@ -17,6 +17,7 @@ X, rho -> 1/2 + x r^2/3: half of the temperature is the motion of the centre of 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -25,11 +26,14 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from bknn.relic.bessel import reduced
+from bknn.relic.bessel import coefficients, reduced
 from bknn.relic.thermal_average import POINTS, CrossSection, Rule, nodes
 
-#: Points of the rules of Gauss and Laguerre.
+#: Points of the rule of Gauss and Laguerre.
 _POINTS = 6
+
+#: Least z, and degree in 1/z of what depends on it.
+_LEAST_Z, _DEGREE = 2.0, 14
 
 #: Temperatures at a time.
 _AT_A_TIME = 16
@@ -43,33 +47,62 @@ def _laguerre(power: float) -> tuple[Any, Any]:
     return points, weights
 
 
-def _weight(r2: Array, x: Array) -> tuple[Array, Array]:
-    """Return K_1(z) exp(2 x) sqrt(2 z/pi), and this times rho; r2 (n,), x ()."""
-    root = jnp.sqrt(1.0 + r2)
-    z = 2.0 * root * x
-    k1, k2 = reduced(1, 1.0 / z), reduced(2, 1.0 / z)
+@cache
+def _from_chebyshev() -> tuple[Any, Any]:
+    """Return the points of Chebyshev in 1/z (n,), and the matrix (n, n) of values there to
+    coefficients of powers of 1/z."""
+    n, T = _DEGREE + 1, np.polynomial.chebyshev
+    points = T.chebpts1(n)
+    to_series = T.chebvander(points, _DEGREE) * np.where(np.arange(n), 2.0, 1.0) / n
+    scaled = np.polynomial.Polynomial([-1.0, 2.0 * _LEAST_Z])
+    rows = [np.polynomial.Polynomial(T.cheb2poly(row))(scaled).coef for row in np.eye(n)]
+    powers: Any = np.stack([np.pad(row, (0, n - len(row))) for row in rows])
+    return (points + 1.0) / (2.0 * _LEAST_Z), to_series @ powers
+
+
+def _q(r2: Array) -> Array:
+    """Return the coefficients (n, _DEGREE + 1) in 1/z of Q z exp(z), at r^2 (n,)."""
+    points, matrix = _from_chebyshev()
     t, w = _laguerre(0.5)
-    tau = jnp.asarray(t)[None] / z[:, None]
-    integrand = jnp.sqrt(2.0 + tau) / (1.0 + r2[:, None] + tau * (2.0 + tau))
-    Q = jnp.sqrt(2.0 / np.pi) / z * (integrand @ jnp.asarray(w))
-    falling = jnp.exp(-2.0 * r2 / (1.0 + root) * x)
-    rho = x / (3.0 * root) * (r2 * k2 + 2.0 * k1 / z + Q)
-    return falling * k1, falling * rho
+    tau = np.outer(points, t)
+    values = (np.sqrt(2.0 + tau) * w)[None] / (1.0 + r2[:, None, None] + (tau * (2.0 + tau))[None])
+    return jnp.sum(values, axis=-1) @ matrix
+
+
+def _terms(r2: Array) -> tuple[Array, Array]:
+    """Return the coefficients (n, _DEGREE + 2) in 1/z of K_1(z) exp(z) sqrt(2 z/pi), and of this
+    times rho/x; r^2 (n,)."""
+    k1 = np.append(coefficients(1, _LEAST_Z, _DEGREE), 0.0)
+    k2 = np.append(coefficients(2, _LEAST_Z, _DEGREE), 0.0)
+    Q = np.sqrt(2.0 / np.pi) * jnp.pad(_q(r2), ((0, 0), (1, 0)))
+    second = r2[:, None] * k2[None] + 2.0 * np.roll(k1, 1)[None] + Q
+    return jnp.broadcast_to(k1[None], second.shape), second / (3.0 * jnp.sqrt(1.0 + r2))[:, None]
 
 
 def averages(rule: Rule, x: Array) -> Array:
-    """Return <sigma v> and <sigma v>_2 in GeV^-2 of a rule at x = m/T (n,), 1 <= x; (n, 2)."""
-    moving = rule.weight * rule.r2 * (1.0 + rule.r2) ** 0.75 * rule.beta_sigma
+    """Return <sigma v> and <sigma v>_2 in GeV^-2 of a rule at x = m/T (n,), 1 <= x; (n, 2).
+
+    In 1/z = 1/(u x) integrands are polynomials whose powers of u and of x come apart, so that the
+    sums over r are products of matrices, and so are their derivatives.
+    """
+    root = jnp.sqrt(1.0 + rule.r2)
+    above = 2.0 * rule.r2 / (1.0 + root)  # (sqrt(s) - 2 m)/m
+    powers = np.arange(_DEGREE + 2.0)[None]
+    moving = (rule.weight * rule.r2 * root**1.5 * rule.beta_sigma)[:, None]
+    moving *= (2.0 * root[:, None]) ** -powers
+    terms = jnp.concatenate([moving * each for each in _terms(rule.r2)], axis=1)
 
     @jax.checkpoint  # what is of (temperatures, points) is not kept for derivatives
     def some(x: Array) -> Array:
-        plain, weighted = jax.vmap(lambda x: _weight(rule.r2, x))(x)
-        return jnp.stack([plain @ moving, weighted @ moving], axis=-1)
+        sums = (jnp.exp(-above[None] * x[:, None]) @ terms).reshape(len(x), 2, -1)
+        return jnp.sum(sums * (x[:, None] ** -powers)[:, None], axis=-1)
 
     n = len(x)
     padded = jnp.concatenate([x, jnp.ones(-n % _AT_A_TIME)]).reshape(-1, _AT_A_TIME)
     sums = jax.lax.map(some, padded).reshape(-1, 2)[:n]
-    return 16.0 / np.sqrt(4.0 * np.pi) * (x**1.5 / reduced(2, 1.0 / x) ** 2)[:, None] * sums
+    plain, second = sums[:, 0], sums[:, 1] * x
+    size = 16.0 / np.sqrt(4.0 * np.pi) * x**1.5 / reduced(2, 1.0 / x) ** 2
+    return size[:, None] * jnp.stack([plain, second], axis=-1)
 
 
 def sigma_v_2(annihilation: CrossSection, x: ArrayLike, *, points: int = POINTS) -> Array:

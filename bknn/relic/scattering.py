@@ -41,6 +41,10 @@ TRANSITION, CROSSOVER = 0.1565, 0.1
 #: Points in energy (Gauss and Laguerre) and in momentum transfer (Gauss and Legendre).
 ENERGIES, TRANSFERS = 16, 6
 
+#: Steps in ln T of a table of rates, and in the logarithm of kinetic energies there; the largest
+#: and the number of these over T.
+SPACING, _HOT, _KINETIC = 0.25, 36.0, 31
+
 #: Masses, GeV, of e, mu, tau, three neutrinos, u, d, s, c, b, t (quarks: MSbar; PDG 2024).
 _MASSES = np.array(
     [0.000511, 0.10566, 1.77693, 0, 0, 0, 0.00216, 0.0047, 0.0935, 1.273, 4.183, 172.57]
@@ -122,6 +126,47 @@ class Scattering(eqx.Module):
         each = jax.vmap(lambda t: self.each(t, mass))(jnp.ravel(T))
         return jnp.sum(each, axis=-1).reshape(T.shape)
 
+    def parts(self, hottest: ArrayLike, mass: ArrayLike, n: int) -> Array:
+        """Return gamma in GeV at temperatures hottest exp(-SPACING i), (n, 3): of partners that are
+        there always, above, below the crossover of QCD, `there` to be multiplied with.
+
+        Smooth functions, of which few temperatures suffice. What a partner of one energy does is
+        the same at all of them: energies are even in the logarithm, as temperatures are.
+
+        Args:
+            hottest, mass: the highest temperature, the mass of X, GeV.
+            n: number of temperatures.
+
+        >>> photon = np.array([-1, -1, -1, 0, 0, 0, 2/3, -1/3, -1/3, 2/3, -1/3, 2/3])
+        >>> X = Scattering(2.1, 0.3, 0.0, standard_model(1e-4 * photon, 0 * photon))
+        >>> parts, T = X.parts(0.2, 1.0, 9), 0.2 * jnp.exp(-8 * SPACING)
+        >>> round(float(jnp.sum(parts[8] * X.there(T)) / X.rate(T, 1.0)), 5)
+        1.0
+        """
+        m, top = jnp.asarray(mass, dtype=float), jnp.asarray(hottest, dtype=float)
+        t = _HOT * np.exp(-SPACING * np.arange(_KINETIC))
+        kinetic = top * _HOT * np.exp(-SPACING * np.arange(n + _KINETIC - 1))
+        T = top * np.exp(-SPACING * np.arange(n))
+
+        window = np.arange(n)[:, None] + np.arange(_KINETIC)[None]
+
+        def one(f: Partners) -> Array:
+            transfer = self._transfer(f, f.mass + kinetic, _recoil(f, kinetic, m), m)
+            rare = jnp.exp(-f.mass / T)
+            fall = rare[:, None] * np.exp(-t)[None]
+            statistics = jnp.where(f.scalar, 1.0 - fall, 1.0 + fall) ** -2
+            integral = (statistics * transfer[window]) @ (SPACING * t * np.exp(-t))
+            return 2.0 * f.copies * rare * integral / (96.0 * np.pi**3 * m**3)
+
+        classes = self.partners.phase[:, None] == np.array([[0.0, 1.0, -1.0]])
+        return jax.vmap(one)(self.partners).T @ classes.astype(float)
+
+    def there(self, temperature: ArrayLike) -> Array:
+        """Return how much there is, at temperatures of any shape, of `parts`: (..., 3)."""
+        above = jnp.log(jnp.asarray(temperature) / self.transition) / CROSSOVER
+        shares = jnp.ones_like(above), jax.nn.sigmoid(above), jax.nn.sigmoid(-above)
+        return jnp.stack(shares, axis=-1)
+
     def each(self, temperature: ArrayLike, mass: ArrayLike) -> Array:
         """Return the parts of gamma of the partners (n,) at one temperature, GeV."""
         T, m = jnp.asarray(temperature, dtype=float), jnp.asarray(mass, dtype=float)
@@ -133,9 +178,8 @@ class Scattering(eqx.Module):
         fall = -t - f.mass / T
         statistics = jnp.where(f.scalar, -jnp.expm1(fall), 1.0 + jnp.exp(fall)) ** -2
         omega = f.mass + T * t
-        k2 = T * t * (omega + f.mass)
-        k2_cm = m**2 * k2 / (m**2 + 2.0 * m * omega + f.mass**2)
-        integral = jnp.sum(weight * statistics * self._transfer(f, omega, k2_cm, m))
+        transfer = self._transfer(f, omega, _recoil(f, T * t, m), m)
+        integral = jnp.sum(weight * statistics * transfer)
         here = jax.nn.sigmoid(f.phase * jnp.log(T / self.transition) / CROSSOVER)
         both = 2.0 * f.copies * jnp.where(f.phase == 0.0, 1.0, here)  # f and fbar
         return both * jnp.exp(-f.mass / T) * integral / (96.0 * np.pi**3 * m**3)
@@ -167,3 +211,9 @@ class Scattering(eqx.Module):
         squared = jnp.where(f.scalar, spinless * y[0][0], fermion)
         squared /= ((M2 + tau) * (1.0 + f.size * tau)) ** 2
         return jnp.sum(far / 2.0 * weight[None] * (M2 + tau) * tau * squared, axis=-1) / 8.0
+
+
+def _recoil(f: Partners, kinetic: Array, m: Array) -> Array:
+    """Return k_cm^2 in GeV^2 of kinetic energies (n,) of a partner, GeV."""
+    k2 = kinetic * (kinetic + 2.0 * f.mass)
+    return m**2 * k2 / (m**2 + 2.0 * m * (kinetic + f.mass) + f.mass**2)

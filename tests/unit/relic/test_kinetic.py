@@ -16,7 +16,7 @@ from bknn.relic.boltzmann import PLANCK_MASS, TODAY
 from bknn.relic.degrees import degrees
 from bknn.relic.kinetic import abundance_kinetic
 from bknn.relic.moments import averages, relativistic, sigma_v_2
-from bknn.relic.scattering import Scattering, standard_model
+from bknn.relic.scattering import SPACING, Scattering, standard_model
 from bknn.relic.thermal_average import nodes, sigma_v
 
 CHARGE = np.array([-1.0] * 3 + [0.0] * 3 + [2 / 3, -1 / 3, -1 / 3] + [2 / 3, -1 / 3, 2 / 3])
@@ -264,17 +264,36 @@ def test_steps_do_not_matter(point):
 
 
 def test_gradient_is_that_of_differences():
+    """Reverse in a batch, and forward; also next to the pole."""
+
     def ln_omega(p):
         annihilation, scattering = photon_like(p[0], p[1], p[2])
         return jnp.log(abundance_kinetic(annihilation, scattering, STANDARD).omega_h2)
 
-    both = jax.jit(jax.value_and_grad(ln_omega))
-    for point in [(0.98, 1e-4, 0.01), (1.0, 5e-5, 0.3)]:
-        p = jnp.array(point)
-        _, slope = both(p)
-        for i, h in enumerate(1e-6 * p):
-            up, down = both(p.at[i].add(h))[0], both(p.at[i].add(-h))[0]
-            assert slope[i] == pytest.approx(float((up - down) / (2 * h)), rel=1e-5)
+    points = np.array([(0.98, 1e-4, 0.01), (1.0, 5e-5, 0.3), (1.0495, 4e-6, 0.03)])
+    h = points * np.where(np.arange(3)[None] > 0, 1e-6, 1e-4 * (1.05 - points[:, :1]))
+    far = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    at = points[:, None] + far[None] * h[:, None]
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(ln_omega)))(jnp.asarray(at.reshape(-1, 3)))
+    value, slope = value.reshape(3, 7), slope.reshape(3, 7, 3)[:, 0]
+    np.testing.assert_allclose(slope, (value[:, 1:4] - value[:, 4:]) / (2 * h), rtol=1e-5)
+    forward = jax.jit(jax.jacfwd(ln_omega))(jnp.asarray(points[2]))
+    np.testing.assert_allclose(forward, slope[2], rtol=1e-9)
+
+
+def test_table_of_rates_is_that_of_rates():
+    """Partners of all kinds, at temperatures on either side of the crossover."""
+    X = Scattering(M, 0.3, 0.1, standard_model(1e-3 * CHARGE, 4e-4 * np.ones(12)))
+    parts, T = X.parts(0.5, 1.0, 30), 0.5 * np.exp(-SPACING * np.arange(30))
+    rates = eqx.filter_jit(X.rate)(T, 1.0)
+    np.testing.assert_allclose(jnp.sum(parts * X.there(T), axis=-1), rates, rtol=3e-6)
+
+
+@pytest.mark.parametrize("point", [(0.98, 1e-4, 0.01), (1.0, 5e-5, 0.3), (1.2, 1e-3, 0.1)])
+def test_scattering_of_ones_own_is_tabulated_finer(point):
+    own, ours = find(*point), eqx.filter_jit(abundance_kinetic)(*photon_like(*point), STANDARD)
+    assert ours.omega_h2 == pytest.approx(float(own.omega_h2), rel=2e-5)
+    assert ours.x_kinetic == own.x_kinetic
 
 
 def test_numbers_are_finite_everywhere():
