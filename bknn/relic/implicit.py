@@ -10,7 +10,7 @@ once, and a linear recursion from step to step for
 
 What is done up to here is not differentiated. A last step of it, with everything free in z_0 and in
 slopes(z_j) but J, is the implicit function theorem for the path: first derivatives, forward and
-reverse, are right and cost one recursion.
+reverse, are right. Each further step, with the same J, makes those of one order more right.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _LOWER = (), ((1 - _G) / 2,), (_B1, _B2)
 #: Newton's method: steps for a stage, and for the path; the largest move; the move from which one
 #: step is enough, and that which the last one may not exceed.
 _FIRST, _ITERATIONS, _FARTHEST, _NEAR, _TOLERANCE = 1, 40, 1.5, 1e-5, 1e-6
+
+#: Orders of derivatives that are right: fits ask for a Hessian.
+_ORDERS = 2
 
 #: Both unknowns, of one shape; four numbers a, b, c, d of a matrix [(a, b), (c, d)].
 Pair = tuple[Array, Array]
@@ -179,7 +182,8 @@ def solve(slopes: Slopes, start: Pair, h: Array, here: Any, common: Any) -> tupl
 
     z = _one_by_one(slopes, start_, h, here_, common_)
     z, _, _ = jax.lax.while_loop(go_on, step, (z, jnp.array(jnp.inf), jnp.array(0)))
-    z = jax.lax.stop_gradient(z)
-    value, jacobian = _linear(slopes, z, here, common)
-    found = _newton(z, value, jax.lax.stop_gradient(jacobian), start, h)
-    return found, _size(_add(found, (-1.0, z))) < _TOLERANCE
+    found = before = jax.lax.stop_gradient(z)
+    _, jacobian = _linear(slopes, before, here_, common_)
+    for _ in range(_ORDERS):
+        found = _newton(found, slopes(found, here, common), jacobian, start, h)
+    return found, _size(_add(found, (-1.0, before))) < _TOLERANCE

@@ -46,7 +46,8 @@ START, END = 2.0, 1e9
 #: m/T_X between which averages are tabulated; beyond, those of the ends are taken.
 HOTTEST, COLDEST = 1.25, 1e12
 
-_LEAST = 1e-250
+#: Nothing, in GeV or GeV^-2, for a logarithm; the square of its inverse is still a number.
+_LEAST = 1e-150
 
 
 class Elastic(Protocol):
@@ -219,8 +220,7 @@ def abundance_kinetic(
 ) -> Kinetic:
     """Return the abundance of X, whose temperature is solved for.
 
-    First derivatives of all but `x_kinetic` and `x_departure`, forward and reverse, are those of
-    the solution; second ones are not.
+    First and second derivatives of all but `x_kinetic` and `x_departure` are those of the solution.
 
     Args:
         annihilation: the cross section of X Xbar (`annihilation.Annihilation`, `from_function`).

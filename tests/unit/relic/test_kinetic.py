@@ -263,8 +263,8 @@ def test_steps_do_not_matter(point):
     assert find(*point).omega_h2 == pytest.approx(float(finer), rel=5e-4)
 
 
-def test_gradient_is_that_of_differences():
-    """Reverse in a batch, and forward; also next to the pole."""
+def test_derivatives_are_those_of_differences():
+    """Gradients in a batch, and what fits make of them, a Hessian; also next to the pole."""
 
     def ln_omega(p):
         annihilation, scattering = photon_like(p[0], p[1], p[2])
@@ -275,10 +275,13 @@ def test_gradient_is_that_of_differences():
     far = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
     at = points[:, None] + far[None] * h[:, None]
     value, slope = jax.jit(jax.vmap(jax.value_and_grad(ln_omega)))(jnp.asarray(at.reshape(-1, 3)))
-    value, slope = value.reshape(3, 7), slope.reshape(3, 7, 3)[:, 0]
+    value, slopes = value.reshape(3, 7), slope.reshape(3, 7, 3)
+    slope = slopes[:, 0]
     np.testing.assert_allclose(slope, (value[:, 1:4] - value[:, 4:]) / (2 * h), rtol=1e-5)
-    forward = jax.jit(jax.jacfwd(ln_omega))(jnp.asarray(points[2]))
-    np.testing.assert_allclose(forward, slope[2], rtol=1e-9)
+    hessian = jax.jit(jax.jacfwd(jax.grad(ln_omega)))(jnp.asarray(points[2]))
+    by_differences = (slopes[2, 1:4] - slopes[2, 4:]) / (2 * h[2][:, None])
+    np.testing.assert_allclose(hessian, by_differences, rtol=1e-3)
+    np.testing.assert_allclose(hessian, hessian.T, rtol=1e-6)
 
 
 def test_table_of_rates_is_that_of_rates():
