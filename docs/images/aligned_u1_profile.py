@@ -1,5 +1,5 @@
 """Draws the profile of `docs/aligned_u1.md` over the mass of X, with all data, and prints what ends
-its windows: `python docs/images/aligned_u1_profile.py` (some ten minutes).
+its windows: `python docs/images/aligned_u1_profile.py` (half an hour).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 import bknn
-from bknn import data, inference
+from bknn import data, inference, models
 from bknn.plot.drawing.style import GREY, style
 
 SETS = ("belle2-2025", "all-light-vector", "all-dark-matter")
@@ -33,13 +33,17 @@ MASSES = {
         [np.arange(0.885, 0.9325, 0.005), POLE - np.geomspace(0.115, 3e-4, 18)]
     ),
 }
+DASHED = {"lw": 0.8, "ls": "dashed"}
 OWN = ("m_T", "s_R", "G", "r_X", "m_X")
-analysis = bknn.Analysis(
-    model, data.load_all(SETS, model), free=["m_T", "s_R", "r_X", "m_X", "Lambda"]
+FREE = ("m_T", "s_R", "r_X", "m_X", "Lambda")
+#: X with a temperature of its own, and with that of the plasma.
+OWN_TEMPERATURE, USUAL = (
+    bknn.Analysis(m, data.load_all(SETS, m), free=FREE)
+    for m in (models.load(model.name, kinetic=True), model)
 )
 
 
-def terms(m_X, profile, fixed):
+def terms(analysis, m_X, profile, fixed):
     """Return {name: its part of -2 log L} of results and limits at a point of a profile, and of the
     rest together, and the fit there."""
     i = int(np.argmin(abs(profile.axes[0] - m_X)))
@@ -63,19 +67,20 @@ def crossings(x, y, level):
     ]
 
 
-def told(label, case, profile, fixed, seconds):
+def told(analysis, label, case, profile, fixed, seconds):
     """Print a profile: best, window, and what changes most from the best point to its ends."""
     m_X, delta = profile.axes[0], profile.delta
-    print(f"eps_A = 0 at {label}, {case}: {profile.status} {seconds:.0f} s of CPU", flush=True)
+    which = "own temperature" if analysis is OWN_TEMPERATURE else "that of the plasma"
+    print(f"eps_A = 0 at {label}, {case}, {which}: {profile.status} {seconds:.0f} s of CPU")
     lowest = m_X[int(np.argmin(profile.twice_nll))]
-    at_best, best = terms(lowest, profile, fixed)
+    at_best, best = terms(analysis, lowest, profile, fixed)
     print(f"  lowest {profile.twice_nll_min:.3f} near m_X = {lowest:.5g},",
           ", ".join(f"{n} = {float(best.params[n]):.4g}" for n in OWN))  # fmt: skip
     for level in (1.0, 3.84, 7.5):
         ends = crossings(m_X, delta, level)
         print(f"  -2 Delta log L = {level} at m_X =", ", ".join(f"{x:.5f}" for x in ends))
     for end in (*crossings(m_X, delta, 7.5), m_X[-1]):
-        here, fit = terms(end, profile, fixed)
+        here, fit = terms(analysis, end, profile, fixed)
         change = {name: here[name] - at_best[name] for name in here}
         most = sorted(change, key=lambda name: -abs(change[name]))[:5]
         print(f"  at {float(fit.params['m_X']):.5f}:",
@@ -91,12 +96,13 @@ def draw():
         for ax, (case, held) in zip(axes, CASES.items(), strict=True):
             for label, scale in SCALES.items():
                 fixed = {"mass": MASS, "Lambda": scale, **held}
-                begin = time.process_time()
-                profile = inference.profile(analysis, {"m_X": MASSES[label]}, fixed=fixed)
-                told(label, case, profile, fixed, time.process_time() - begin)
-                good = profile.converged
-                away = 1e3 * (POLE - profile.axes[0])
-                ax.plot(away[good], profile.delta[good], color=COLOURS[label], label=label)
+                for analysis in (OWN_TEMPERATURE, USUAL):
+                    begin = time.process_time()
+                    profile = inference.profile(analysis, {"m_X": MASSES[label]}, fixed=fixed)
+                    told(analysis, label, case, profile, fixed, time.process_time() - begin)
+                    look = {"label": label} if analysis is OWN_TEMPERATURE else DASHED
+                    good, away = profile.converged, 1e3 * (POLE - profile.axes[0])
+                    ax.plot(away[good], profile.delta[good], color=COLOURS[label], **look)
             for level, text in ((1.0, "68 %"), (3.84, "95 %")):
                 ax.axhline(level, color=GREY, lw=0.6, ls=":")
                 ax.text(0.32, level + 0.2, text, color=GREY, fontsize=6, ha="right")
