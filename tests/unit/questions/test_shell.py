@@ -738,7 +738,9 @@ def test_every_combination_that_exists(tmp_path):
     assert re.search(r"^h_T +4.8e-09 +GeV\^-1$", done.out, re.MULTILINE)
     # Nothing of what is asked for exists.
     for region in ("30", "30,40"):
-        sentence = refusal("predict", "sm", *words[3:4], "f_l", "r_f_l", *channels, "--q2", region)
+        sentence = refusal(
+            "predict", "sm", *words[3:4], "f_l", "r_f_l", *channels[:3], "--q2", region
+        )
         assert "is the polarisation" in sentence or "not defined" in sentence
 
 
@@ -761,15 +763,16 @@ def test_options_of_predictions(coefficients, tmp_path):
     """Each changes what it should."""
 
     def value(*words: object) -> float:
-        done = run("predict", *words, "--out", tmp_path, "--no-figures")
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        done = run("predict", *words, "--out", folder, "--no-figures")
         assert (done.code, done.err) == (0, "")
-        (row,) = strict_json(tmp_path / "result.json")["predictions"]
+        (row,) = strict_json(folder / "result.json")["predictions"]
         return row["value"]
 
     sm = value("sm")
     assert value("sm", "--form-factors", "hpqcd-2022") == pytest.approx(4.97e-6, abs=0.01e-6)
     assert value("sm", "--inputs", "eos-1.0.21") == pytest.approx(4.8117e-6, rel=1e-4)
-    settings = strict_json(tmp_path / "result.json")["provenance"]
+    settings = strict_json(max(tmp_path.iterdir()) / "result.json")["provenance"]
     assert settings["settings"]["inputs"] == "eos-1.0.21"
     assert settings["inputs"] == "eos-1.0.21"
     assert value("sm", "--long-distance") - sm == pytest.approx(6.07e-7, rel=0.01)
