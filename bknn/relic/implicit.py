@@ -2,7 +2,7 @@
 
 Steps are those of Alexander's implicit rule of third order (SIAM J. Numer. Anal. 14, 1006 (1977)),
 stable at any stiffness: three stages z_i = z_0 + h sum_(j <= i) a_ij slopes(z_j), of which the last
-is the end of the step. Stages are found one after the other, by two steps of Newton's method each.
+is the end of the step. Stages are found one after the other, by one step of Newton's method each.
 Then Newton's method goes on for the path as a whole: slopes and their Jacobians J at all stages at
 once, and a linear recursion from step to step for
 
@@ -29,9 +29,9 @@ _B1, _B2 = -(6 * _G**2 - 16 * _G + 1) / 4, (6 * _G**2 - 20 * _G + 5) / 4
 FRACTIONS = np.array([_G, (1 + _G) / 2, 1.0])
 _LOWER = (), ((1 - _G) / 2,), (_B1, _B2)
 
-#: Newton's method: steps for a stage, and for the path; the largest move; the move from which one
-#: step is enough, and that which the last one may not exceed.
-_FIRST, _ITERATIONS, _FARTHEST, _NEAR, _TOLERANCE = 1, 40, 1.5, 1e-5, 1e-6
+#: Newton's method: steps for the path; the largest move; the move from which one step is enough;
+#: that which the last ones may not exceed together.
+_ITERATIONS, _FARTHEST, _NEAR, _TOLERANCE = 40, 1.5, 1e-5, 1e-6
 
 #: Orders of derivatives that are right: fits ask for a Hessian.
 _ORDERS = 2
@@ -105,11 +105,10 @@ def _one_by_one(slopes: Slopes, start: Pair, h: Array, here: Any, common: Any) -
         stages: list[Pair] = []
         for i, lower in enumerate(_LOWER):
             base = _add(z, *((h * a, k) for a, k in zip(lower, known, strict=True)))
-            found = _add(base, (own, slope))
-            for _ in range(_FIRST):
-                value, jacobian = _linear(slopes, found, _at(here, i), common)
-                miss = _add(found, (-1.0, base), (-own, value))
-                found = _add(found, (-1.0, _clip(_times(_inverse(jacobian, own), miss))))
+            guess = _add(base, (own, slope))
+            value, jacobian = _linear(slopes, guess, _at(here, i), common)
+            miss = _add(guess, (-1.0, base), (-own, value))
+            found = _add(guess, (-1.0, _clip(_times(_inverse(jacobian, own), miss))))
             slope = _add((found[0] / own, found[1] / own), (-1.0 / own, base))
             known.append(slope)
             stages.append(found)
@@ -153,8 +152,7 @@ def solve(slopes: Slopes, start: Pair, h: Array, here: Any, common: Any) -> tupl
     """Return both unknowns at the stages of all steps, (steps, 3) each, and whether they are found.
 
     Args:
-        slopes: of z, `here`, `common`; derivatives with respect to what they depend on without
-            being told are not seen.
+        slopes: of z, `here`, `common`; of what else they depend on no derivatives are taken.
         start: both unknowns, ().
         h: length of the steps (steps,).
         here: what slopes need to know of the stages, arrays (steps, 3); stages are at `FRACTIONS`

@@ -199,8 +199,8 @@ def relic(
         couplings, partial: of the vector.
         params: with `mass`, `r_hadrons`, `axial_hadrons`, `thermal`.
         ew: masses and couplings of the standard model.
-        kinetic: solve for the temperature of X, too (`bknn.relic.kinetic`); freeze-out (`x_f`) and
-            averages at x = 20 remain those of X at the temperature of the plasma.
+        kinetic: solve for the temperature of X, too (`bknn.relic.kinetic`); `x_freeze_out` and
+            `sigma_v_x20` remain those of X at the temperature of the plasma.
     """
     process = _process(couplings, partial, params, ew)
     found = abundance(process)

@@ -13,7 +13,7 @@ import pytest
 from bknn import cli, errors, inference, studies
 from bknn.commands import completion, parser
 from bknn.questions import QUESTIONS
-from bknn.questions.shared import kinds
+from bknn.questions.shared import build, kinds
 from bknn.run import card
 
 WHOLE, COMMANDS = cli.parsers()
@@ -290,3 +290,10 @@ def test_the_record_names_files_wherever_it_was_asked(tmp_path, monkeypatch):
     (tmp_path / "belle2-2025").mkdir()  # an embedded name comes first, as in `bknn.data.load`
     again = parser.read(QUESTIONS["fit"], WHOLE.parse_args(words)).record()
     assert again == record
+
+
+@pytest.mark.parametrize("kinetic", [False, True])
+def test_an_option_of_a_model_reaches_it(kinetic):
+    words = ["relic", "dark-photon", "--over", "m_X=0.9", *["--kinetic"] * kinetic]
+    asked = parser.read(QUESTIONS["relic"], WHOLE.parse_args(words))
+    assert build.model(asked).kinetic is kinetic

@@ -282,6 +282,8 @@ def test_derivatives_are_those_of_differences():
     by_differences = (slopes[2, 1:4] - slopes[2, 4:]) / (2 * h[2][:, None])
     np.testing.assert_allclose(hessian, by_differences, rtol=1e-3)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-6)
+    forward = jax.jit(jax.jacfwd(ln_omega))(jnp.asarray(points[2]))
+    np.testing.assert_allclose(forward, slope[2], rtol=1e-9)
 
 
 def test_table_of_rates_is_that_of_rates():
